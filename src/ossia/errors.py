@@ -1,0 +1,76 @@
+"""Every error that Ossia raises on purpose.
+
+    OssiaError
+      + ConfigError              a model's configuration cannot be understood or cannot be right
+      + CheckpointError          a file of weights is damaged, incomplete or of an unknown format
+      |   - TensorError          one tensor of it is missing, unknown, or has another shape or dtype
+      + VocabularyError          a tokenizer file cannot be read, or lacks a token that Harmony needs
+      + ModelNotFoundError       no model goes by that name or path
+      + ConversationError        a conversation given to the renderer is not one
+      + RequestError             a request's parameters cannot be honoured
+      |   - ContextLengthError   the prompt and the answer asked for do not fit the context
+      + CapacityError            memory or disk is too small for what was asked
+      + BackendError             a backend is not available here, or refuses its input
+
+A message says what was wrong, what was found, and what would be right. All but BackendError and CapacityError are also
+ValueError, since the caller's input is at fault. A model's own output never raises any of these: it is repaired and
+reported (see `ossia.harmony`).
+"""
+
+__all__ = [
+    "BackendError",
+    "CapacityError",
+    "CheckpointError",
+    "ConfigError",
+    "ContextLengthError",
+    "ConversationError",
+    "ModelNotFoundError",
+    "OssiaError",
+    "RequestError",
+    "TensorError",
+    "VocabularyError",
+]
+
+
+class OssiaError(Exception):
+    """The root of the tree above; the command line prints it as one line."""
+
+
+class ConfigError(OssiaError, ValueError):
+    """A model's configuration cannot be understood or cannot be right."""
+
+
+class CheckpointError(OssiaError, ValueError):
+    """A file of weights is damaged, incomplete or of an unknown format."""
+
+
+class TensorError(CheckpointError):
+    """One tensor of a checkpoint is missing, unknown, or has another shape or dtype than the config says."""
+
+
+class VocabularyError(OssiaError, ValueError):
+    """A tokenizer file cannot be read, or lacks a token that Harmony needs."""
+
+
+class ModelNotFoundError(OssiaError, ValueError):
+    """No model goes by that name or path."""
+
+
+class ConversationError(OssiaError, ValueError):
+    """A conversation given to the renderer is not one."""
+
+
+class RequestError(OssiaError, ValueError):
+    """A request's parameters cannot be honoured."""
+
+
+class ContextLengthError(RequestError):
+    """The prompt and the answer asked for do not fit the context."""
+
+
+class CapacityError(OssiaError):
+    """Memory or disk is too small for what was asked."""
+
+
+class BackendError(OssiaError):
+    """A backend is not available here, or refuses its input."""
