@@ -1,0 +1,173 @@
+"""The `ossia` command: finds the verb, and turns errors into one line.
+
+A verb is a module of this package, named as it is typed (dashes as underscores), that has
+
+    HELP: str                                          one line for `ossia --help`
+    EXAMPLE: str                                       what `ossia VERB --help` ends with
+    def arguments(parser: ArgumentParser) -> None      adds its options
+    def run(options: Namespace) -> int                 does the work; the exit status
+
+Only the verb that was asked for is imported, and it imports what is heavy inside `run`.
+"""
+
+import argparse
+import difflib
+import importlib
+import importlib.util
+import os
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol, cast
+
+from ossia import __version__
+from ossia.errors import OssiaError
+
+__all__ = ["Parser", "Verb", "main", "verbs"]
+
+USAGE = 2
+"""Exit status for a command that cannot be understood; 1 is for one that failed."""
+
+INTERRUPTED = 130
+"""Exit status after ctrl-c, as shells have it: 128 + SIGINT."""
+
+READER_GONE = 141
+"""Exit status when whatever read our output has ended (`ossia ... | head -1`): 128 + SIGPIPE."""
+
+
+class Verb(Protocol):
+    """What a verb's module offers."""
+
+    HELP: str
+    EXAMPLE: str
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the verb's own options to `parser`."""
+        ...
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do the work; returns the exit status. Raises OssiaError or OSError."""
+        ...
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line that names the next step."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit with status 2."""
+        self.exit(USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def verbs() -> dict[str, Verb]:
+    """Every verb by its name. Imports them all: for the program's own help and for errors."""
+    names = [module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)]
+    found = {name: _verb(name) for name in names}
+    return {name: verb for name, verb in found.items() if verb is not None}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command, by default the process's own; returns its exit status."""
+    words = sys.argv[1:] if words is None else list(words)
+    first = next((index for index, word in enumerate(words) if not word.startswith("-")), len(words))
+    program = _program(words[:first])
+    if program.help or first == len(words):
+        return _guarded(_print_help, program.debug)
+    name, rest = words[first], words[first + 1 :]
+    verb = _verb(name)
+    if verb is None:
+        # A sentence is a prompt; a single word is more likely a misspelt verb than a question.
+        if len(name.split()) < 2:
+            return _complain(_no_such_verb(name), USAGE)
+        name, rest, verb = "run", words[first:], _verb("run")
+        if verb is None:
+            return _complain("a prompt needs the verb `run`, which this build lacks", USAGE)
+    options = _verb_parser(name, verb).parse_args(rest)
+    return _guarded(lambda: verb.run(options), program.debug or options.debug)
+
+
+def _verb(name: str) -> Verb | None:
+    module = f"{__name__}.{name.replace('-', '_')}"
+    if not name.replace("-", "_").isidentifier() or "_" in name or importlib.util.find_spec(module) is None:
+        return None
+    loaded = importlib.import_module(module)
+    return cast(Verb, loaded) if hasattr(loaded, "HELP") else None
+
+
+def _program(words: Sequence[str]) -> argparse.Namespace:
+    """The options before the verb."""
+    parser = Parser(prog="ossia", add_help=False)
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--version", action="version", version=f"ossia {__version__}")
+    parser.add_argument("--debug", action="store_true")
+    return parser.parse_args(words)
+
+
+def _verb_parser(name: str, verb: Verb) -> argparse.ArgumentParser:
+    parser = Parser(
+        prog=f"ossia {name}",
+        description=verb.HELP,
+        epilog=f"example:\n  {verb.EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.arguments(parser)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _print_help() -> int:
+    table = verbs()
+    width = max(map(len, table), default=0)
+    print('usage: ossia VERB ...\n       ossia "PROMPT"        the same as ossia run "PROMPT"\n\nverbs:')
+    for name, verb in table.items():
+        print(f"  {name:{width}}  {verb.HELP}")
+    print("\noptions:\n  --help     this page; after a verb, that verb's\n  --version  the version")
+    print("  --debug    show the traceback of an error")
+    return 0
+
+
+def _no_such_verb(name: str) -> str:
+    table = verbs()
+    near = difflib.get_close_matches(name, table, n=3)
+    guess = f"; did you mean {' or '.join(near)}?" if near else f"; the verbs are {', '.join(table)}"
+    prompt = f'; for a prompt of one word: ossia run "{name}"' if "run" in table else ""
+    return f"there is no verb {name!r}{guess}{prompt}"
+
+
+def _guarded(work: Callable[[], int], debug: bool) -> int:
+    """The work's exit status, or that of its error after one line about it."""
+    try:
+        status = work()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _discard_output()
+        return READER_GONE
+    except (OssiaError, OSError, MemoryError) as error:
+        if debug:
+            traceback.print_exc()
+        _discard_output()
+        return _complain(_one_line(error), 1)
+    return status
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    if isinstance(error, MemoryError):
+        return f"not enough memory{f': {error}' if str(error) else ''}"
+    return " ".join(str(error).split("\n"))
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"ossia: {message}", file=sys.stderr)
+    return status
+
+
+def _discard_output() -> None:
+    """Point a stdout that cannot be written nowhere, or the interpreter would fail again when it flushes at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
