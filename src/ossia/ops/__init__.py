@@ -1,0 +1,65 @@
+"""What a backend must do: seven operations over plain arrays, the keeping of weights and caches, and the draw.
+
+Shapes are written with one alphabet:
+
+    T tokens in the step      R requests           P pages per request     S slots of a cache
+    D model width             H query heads        K key/value heads       E head width
+    X experts                 A active experts     F expert width          V vocabulary
+    L rows of logits wanted   N rows of a weight   C columns of a weight   B low-rank width of an adapter
+
+Activations cross this seam as float32 (numpy arrays, or tensors in the torch backend); what a precision rounds, it rounds
+inside an operation:
+
+    exact   weights as stored; activations, sums and cache in float32
+    fast    the inputs of `linear` and of both products of `experts` rounded to bfloat16, and keys and values stored as
+            bfloat16; everything else, the router and all sums included, in float32
+"""
+
+from ossia.ops.batch import Batch, Pages
+from ossia.ops.protocol import Array, Cache, Experts, Handle, Linear, LowRank, Ops, Precision, Role
+from ossia.ops.sampling import Draw, Drawn, gumbel_noise
+
+__all__ = [
+    "Array",
+    "Batch",
+    "Cache",
+    "Draw",
+    "Drawn",
+    "Experts",
+    "Handle",
+    "Linear",
+    "LowRank",
+    "Ops",
+    "Pages",
+    "Precision",
+    "Role",
+    "gumbel_noise",
+    "make_ops",
+]
+
+BACKENDS = ("native", "reference", "torch")
+
+
+def make_ops(backend: str = "native", precision: str = "exact", threads: int | None = None) -> Ops:
+    """The backend of that name. Only the one asked for is imported.
+
+    `threads` is for `native` alone (None: one for each processor this process may use). Raises BackendError for an
+    unknown name or precision, or a backend that cannot run here.
+    """
+    from ossia.errors import BackendError  # noqa: PLC0415
+
+    if backend not in BACKENDS:
+        raise BackendError(f"no backend is called {backend!r}; {', '.join(BACKENDS)} are")
+    if precision not in tuple(Precision):
+        raise BackendError(f"no precision is called {precision!r}; {', '.join(Precision)} are")
+    if backend == "native":
+        from ossia.ops.native import NativeOps  # noqa: PLC0415
+
+        return NativeOps(Precision(precision), threads)
+    if backend == "torch":
+        from ossia.ops.torch_ops import TorchOps  # noqa: PLC0415
+
+        return TorchOps(Precision(precision))
+    from ossia.ops.reference import ReferenceOps  # noqa: PLC0415
+
+    return ReferenceOps(Precision(precision))

@@ -1,0 +1,170 @@
+"""The contract between the model and whatever computes it."""
+
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ossia.mxfp4 import Packed
+from ossia.ops.batch import Batch
+from ossia.ops.sampling import Draw, Drawn
+
+__all__ = ["Array", "Cache", "Experts", "Handle", "Linear", "LowRank", "Ops", "Precision", "Role"]
+
+Array = Any
+"""float32 (or int32 where said): a numpy array, or a tensor in the torch backend."""
+
+Handle = Any
+"""A weight as its backend keeps it; only that backend looks inside."""
+
+Cache = Any
+"""The keys and values of one layer, [S, K, E] each, laid out as its backend likes."""
+
+
+class Precision(StrEnum):
+    """How much a backend may round; see the package's docstring."""
+
+    EXACT = "exact"
+    FAST = "fast"
+
+
+class Role(StrEnum):
+    """What a weight is for, which decides how a backend keeps it."""
+
+    EMBEDDING = "embedding"
+    UNEMBEDDING = "unembedding"
+    LINEAR = "linear"
+    ROUTER = "router"
+    EXPERTS = "experts"
+    VECTOR = "vector"
+
+
+class LowRank(NamedTuple):
+    """Low-rank terms beside one weight, one per loaded adapter: y += scale * (x @ a.T) @ b.T.
+
+    In an expert's weight `a` and `b` have X between the adapter and the rest.
+    """
+
+    a: Handle  # [adapters, B, C] or [adapters, X, B, C]
+    b: Handle  # [adapters, N, B] or [adapters, X, N, B]
+    scale: Handle  # [adapters]
+
+
+class Linear(NamedTuple):
+    """One dense weight with its bias and adapters."""
+
+    weight: Handle  # [N, C]
+    bias: Handle | None = None  # [N]
+    adapters: LowRank | None = None
+
+
+class Experts(NamedTuple):
+    """The experts of one layer; rows 2j and 2j + 1 of `gate_up` are gate j and up j."""
+
+    gate_up: Linear  # weight [X, 2F, D], bias [X, 2F]
+    down: Linear  # weight [X, D, F], bias [X, D]
+
+
+class Ops(Protocol):
+    """A backend. Every operation returns a new array and leaves its inputs as they were, except the cache."""
+
+    name: str
+    precision: Precision
+    batch_invariant: bool
+    """Whether a token's numbers are the same bits however it is batched, chunked and threaded."""
+
+    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> Handle:
+        """A weight taken in once, at load. `name` is for the error when it cannot be.
+
+        A tensor is bfloat16, float32 or packed MXFP4 (experts only). The backend may keep a view: the tensor outlives it.
+        """
+        ...
+
+    def array(self, values: np.ndarray) -> Array:
+        """A small array of a step, such as the cosines of its angles, as this backend's own kind."""
+        ...
+
+    def numpy(self, array: Array) -> np.ndarray:
+        """The opposite of `array`."""
+        ...
+
+    def new_cache(self, slots: int, page_size: int, heads: int, width: int) -> Cache:
+        """Room for keys and values, [slots, heads, width] each; `slots` is a multiple of `page_size`."""
+        ...
+
+    def copy_page(self, cache: Cache, page_size: int, source: int, target: int) -> None:
+        """Make page `target` of a cache hold what page `source` holds."""
+        ...
+
+    def embed(self, table: Handle, tokens: np.ndarray) -> Array:
+        """[V, D], [T] int32 -> [T, D]: the rows of the table. A token is at least 0 and below V."""
+        ...
+
+    def rms_norm(self, x: Array, scale: Handle, eps: float) -> Array:
+        """[T, D], [D] -> [T, D]: x / sqrt(mean(x^2) + eps) * scale, all in float32.
+
+        Source: Zhang and Sennrich, Root Mean Square Layer Normalization (arXiv 1910.07467).
+        """
+        ...
+
+    def linear(self, x: Array, projection: Linear, adapters: np.ndarray | None = None) -> Array:
+        """[T, C] -> [T, N]: x @ weight.T + bias, and the low-rank term of each token's adapter.
+
+        `adapters` [T] int32 says which adapter a token has, -1 none. `fast` rounds x to bfloat16 first, except for a
+        weight prepared as Role.ROUTER.
+        """
+        ...
+
+    def rope(self, x: Array, cos: Array, sin: Array) -> Array:
+        """[T, heads, E], [T, E/2], [T, E/2] -> [T, heads, E]: each pair (i, i + E/2) turned by its angle.
+
+        Source: Su et al., RoFormer (arXiv 2104.09864), in the form that pairs the halves of a head.
+        """
+        ...
+
+    def attend(
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        sinks: Handle,
+        cache: Cache | None,
+        batch: Batch,
+        kind: str,
+        window: int | None,
+    ) -> Array:
+        """[T, H, E], [T, K, E], [T, K, E], [H] -> [T, H * E]: causal attention with one sink a head.
+
+        A token at position i sees the keys of its request at positions j with 0 <= i - j, and i - j < window if there is
+        one. Scores are q.k / sqrt(E); the sink joins the softmax as one more, unscaled score without a value, so weights
+        sum to less than one. First writes k and v to `batch.pages[kind].slots` of the cache; without pages (`cache` None)
+        each request attends to its own rows. `fast` rounds k and v to bfloat16, without pages too.
+
+        Source: Xiao et al., Efficient Streaming Language Models with Attention Sinks (arXiv 2309.17453), with the sink
+        as a learned score; openai/gpt-oss, gpt_oss/torch/model.py, `sdpa`.
+        """
+        ...
+
+    def route(self, x: Array, router: Linear, active: int) -> tuple[Array, Array]:
+        """[T, D] -> [T, A] int32, [T, A]: the chosen experts, best first, and the softmax over their scores alone.
+
+        Scores are x @ weight.T + bias in float32 at every precision; equal scores go to the lower expert.
+        """
+        ...
+
+    def experts(
+        self, x: Array, chosen: Array, shares: Array, experts: Experts, limit: float, adapters: np.ndarray | None = None
+    ) -> Array:
+        """[T, D], [T, A] int32, [T, A] -> [T, D]: the chosen experts' outputs, weighted, added in the order of `chosen`.
+
+        One expert: h = gate_up x + bias; gate = min(h[0::2], limit), up = clamp(h[1::2], -limit, limit);
+        a = gate * sigmoid(1.702 gate) * (up + 1); down a + bias. The bias of `down` is inside the weighted sum. Low-rank
+        terms are added to h before SwiGLU and to the result of `down` before the share. `fast` rounds x and a to bfloat16.
+
+        Source: openai/gpt-oss, gpt_oss/torch/model.py, `MLPBlock` and `swiglu`.
+        """
+        ...
+
+    def sample(self, logits: Array, draw: Draw) -> Drawn:
+        """[L, V] -> [L] tokens with their log-probabilities, as `ossia.ops.sampling` defines."""
+        ...

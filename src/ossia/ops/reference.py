@@ -1,0 +1,216 @@
+"""The definition of every operation in numpy: slow, obvious, and what the other backends are held to.
+
+Weights are widened to float32 at load (experts when used), so this backend is for small models.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from ml_dtypes import bfloat16
+
+from ossia.config import SWIGLU_ALPHA
+from ossia.errors import BackendError
+from ossia.mxfp4 import Packed, check_scales, decode
+from ossia.ops.batch import Batch, Pages
+from ossia.ops.protocol import Experts, Linear, LowRank, Precision, Role
+from ossia.ops.sampling import Draw, Drawn, sample
+
+__all__ = ["ReferenceOps"]
+
+
+@dataclass(frozen=True)
+class _Weight:
+    """A matrix, or a stack of them, and whether what it multiplies is rounded at `fast`."""
+
+    values: np.ndarray | Packed
+    role: Role
+
+    def expert(self, index: int) -> np.ndarray:
+        """[N, C] float32: one expert's matrix."""
+        if isinstance(self.values, Packed):
+            return decode(Packed(self.values.blocks[index], self.values.scales[index]))
+        return self.values[index].astype(np.float32)
+
+
+class ReferenceOps:
+    """`ossia.ops.Ops` in numpy."""
+
+    name = "reference"
+    # BLAS adds in another order for one row than for many.
+    batch_invariant = False
+
+    def __init__(self, precision: Precision = Precision.EXACT) -> None:
+        self.precision = precision
+
+    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> np.ndarray | _Weight:
+        if isinstance(tensor, Packed):
+            if role is not Role.EXPERTS:
+                raise BackendError(
+                    f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right"
+                )
+            check_scales(tensor, name)
+            return _Weight(tensor, role)
+        if role is Role.EXPERTS:
+            return _Weight(tensor, role)
+        values = np.asarray(tensor, np.float32)
+        return values if role in (Role.VECTOR, Role.EMBEDDING) else _Weight(values, role)
+
+    def array(self, values: np.ndarray) -> np.ndarray:
+        return values
+
+    def numpy(self, array: np.ndarray) -> np.ndarray:
+        return array
+
+    def new_cache(self, slots: int, page_size: int, heads: int, width: int) -> np.ndarray:
+        return np.zeros((2, slots, heads, width), np.float32)
+
+    def copy_page(self, cache: np.ndarray, page_size: int, source: int, target: int) -> None:
+        pages = cache.reshape(2, -1, page_size, *cache.shape[2:])
+        pages[:, target] = pages[:, source]
+
+    def embed(self, table: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+        return table[tokens]
+
+    def rms_norm(self, x: np.ndarray, scale: np.ndarray, eps: float) -> np.ndarray:
+        mean = np.mean(np.square(x), axis=-1, keepdims=True, dtype=np.float32)
+        return x / np.sqrt(mean + np.float32(eps)) * scale
+
+    def linear(self, x: np.ndarray, projection: Linear, adapters: np.ndarray | None = None) -> np.ndarray:
+        weight = projection.weight
+        x = self._rounded(x) if weight.role is not Role.ROUTER else x
+        y = x @ weight.values.T
+        if projection.bias is not None:
+            y = y + projection.bias
+        return y + _low_rank(x, projection.adapters, adapters)
+
+    def rope(self, x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
+        first, second = np.split(x, 2, axis=-1)
+        cos, sin = cos[:, None], sin[:, None]
+        return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+
+    def attend(
+        self,
+        q: np.ndarray,
+        k: np.ndarray,
+        v: np.ndarray,
+        sinks: np.ndarray,
+        cache: np.ndarray | None,
+        batch: Batch,
+        kind: str,
+        window: int | None,
+    ) -> np.ndarray:
+        k, v = self._rounded(k), self._rounded(v)
+        if cache is not None:
+            _write(cache, k, v, _pages(batch, kind).slots)
+        seen = np.zeros_like(q)
+        for request in batch.requests:
+            rows = batch.rows(request)
+            positions = batch.positions[rows]
+            if cache is None:
+                keys, values, first = k[rows], v[rows], 0
+            else:
+                first = 0 if window is None else max(0, int(positions[0]) - window + 1)
+                slots = _slots(batch, kind, request, first, int(positions[-1]) + 1)
+                keys, values = cache[:, slots]
+            visible = _visible(positions, first + np.arange(len(keys)), window)
+            seen[rows] = _softmax_attention(q[rows], keys, values, sinks, visible)
+        return seen.reshape(len(q), -1)
+
+    def route(self, x: np.ndarray, router: Linear, active: int) -> tuple[np.ndarray, np.ndarray]:
+        scores = self.linear(x, router)
+        chosen = np.argsort(-scores, axis=-1, kind="stable")[:, :active].astype(np.int32)
+        best = np.take_along_axis(scores, chosen, axis=-1)
+        shares = np.exp(best - best[:, :1])
+        return chosen, shares / shares.sum(axis=-1, keepdims=True)
+
+    def experts(
+        self,
+        x: np.ndarray,
+        chosen: np.ndarray,
+        shares: np.ndarray,
+        experts: Experts,
+        limit: float,
+        adapters: np.ndarray | None = None,
+    ) -> np.ndarray:
+        x = self._rounded(x)
+        parts = np.zeros((*chosen.shape, x.shape[-1]), np.float32)  # [T, A, D]
+        for expert in np.unique(chosen):
+            tokens, places = np.nonzero(chosen == expert)
+            of_tokens = None if adapters is None else adapters[tokens]
+            h = _expert_linear(x[tokens], experts.gate_up, expert, of_tokens)
+            parts[tokens, places] = _expert_linear(self._rounded(swiglu(h, limit)), experts.down, expert, of_tokens)
+        return np.einsum("ta,tad->td", shares, parts)
+
+    def sample(self, logits: np.ndarray, draw: Draw) -> Drawn:
+        return sample(logits, draw)
+
+    def _rounded(self, x: np.ndarray) -> np.ndarray:
+        """At `fast`, to the nearest bfloat16, ties to even."""
+        return x if self.precision is Precision.EXACT else x.astype(bfloat16).astype(np.float32)
+
+
+def swiglu(h: np.ndarray, limit: float) -> np.ndarray:
+    """[..., 2F] -> [..., F]: the gated activation, gate and up interleaved."""
+    gate = np.minimum(h[..., 0::2], np.float32(limit))
+    up = np.clip(h[..., 1::2], np.float32(-limit), np.float32(limit))
+    with np.errstate(over="ignore"):  # exp of a large negative gate: the sigmoid is then 0, as it should be
+        return gate / (1 + np.exp(np.float32(-SWIGLU_ALPHA) * gate)) * (up + 1)
+
+
+def _expert_linear(x: np.ndarray, projection: Linear, expert: int, adapters: np.ndarray | None) -> np.ndarray:
+    y = x @ projection.weight.expert(expert).T + projection.bias[expert]
+    if projection.adapters is None:
+        return y
+    a, b, scale = projection.adapters
+    return y + _low_rank(x, LowRank(a[:, expert], b[:, expert], scale), adapters)
+
+
+def _low_rank(x: np.ndarray, terms: LowRank | None, adapters: np.ndarray | None) -> np.ndarray | float:
+    """[T, C] -> [T, N]: each token's low-rank term; 0 where there is none."""
+    if terms is None or adapters is None:
+        return 0.0
+    y = np.zeros((len(x), terms.b.shape[1]), np.float32)
+    for adapter in np.unique(adapters[adapters >= 0]):
+        rows = adapters == adapter
+        y[rows] = terms.scale[adapter] * (x[rows] @ terms.a[adapter].T @ terms.b[adapter].T)
+    return y
+
+
+def _pages(batch: Batch, kind: str) -> Pages:
+    if batch.pages is None:
+        raise BackendError("a cache was given, but the batch has no pages; both or neither is right")
+    return batch.pages[kind]
+
+
+def _write(cache: np.ndarray, k: np.ndarray, v: np.ndarray, slots: np.ndarray) -> None:
+    kept = slots >= 0
+    cache[0, slots[kept]], cache[1, slots[kept]] = k[kept], v[kept]
+
+
+def _slots(batch: Batch, kind: str, request: int, first: int, end: int) -> np.ndarray:
+    """The slots of a request's positions `first` up to `end`."""
+    positions = np.arange(first, end)
+    page = _pages(batch, kind).table[request, positions // batch.page_size]
+    return page * batch.page_size + positions % batch.page_size
+
+
+def _visible(queries: np.ndarray, keys: np.ndarray, window: int | None) -> np.ndarray:
+    """[queries, keys] bool: which keys a query sees, by their positions."""
+    distance = queries[:, None] - keys[None, :]
+    return (distance >= 0) & (distance < (window or np.inf))
+
+
+def _softmax_attention(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, sinks: np.ndarray, visible: np.ndarray
+) -> np.ndarray:
+    """[T, H, E], [S, K, E], [S, K, E], [H], [T, S] -> [T, H, E]."""
+    tokens, heads, width = q.shape
+    grouped = q.reshape(tokens, k.shape[1], -1, width)  # [T, K, H / K, E]
+    scores = np.einsum("tkge,ske->tkgs", grouped, k).reshape(tokens, heads, -1) / np.float32(np.sqrt(width))
+    scores = np.where(visible[:, None], scores, -np.inf)
+    sink = np.broadcast_to(sinks[None, :, None], (tokens, heads, 1))
+    scores = np.concatenate([scores, sink], axis=-1)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    weights = weights[..., :-1] / weights.sum(axis=-1, keepdims=True)
+    mixed = np.einsum("tkgs,ske->tkge", weights.reshape(*grouped.shape[:3], -1), v)
+    return mixed.reshape(q.shape)
