@@ -1,0 +1,73 @@
+# The two commands of a newcomer are `make run` and `make test`; each sets up what it needs in .venv first.
+
+PYTHON ?= python3
+MODEL ?= nano
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := CMakeLists.txt $(shell find native -type f 2>/dev/null)
+
+.PHONY: run test test-native lint format bench develop native wheel clean
+
+# Answers PROMPT="..." and ends; without a prompt, opens a chat.
+run: $(VENV)/installed
+	@$(BIN)/ossia run $(MODEL) $${PROMPT:+-- "$$PROMPT"}
+
+test: $(VENV)/developed
+	$(BIN)/python -m pytest
+
+# The native library's own tests, once for addresses and undefined behaviour, once for data races.
+test-native: $(VENV)/developed
+	$(call sanitized,address$(comma)undefined,address)
+	$(call sanitized,thread,thread)
+
+lint: $(VENV)/developed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	find native -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run -Werror
+	$(BIN)/codespell
+
+format: $(VENV)/developed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	find native -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format -i
+
+bench: $(VENV)/developed
+	$(BIN)/python bench/decode.py
+
+# All that a developer needs; Python files are used where they lie, the library is in src/ossia.
+develop: $(VENV)/developed
+
+# Only the library, rebuilt where it changed: after an edit under native/.
+native: $(VENV)/developed
+	$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+	$(BIN)/cmake --build build/native --target ossia_native
+
+wheel: $(VENV)/bin/python
+	$(BIN)/pip wheel --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf build dist $(VENV) src/ossia/libossia.*
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml $(NATIVE) | $(VENV)/bin/python
+	@echo "Setting up $(VENV): the packages that Ossia needs and the native library (about a minute, once)" >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable . >&2
+	@touch $@
+
+$(VENV)/developed: pyproject.toml $(NATIVE) | $(VENV)/bin/python
+	@echo "Setting up $(VENV) with all that tests need, torch among it (several minutes, once)" >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' >&2
+	@touch $(VENV)/installed $@
+
+comma := ,
+
+# $(1) what to look for, as -fsanitize= spells it; $(2) the build folder's name.
+define sanitized
+	$(BIN)/cmake -S . -B build/$(2) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DOSSIA_SANITIZE=$(1) \
+		-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+	$(BIN)/cmake --build build/$(2)
+	$(BIN)/ctest --test-dir build/$(2) --output-on-failure
+endef
