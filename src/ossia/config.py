@@ -132,9 +132,28 @@ _PUBLISHED: dict[str, Any] = {
 }
 _FIXED = _PUBLISHED | {"swiglu_alpha": SWIGLU_ALPHA, "is_encoder_decoder": False, "add_cross_attention": False}
 _INDIFFERENT = frozenset(
-    "bos_token_id chunk_size_feed_forward dtype experts_per_token id2label initial_context_length initializer_range "
-    "label2id output_attentions output_hidden_states output_router_logits problem_type quantization_config return_dict "
-    "router_aux_loss_coef torch_dtype transformers_version use_cache _name_or_path unsloth_fixed".split()
+    {
+        "bos_token_id",
+        "chunk_size_feed_forward",
+        "dtype",
+        "experts_per_token",
+        "id2label",
+        "initial_context_length",
+        "initializer_range",
+        "label2id",
+        "output_attentions",
+        "output_hidden_states",
+        "output_router_logits",
+        "problem_type",
+        "quantization_config",
+        "return_dict",
+        "router_aux_loss_coef",
+        "torch_dtype",
+        "transformers_version",
+        "use_cache",
+        "_name_or_path",
+        "unsloth_fixed",
+    }
 )
 _ALIASES = {"experts_per_token": "num_experts_per_tok"}
 
@@ -318,7 +337,8 @@ def _check_constants(config: ModelConfig) -> None:
 def _check_layer_types(config: ModelConfig) -> None:
     if len(config.layer_types) != config.num_hidden_layers:
         raise ConfigError(
-            f"layer_types names {len(config.layer_types)} layers; num_hidden_layers, {config.num_hidden_layers}, is right"
+            f"layer_types names {len(config.layer_types)} layers; "
+            f"num_hidden_layers, {config.num_hidden_layers}, is right"
         )
     if strange := [kind for kind in config.layer_types if kind not in (SLIDING, FULL)]:
         raise ConfigError(f"layer_types has {strange[0]!r}; {SLIDING!r} and {FULL!r} are right")

@@ -7,8 +7,8 @@ Shapes are written with one alphabet:
     X experts                 A active experts     F expert width          V vocabulary
     L rows of logits wanted   N rows of a weight   C columns of a weight   B low-rank width of an adapter
 
-Activations cross this seam as float32 (numpy arrays, or tensors in the torch backend); what a precision rounds, it rounds
-inside an operation:
+Activations cross this seam as float32 (numpy arrays, or tensors in the torch backend); what a precision rounds, it
+rounds inside an operation:
 
     exact   weights as stored; activations, sums and cache in float32
     fast    the inputs of `linear` and of both products of `experts` rounded to bfloat16, and keys and values stored as

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ossia.errors import BackendError
+
 __all__ = ["Batch", "Pages"]
 
 
@@ -24,8 +26,8 @@ class Pages:
 class Batch:
     """The tokens of one step, request after request.
 
-    The rows `starts[r]` up to `starts[r + 1]` belong to request r, at consecutive positions. Rows from `starts[R]` on are
-    padding: their slots are -1 and what is computed for them is not to be looked at.
+    The rows `starts[r]` up to `starts[r + 1]` belong to request r, at consecutive positions. Rows from `starts[R]` on
+    are padding: their slots are -1 and what is computed for them is not to be looked at.
 
     Without pages, the requests are whole sequences packed side by side, each attending to itself alone, and nothing is
     kept: the form for training and for reading all logits of a text.
@@ -56,3 +58,21 @@ class Batch:
     def rows(self, request: int) -> slice:
         """The rows of one request."""
         return slice(int(self.starts[request]), int(self.starts[request + 1]))
+
+    def pages_of(self, kind: str) -> Pages:
+        """The pages of one kind of layer. Raises BackendError if the batch has none, as with a cache it must."""
+        if self.pages is None:
+            raise BackendError("a cache was given, but the batch has no pages; both or neither is right")
+        return self.pages[kind]
+
+    def slots(self, kind: str, request: int, first: int, end: int) -> np.ndarray:
+        """The slots of a request's positions `first` up to `end` in the caches of one kind of layer."""
+        positions = np.arange(first, end)
+        page = self.pages_of(kind).table[request, positions // self.page_size]
+        return page * self.page_size + positions % self.page_size
+
+    @staticmethod
+    def visible(queries: np.ndarray, keys: np.ndarray, window: int | None) -> np.ndarray:
+        """[queries, keys] bool: which keys a query sees, by their positions in one request."""
+        distance = queries[:, None] - keys[None, :]
+        return (distance >= 0) & (distance < (window or np.inf))

@@ -76,7 +76,7 @@ class Ops(Protocol):
     def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> Handle:
         """A weight taken in once, at load. `name` is for the error when it cannot be.
 
-        A tensor is bfloat16, float32 or packed MXFP4 (experts only). The backend may keep a view: the tensor outlives it.
+        A tensor is bfloat16, float32 or packed MXFP4 (experts only). The backend may keep a view of it.
         """
         ...
 
@@ -110,8 +110,7 @@ class Ops(Protocol):
     def linear(self, x: Array, projection: Linear, adapters: np.ndarray | None = None) -> Array:
         """[T, C] -> [T, N]: x @ weight.T + bias, and the low-rank term of each token's adapter.
 
-        `adapters` [T] int32 says which adapter a token has, -1 none. `fast` rounds x to bfloat16 first, except for a
-        weight prepared as Role.ROUTER.
+        `adapters` [T] int32 says which adapter a token has, -1 none. `fast` rounds x to bfloat16 first.
         """
         ...
 
@@ -135,10 +134,10 @@ class Ops(Protocol):
     ) -> Array:
         """[T, H, E], [T, K, E], [T, K, E], [H] -> [T, H * E]: causal attention with one sink a head.
 
-        A token at position i sees the keys of its request at positions j with 0 <= i - j, and i - j < window if there is
-        one. Scores are q.k / sqrt(E); the sink joins the softmax as one more, unscaled score without a value, so weights
-        sum to less than one. First writes k and v to `batch.pages[kind].slots` of the cache; without pages (`cache` None)
-        each request attends to its own rows. `fast` rounds k and v to bfloat16, without pages too.
+        A token at position i sees the keys of its request at positions j with 0 <= i - j, and i - j < window if there
+        is one. Scores are q.k / sqrt(E); the sink joins the softmax as one more, unscaled score without a value, so the
+        weights sum to less than one. First writes k and v to `batch.pages[kind].slots` of the cache; without pages
+        (`cache` None) each request attends to its own rows. `fast` rounds k and v to bfloat16, without pages too.
 
         Source: Xiao et al., Efficient Streaming Language Models with Attention Sinks (arXiv 2309.17453), with the sink
         as a learned score; openai/gpt-oss, gpt_oss/torch/model.py, `sdpa`.
@@ -153,13 +152,20 @@ class Ops(Protocol):
         ...
 
     def experts(
-        self, x: Array, chosen: Array, shares: Array, experts: Experts, limit: float, adapters: np.ndarray | None = None
+        self,
+        x: Array,
+        chosen: Array,
+        shares: Array,
+        experts: Experts,
+        limit: float,
+        adapters: np.ndarray | None = None,
     ) -> Array:
-        """[T, D], [T, A] int32, [T, A] -> [T, D]: the chosen experts' outputs, weighted, added in the order of `chosen`.
+        """[T, D], [T, A] int32, [T, A] -> [T, D]: the chosen experts' outputs, weighted and added in that order.
 
         One expert: h = gate_up x + bias; gate = min(h[0::2], limit), up = clamp(h[1::2], -limit, limit);
-        a = gate * sigmoid(1.702 gate) * (up + 1); down a + bias. The bias of `down` is inside the weighted sum. Low-rank
-        terms are added to h before SwiGLU and to the result of `down` before the share. `fast` rounds x and a to bfloat16.
+        a = gate * sigmoid(1.702 gate) * (up + 1); down a + bias. The bias of `down` is inside the weighted sum.
+        Low-rank terms are added to h before SwiGLU and to the result of `down` before the share. `fast` rounds x and a
+        to bfloat16.
 
         Source: openai/gpt-oss, gpt_oss/torch/model.py, `MLPBlock` and `swiglu`.
         """

@@ -11,7 +11,7 @@ from ml_dtypes import bfloat16
 from ossia.config import SWIGLU_ALPHA
 from ossia.errors import BackendError
 from ossia.mxfp4 import Packed, check_scales, decode
-from ossia.ops.batch import Batch, Pages
+from ossia.ops.batch import Batch
 from ossia.ops.protocol import Experts, Linear, LowRank, Precision, Role
 from ossia.ops.sampling import Draw, Drawn, sample
 
@@ -19,17 +19,16 @@ __all__ = ["ReferenceOps"]
 
 
 @dataclass(frozen=True)
-class _Weight:
-    """A matrix, or a stack of them, and whether what it multiplies is rounded at `fast`."""
+class _Stack:
+    """The matrices of a layer's experts, widened one at a time."""
 
     values: np.ndarray | Packed
-    role: Role
 
-    def expert(self, index: int) -> np.ndarray:
+    def __getitem__(self, expert: int) -> np.ndarray:
         """[N, C] float32: one expert's matrix."""
         if isinstance(self.values, Packed):
-            return decode(Packed(self.values.blocks[index], self.values.scales[index]))
-        return self.values[index].astype(np.float32)
+            return decode(Packed(self.values.blocks[expert], self.values.scales[expert]))
+        return self.values[expert].astype(np.float32)
 
 
 class ReferenceOps:
@@ -42,18 +41,14 @@ class ReferenceOps:
     def __init__(self, precision: Precision = Precision.EXACT) -> None:
         self.precision = precision
 
-    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> np.ndarray | _Weight:
+    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> np.ndarray | _Stack:
         if isinstance(tensor, Packed):
             if role is not Role.EXPERTS:
                 raise BackendError(
                     f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right"
                 )
             check_scales(tensor, name)
-            return _Weight(tensor, role)
-        if role is Role.EXPERTS:
-            return _Weight(tensor, role)
-        values = np.asarray(tensor, np.float32)
-        return values if role in (Role.VECTOR, Role.EMBEDDING) else _Weight(values, role)
+        return _Stack(tensor) if role is Role.EXPERTS else np.asarray(tensor, np.float32)
 
     def array(self, values: np.ndarray) -> np.ndarray:
         return values
@@ -76,12 +71,7 @@ class ReferenceOps:
         return x / np.sqrt(mean + np.float32(eps)) * scale
 
     def linear(self, x: np.ndarray, projection: Linear, adapters: np.ndarray | None = None) -> np.ndarray:
-        weight = projection.weight
-        x = self._rounded(x) if weight.role is not Role.ROUTER else x
-        y = x @ weight.values.T
-        if projection.bias is not None:
-            y = y + projection.bias
-        return y + _low_rank(x, projection.adapters, adapters)
+        return _linear(self._rounded(x), projection, adapters)
 
     def rope(self, x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
         first, second = np.split(x, 2, axis=-1)
@@ -101,7 +91,7 @@ class ReferenceOps:
     ) -> np.ndarray:
         k, v = self._rounded(k), self._rounded(v)
         if cache is not None:
-            _write(cache, k, v, _pages(batch, kind).slots)
+            _write(cache, k, v, batch.pages_of(kind).slots)
         seen = np.zeros_like(q)
         for request in batch.requests:
             rows = batch.rows(request)
@@ -110,14 +100,14 @@ class ReferenceOps:
                 keys, values, first = k[rows], v[rows], 0
             else:
                 first = 0 if window is None else max(0, int(positions[0]) - window + 1)
-                slots = _slots(batch, kind, request, first, int(positions[-1]) + 1)
+                slots = batch.slots(kind, request, first, int(positions[-1]) + 1)
                 keys, values = cache[:, slots]
-            visible = _visible(positions, first + np.arange(len(keys)), window)
+            visible = batch.visible(positions, first + np.arange(len(keys)), window)
             seen[rows] = _softmax_attention(q[rows], keys, values, sinks, visible)
         return seen.reshape(len(q), -1)
 
     def route(self, x: np.ndarray, router: Linear, active: int) -> tuple[np.ndarray, np.ndarray]:
-        scores = self.linear(x, router)
+        scores = _linear(x, router, None)
         chosen = np.argsort(-scores, axis=-1, kind="stable")[:, :active].astype(np.int32)
         best = np.take_along_axis(scores, chosen, axis=-1)
         shares = np.exp(best - best[:, :1])
@@ -157,8 +147,13 @@ def swiglu(h: np.ndarray, limit: float) -> np.ndarray:
         return gate / (1 + np.exp(np.float32(-SWIGLU_ALPHA) * gate)) * (up + 1)
 
 
+def _linear(x: np.ndarray, projection: Linear, adapters: np.ndarray | None) -> np.ndarray:
+    y = x @ projection.weight.T + (0.0 if projection.bias is None else projection.bias)
+    return y + _low_rank(x, projection.adapters, adapters)
+
+
 def _expert_linear(x: np.ndarray, projection: Linear, expert: int, adapters: np.ndarray | None) -> np.ndarray:
-    y = x @ projection.weight.expert(expert).T + projection.bias[expert]
+    y = x @ projection.weight[expert].T + projection.bias[expert]
     if projection.adapters is None:
         return y
     a, b, scale = projection.adapters
@@ -176,28 +171,9 @@ def _low_rank(x: np.ndarray, terms: LowRank | None, adapters: np.ndarray | None)
     return y
 
 
-def _pages(batch: Batch, kind: str) -> Pages:
-    if batch.pages is None:
-        raise BackendError("a cache was given, but the batch has no pages; both or neither is right")
-    return batch.pages[kind]
-
-
 def _write(cache: np.ndarray, k: np.ndarray, v: np.ndarray, slots: np.ndarray) -> None:
     kept = slots >= 0
     cache[0, slots[kept]], cache[1, slots[kept]] = k[kept], v[kept]
-
-
-def _slots(batch: Batch, kind: str, request: int, first: int, end: int) -> np.ndarray:
-    """The slots of a request's positions `first` up to `end`."""
-    positions = np.arange(first, end)
-    page = _pages(batch, kind).table[request, positions // batch.page_size]
-    return page * batch.page_size + positions % batch.page_size
-
-
-def _visible(queries: np.ndarray, keys: np.ndarray, window: int | None) -> np.ndarray:
-    """[queries, keys] bool: which keys a query sees, by their positions."""
-    distance = queries[:, None] - keys[None, :]
-    return (distance >= 0) & (distance < (window or np.inf))
 
 
 def _softmax_attention(

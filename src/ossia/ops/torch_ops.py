@@ -1,0 +1,200 @@
+"""Every operation in torch: differentiable, on any torch device; what training runs on.
+
+Weights stay as stored and are widened when used, packed experts one at a time, so that a frozen base costs no more
+memory than its file. A trained weight is an ordinary float32 tensor in a `Linear` made by the trainer.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from ml_dtypes import bfloat16
+from torch.nn import functional
+
+from ossia.config import SWIGLU_ALPHA
+from ossia.errors import BackendError
+from ossia.mxfp4 import GRID, Packed, check_scales
+from ossia.ops.batch import Batch
+from ossia.ops.protocol import Experts, Linear, LowRank, Precision, Role
+from ossia.ops.sampling import Draw, Drawn, sample
+
+__all__ = ["PackedTensor", "TorchOps", "swiglu"]
+
+Tensor = torch.Tensor
+
+
+@dataclass(frozen=True)
+class PackedTensor:
+    """MXFP4 weights on a device: `ossia.mxfp4.Packed` as two uint8 tensors."""
+
+    blocks: Tensor  # [X, N, C / 32, 16]
+    scales: Tensor  # [X, N, C / 32]
+
+    def __getitem__(self, expert: int) -> Tensor:
+        """[N, C] float32: one expert's matrix."""
+        values = torch.tensor(GRID, device=self.blocks.device)
+        blocks = self.blocks[expert].long()
+        pairs = torch.stack([values[blocks & 0xF], values[blocks >> 4]], dim=-1).flatten(-2)  # [N, C / 32, 32]
+        return torch.ldexp(pairs, self.scales[expert].int()[..., None] - 127).flatten(-2)
+
+
+class TorchOps:
+    """`ossia.ops.Ops` in torch, for tensors on one device."""
+
+    name = "torch"
+    batch_invariant = False
+
+    def __init__(self, precision: Precision = Precision.EXACT, device: str = "cpu") -> None:
+        self.precision = precision
+        self.device = torch.device(device)
+
+    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> Tensor | PackedTensor:
+        if isinstance(tensor, Packed):
+            if role is not Role.EXPERTS:
+                raise BackendError(
+                    f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right"
+                )
+            check_scales(tensor, name)
+            return PackedTensor(self._tensor(tensor.blocks), self._tensor(tensor.scales))
+        return self._tensor(tensor)
+
+    def array(self, values: np.ndarray) -> Tensor:
+        return self._tensor(values)
+
+    def numpy(self, array: Tensor) -> np.ndarray:
+        return array.detach().cpu().numpy()
+
+    def new_cache(self, slots: int, page_size: int, heads: int, width: int) -> Tensor:
+        return torch.zeros(2, slots, heads, width, device=self.device)
+
+    def copy_page(self, cache: Tensor, page_size: int, source: int, target: int) -> None:
+        pages = cache.view(2, -1, page_size, *cache.shape[2:])
+        pages[:, target] = pages[:, source]
+
+    def embed(self, table: Tensor, tokens: np.ndarray) -> Tensor:
+        return functional.embedding(self._tensor(tokens).long(), table).float()
+
+    def rms_norm(self, x: Tensor, scale: Tensor, eps: float) -> Tensor:
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps) * scale.float()
+
+    def linear(self, x: Tensor, projection: Linear, adapters: np.ndarray | None = None) -> Tensor:
+        x = self._rounded(x)
+        y = functional.linear(x, projection.weight.float(), _float(projection.bias))
+        return y + self._low_rank(x, projection.adapters, adapters)
+
+    def rope(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        first, second = x.chunk(2, dim=-1)
+        cos, sin = cos[:, None], sin[:, None]
+        return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+    def attend(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        sinks: Tensor,
+        cache: Tensor | None,
+        batch: Batch,
+        kind: str,
+        window: int | None,
+    ) -> Tensor:
+        k, v = self._rounded(k), self._rounded(v)
+        if cache is not None:
+            self._write(cache, k, v, batch, kind)
+        seen = []
+        for request in batch.requests:
+            rows = batch.rows(request)
+            positions = batch.positions[rows]
+            if cache is None:
+                keys, values, first = k[rows], v[rows], 0
+            else:
+                first = 0 if window is None else max(0, int(positions[0]) - window + 1)
+                keys, values = cache[:, batch.slots(kind, request, first, int(positions[-1]) + 1)]
+            visible = self._tensor(batch.visible(positions, first + np.arange(len(keys)), window))
+            seen.append(attention(q[rows], keys, values, sinks.float(), visible))
+        padding = q[batch.starts[-1] :]  # its result is not looked at
+        return torch.cat([*seen, padding]).flatten(1)
+
+    def route(self, x: Tensor, router: Linear, active: int) -> tuple[Tensor, Tensor]:
+        scores = functional.linear(x, router.weight.float(), _float(router.bias))
+        scores = scores + self._low_rank(x, router.adapters, None)
+        chosen = torch.argsort(scores, dim=-1, descending=True, stable=True)[:, :active]
+        return chosen.int(), scores.gather(-1, chosen).softmax(-1)
+
+    def experts(
+        self,
+        x: Tensor,
+        chosen: Tensor,
+        shares: Tensor,
+        experts: Experts,
+        limit: float,
+        adapters: np.ndarray | None = None,
+    ) -> Tensor:
+        x = self._rounded(x)
+        parts = x.new_zeros(*chosen.shape, x.shape[-1])  # [T, A, D]
+        for expert in chosen.unique().tolist():
+            tokens, places = torch.nonzero(chosen == expert, as_tuple=True)
+            of_tokens = None if adapters is None else adapters[tokens.cpu().numpy()]
+            h = self._expert_linear(x[tokens], experts.gate_up, expert, of_tokens)
+            a = self._rounded(swiglu(h, limit))
+            parts[tokens, places] = self._expert_linear(a, experts.down, expert, of_tokens)
+        return (shares[..., None] * parts).sum(1)
+
+    def sample(self, logits: Tensor, draw: Draw) -> Drawn:
+        return sample(self.numpy(logits), draw)
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        """A tensor over the same memory where the device allows; torch has no read-only tensors and warns of it."""
+        stored = values.view(np.int16) if values.dtype == bfloat16 else values
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            tensor = torch.from_numpy(np.ascontiguousarray(stored))
+        return (tensor.view(torch.bfloat16) if values.dtype == bfloat16 else tensor).to(self.device)
+
+    def _rounded(self, x: Tensor) -> Tensor:
+        return x if self.precision is Precision.EXACT else x.to(torch.bfloat16).float()
+
+    def _write(self, cache: Tensor, k: Tensor, v: Tensor, batch: Batch, kind: str) -> None:
+        slots = self._tensor(batch.pages_of(kind).slots).long()
+        kept = slots >= 0
+        cache[0, slots[kept]], cache[1, slots[kept]] = k[kept], v[kept]
+
+    def _expert_linear(self, x: Tensor, projection: Linear, expert: int, adapters: np.ndarray | None) -> Tensor:
+        y = functional.linear(x, projection.weight[expert].float(), _float(projection.bias[expert]))
+        if projection.adapters is None:
+            return y
+        a, b, scale = projection.adapters
+        return y + self._low_rank(x, LowRank(a[:, expert], b[:, expert], scale), adapters)
+
+    def _low_rank(self, x: Tensor, terms: LowRank | None, adapters: np.ndarray | None) -> Tensor | float:
+        """[T, C] -> [T, N]: each token's low-rank term; 0 where there is none."""
+        if terms is None or adapters is None:
+            return 0.0
+        y = x.new_zeros(len(x), terms.b.shape[1])
+        for adapter in np.unique(adapters[adapters >= 0]).tolist():
+            rows = self._tensor(adapters == adapter)
+            y[rows] = terms.scale[adapter] * (x[rows] @ terms.a[adapter].T @ terms.b[adapter].T)
+        return y
+
+
+def _float(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.float()
+
+
+def swiglu(h: Tensor, limit: float) -> Tensor:
+    """[..., 2F] -> [..., F]: the gated activation, gate and up interleaved."""
+    gate, up = h[..., 0::2].clamp(max=limit), h[..., 1::2].clamp(-limit, limit)
+    return gate * torch.sigmoid(SWIGLU_ALPHA * gate) * (up + 1)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, sinks: Tensor, visible: Tensor) -> Tensor:
+    """[T, H, E], [S, K, E], [S, K, E], [H], [T, S] bool -> [T, H, E]: softmax attention with a sink."""
+    tokens, heads, width = q.shape
+    grouped = q.reshape(tokens, k.shape[1], -1, width)  # [T, K, H / K, E]
+    scores = torch.einsum("tkge,ske->tkgs", grouped, k).reshape(tokens, heads, -1) / width**0.5
+    scores = scores.masked_fill(~visible[:, None], -torch.inf)
+    sink = sinks[None, :, None].expand(tokens, heads, 1)
+    weights = torch.cat([scores, sink], dim=-1).softmax(-1)[..., :-1]
+    mixed = torch.einsum("tkgs,ske->tkge", weights.reshape(*grouped.shape[:3], -1), v)
+    return mixed.reshape(q.shape)
