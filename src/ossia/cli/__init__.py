@@ -129,7 +129,7 @@ def _print_help() -> int:
 def _no_such_verb(name: str) -> str:
     table = verbs()
     near = difflib.get_close_matches(name, table, n=3)
-    guess = f"; did you mean {' or '.join(near)}?" if near else f"; the verbs are {', '.join(table)}"
+    guess = f"; did you mean {' or '.join(near)}" if near else f"; the verbs are {', '.join(table)}"
     prompt = f'; for a prompt of one word: ossia run "{name}"' if "run" in table else ""
     return f"there is no verb {name!r}{guess}{prompt}"
 
