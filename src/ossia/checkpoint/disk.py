@@ -1,0 +1,77 @@
+"""Files that appear complete or not at all, and disks that turn out too small.
+
+What is written goes under a temporary name beside the target; the target's own name is given at the end, by a rename.
+After any error, an interruption included, the temporary is removed.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ossia.errors import CapacityError, CheckpointError
+
+__all__ = ["new_file", "new_folder"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+# Room that configs, headers and the file system's own tables take beside the tensors.
+_SPARE = 64 << 20
+
+
+@contextlib.contextmanager
+def new_folder(path: Path, needed: int) -> Iterator[Path]:
+    """A folder to fill, which becomes `path` when all went well. `needed` is the bytes it will take.
+
+    Raises CheckpointError when `path` exists and is not empty, CapacityError when the disk is or gets full.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise CheckpointError(f"{path}: exists already; a new name or an empty folder is right")
+    with _cleared(path, needed):
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        try:
+            yield folder
+            folder.chmod(0o755)
+            folder.rename(path)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+@contextlib.contextmanager
+def new_file(path: Path, needed: int) -> Iterator[Path]:
+    """A file to write, which becomes `path` when all went well; otherwise as `new_folder`."""
+    if path.exists():
+        raise CheckpointError(f"{path}: exists already; a new name is right")
+    with _cleared(path, needed):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        try:
+            yield Path(name)
+            Path(name).chmod(0o644)
+            Path(name).rename(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _cleared(path: Path, needed: int) -> Iterator[None]:
+    """Sees that there is room for `path` before the block, and names what went wrong in it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        if needed + _SPARE > free:
+            raise CapacityError(f"{path}: needs {_gib(needed + _SPARE)}, the disk has {_gib(free)} free")
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise CapacityError(f"{path}: the disk became full; {_gib(needed + _SPARE)} free are needed") from error
+        raise CheckpointError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB"
