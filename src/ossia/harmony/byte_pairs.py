@@ -1,0 +1,122 @@
+"""Byte-pair encoding: the patterns that cut text into pieces, the byte alphabet of files, and the encoder.
+
+Source: openai/tiktoken, tiktoken_ext/openai_public.py, `o200k_base`, for the pattern; Radford et al., GPT-2, for the
+alphabet that writes each byte as one printable character.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+import tiktoken
+
+__all__ = [
+    "ALPHABET",
+    "GPT2_PATTERN",
+    "O200K_PATTERN",
+    "SINGLE_DIGITS_PATTERN",
+    "BytePairs",
+    "from_alphabet",
+    "to_alphabet",
+]
+
+_UPPER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
+_LOWER = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+
+
+def _pattern(digits: str) -> str:
+    return "|".join(
+        [
+            rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_CONTRACTION}",
+            rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTION}",
+            digits,
+            r" ?[^\s\p{L}\p{N}]+[\r\n/]*",
+            r"\s*[\r\n]+",
+            r"\s+(?!\S)",
+            r"\s+",
+        ]
+    )
+
+
+O200K_PATTERN = _pattern(r"\p{N}{1,3}")
+"""How o200k cuts text into the pieces within which tokens merge."""
+
+SINGLE_DIGITS_PATTERN = _pattern(r"\p{N}")
+"""The same with every digit a piece of its own, which small models learn arithmetic from."""
+
+GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+"""What the ByteLevel pre-tokenizer of tokenizer files has built in."""
+
+_PRINTABLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+_HIDDEN = [byte for byte in range(256) if byte not in _PRINTABLE]
+
+ALPHABET: tuple[str, ...] = tuple(
+    chr(byte) if byte in _PRINTABLE else chr(0x100 + _HIDDEN.index(byte)) for byte in range(256)
+)
+"""The character that tokenizer files write for each byte."""
+
+_FROM_BYTE = dict(enumerate(ALPHABET))
+# Latin-1's own characters outside the alphabet must fail to encode, not pass as the bytes that they look like.
+_TO_BYTE = dict.fromkeys(range(256), "\uffff") | {ord(character): byte for byte, character in enumerate(ALPHABET)}
+
+
+def to_alphabet(token: bytes) -> str:
+    """The token's bytes as tokenizer files write them, one character a byte."""
+    return token.decode("latin-1").translate(_FROM_BYTE)
+
+
+def from_alphabet(text: str) -> bytes:
+    """The bytes of a token that a tokenizer file writes so. Raises ValueError at a character outside the alphabet."""
+    try:
+        return text.translate(_TO_BYTE).encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the character {text[error.start]!r} is not of the byte-level alphabet") from error
+
+
+# tiktoken's pattern engine keeps a stack of at most a million positions and panics beyond. Only `\s+(?!\S)` needs it,
+# for blanks that no line break follows; every other piece of any length was measured to be safe.
+LONGEST_BLANK = 500_000
+_BLANKS = re.compile("[\t\x0b\x0c \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]{256,}+(?![\r\n])")
+
+
+class BytePairs:
+    """Text to token ids by merging the pair of lowest rank first, within the pieces that `pattern` cuts.
+
+    The id of a token is its rank. Time grows as n log n with the length of the longest piece.
+    """
+
+    def __init__(self, ranks: Mapping[bytes, int], pattern: str) -> None:
+        self._ranks = dict(ranks)
+        self._pattern = pattern
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of the text, which may hold anything: a lone surrogate counts as U+FFFD."""
+        ids: list[int] = []
+        done = 0
+        for start, end in _long_blanks(text):
+            ids += self._pieces.encode_ordinary(text[done:start])
+            ids += self._whole.encode_ordinary(text[start:end])
+            done = end
+        return ids + self._pieces.encode_ordinary(text[done:] if done else text)
+
+    @cached_property
+    def _pieces(self) -> tiktoken.Encoding:
+        return tiktoken.Encoding("ossia", pat_str=self._pattern, mergeable_ranks=self._ranks, special_tokens={})
+
+    @cached_property
+    def _whole(self) -> tiktoken.Encoding:
+        return tiktoken.Encoding("ossia-whole", pat_str=r"[\s\S]+", mergeable_ranks=self._ranks, special_tokens={})
+
+
+def _long_blanks(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of the pieces of blanks that are too long for the pattern engine.
+
+    A piece begins where such a run begins, whatever stands before it, since nothing but a line break after it could
+    join it to what precedes; it leaves its last blank to a word that follows.
+    """
+    if len(text) <= LONGEST_BLANK:
+        return
+    for match in _BLANKS.finditer(text):
+        if match.end() - match.start() > LONGEST_BLANK:
+            yield match.start(), match.end() - (match.end() < len(text))

@@ -1,0 +1,121 @@
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tokenizers
+from transformers import AutoTokenizer
+
+from ossia.errors import VocabularyError
+from ossia.harmony import CONTROL_TOKENS, Vocabulary
+from ossia.harmony.byte_pairs import to_alphabet
+
+TEXTS = [
+    "Hello, world! It's 12345 + 678.\r\n\r\n\tTHEY'LL see   \n\n  x",
+    "日本語、한국어 и русский 👩‍👩‍👧‍👦 e\u0301",
+    "def f(x):\n    return x ** 2  # ///\n",
+]
+
+
+@pytest.fixture(scope="module")
+def small(vocabulary: Vocabulary) -> Vocabulary:
+    return vocabulary.shortened(4096, digits="single")
+
+
+@pytest.fixture(scope="module")
+def root(small: Vocabulary) -> Any:
+    return json.loads(small.to_tokenizer_json())
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_shortened_vocabulary_survives_its_file(text: str, small: Vocabulary) -> None:
+    again = Vocabulary.from_tokenizer_json(small.to_tokenizer_json())
+    assert (again.control, again.ranks, again.pattern) == (small.control, small.ranks, small.pattern)
+    assert again.encode(text) == small.encode(text)
+
+
+def test_transformers_reads_the_file(small: Vocabulary, tmp_path: Path) -> None:
+    tmp_path.joinpath("tokenizer.json").write_bytes(small.to_tokenizer_json())
+    tmp_path.joinpath("tokenizer_config.json").write_text(json.dumps(dict(small.tokenizer_config())))
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    assert [theirs.encode(text, add_special_tokens=False) for text in TEXTS] == list(map(small.encode, TEXTS))
+    assert [theirs.decode(small.encode(text)) for text in TEXTS] == TEXTS
+    assert theirs.eos_token_id == small.return_
+    assert {name: theirs.convert_tokens_to_ids(name) for name in CONTROL_TOKENS} == dict(small.control)
+
+
+def test_the_embedded_vocabulary_survives_its_file(vocabulary: Vocabulary) -> None:
+    data = vocabulary.to_tokenizer_json()
+    again = Vocabulary.from_tokenizer_json(data)
+    assert again.ranks == vocabulary.ranks
+    assert again.size == vocabulary.size
+    theirs = tokenizers.Tokenizer.from_str(data.decode())
+    assert [theirs.encode(text).ids for text in TEXTS] == list(map(vocabulary.encode, TEXTS))
+
+
+def test_merges_may_be_written_as_strings_or_left_out(root: Any, small: Vocabulary) -> None:
+    joined = copy.deepcopy(root)
+    joined["model"]["merges"] = [" ".join(merge) for merge in root["model"]["merges"]]
+    without = copy.deepcopy(root)
+    del without["model"]["merges"]
+    for form in (joined, without):
+        assert Vocabulary.from_tokenizer_json(json.dumps(form).encode()).ranks == small.ranks
+
+
+def test_gguf_lists_give_the_same(small: Vocabulary, root: Any) -> None:
+    tokens = {identifier: to_alphabet(token) for token, identifier in small.ranks.items()}
+    tokens |= {identifier: name for name, identifier in small.control.items()} | {small.size: "[PAD]"}
+    ordered = [tokens[identifier] for identifier in sorted(tokens)]
+    types = [3 if token in CONTROL_TOKENS else 5 if token == "[PAD]" else 1 for token in ordered]
+    again = Vocabulary.from_gguf(ordered, types, [" ".join(merge) for merge in root["model"]["merges"]])
+    assert (again.ranks, again.control) == (small.ranks, small.control)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("model", [], "model would be an object"),
+        ("model.type", "WordPiece", "would be BPE"),
+        ("model.vocab", None, "model.vocab would be an object"),
+        ("model.vocab.a", "1", "the id of 'a'"),
+        ("model.vocab.日", 9999, "not byte-level"),
+        ("model.vocab. ", 9999, "not byte-level"),
+        ("model.merges", {}, "merges would be a list"),
+        ("model.merges", [["a"]], "would be two tokens"),
+        ("model.merges", [["q", "日"]], "names a token that the vocabulary lacks"),
+        ("model.merges", [["Ġ", "t"], ["Ġ", "Ġ"]], "not in the order"),
+        ("model.merges", [["Ġ", "Ġ"]], "incomplete"),
+        ("model.continuing_subword_prefix", "##", "has no continuing_subword_prefix"),
+        ("added_tokens", None, "added_tokens would be a list"),
+        ("added_tokens", [{"id": 1}], "a content and an id"),
+        ("added_tokens", [], "lacks"),
+        ("normalizer", {"type": "NFC"}, "normalizer"),
+        ("pre_tokenizer", None, "pre_tokenizer would be an object"),
+        ("pre_tokenizer", {"type": "Metaspace"}, "found ['Metaspace']"),
+        ("pre_tokenizer", {"type": "ByteLevel", "add_prefix_space": True}, "add_prefix_space"),
+    ],
+)
+def test_an_impossible_file_is_refused_by_name(path: str, value: object, words: str, root: Any) -> None:
+    changed = copy.deepcopy(root)
+    *parents, last = path.split(".")
+    node = changed
+    for parent in parents:
+        node = node[parent]
+    node[last] = value
+    with pytest.raises(VocabularyError) as caught:
+        Vocabulary.from_tokenizer_json(json.dumps(changed).encode())
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"[" * 100_000, b"[1]", b"{"])
+def test_a_damaged_file_is_refused(data: bytes) -> None:
+    with pytest.raises(VocabularyError, match=r"tokenizer\.json"):
+        Vocabulary.from_tokenizer_json(data)
+
+
+def test_gguf_lists_that_disagree_are_refused() -> None:
+    with pytest.raises(VocabularyError, match="2 tokens but 1 types"):
+        Vocabulary.from_gguf(["a", "b"], [1], [])
+    with pytest.raises(VocabularyError, match="type 6"):
+        Vocabulary.from_gguf(["a", "b"], [1, 6], [])
