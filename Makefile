@@ -24,13 +24,13 @@ lint: $(VENV)/developed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
-	find native -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run -Werror
+	find native -name '*.cc' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/codespell
 
 format: $(VENV)/developed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	find native -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format -i
+	find native -name '*.cc' -o -name '*.h' | xargs $(BIN)/clang-format -i
 
 bench: $(VENV)/developed
 	$(BIN)/python bench/decode.py

@@ -43,7 +43,7 @@ def mirror(module: Path) -> Path:
     )
 
 
-@pytest.mark.parametrize("path", files(".py", ".cpp", ".h"), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", files(".py", ".cc", ".h"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_fits_the_eye(path: Path):
     assert len(path.read_text("utf-8").splitlines()) < LINES_OF_A_FILE
 
@@ -59,12 +59,12 @@ def test_a_function_fits_the_screen():
 
 
 def test_names_say_what_is_inside():
-    assert [path for path in files(".py", ".cpp", ".h") if path.stem.lower() in VAGUE] == []
+    assert [path for path in files(".py", ".cc", ".h") if path.stem.lower() in VAGUE] == []
 
 
 def test_no_class_is_a_manager():
     named = re.compile(r"^\s*(?:class|struct) \w*(?:Manager|Handler|Helper|Utils)\b", re.MULTILINE)
-    assert [path for path in files(".py", ".cpp", ".h") if named.search(path.read_text("utf-8"))] == []
+    assert [path for path in files(".py", ".cc", ".h") if named.search(path.read_text("utf-8"))] == []
 
 
 def test_every_module_has_its_test():
@@ -79,5 +79,5 @@ def test_the_list_of_exceptions_only_shrinks():
 def test_nothing_is_left_for_later():
     # Spelt apart, so that this file does not find itself.
     words = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "NotImplemented" + "Error", r"mark\.x" + "fail"]))
-    found = [path for path in files(".py", ".cpp", ".h") if words.search(path.read_text("utf-8"))]
+    found = [path for path in files(".py", ".cc", ".h") if words.search(path.read_text("utf-8"))]
     assert [str(path.relative_to(ROOT)) for path in found] == []
