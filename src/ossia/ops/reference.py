@@ -97,7 +97,7 @@ class ReferenceOps:
             rows = batch.rows(request)
             positions = batch.positions[rows]
             if cache is None:
-                keys, values, first = k[rows], v[rows], 0
+                keys, values, first = k[rows], v[rows], int(positions[0])
             else:
                 first = 0 if window is None else max(0, int(positions[0]) - window + 1)
                 slots = batch.slots(kind, request, first, int(positions[-1]) + 1)
