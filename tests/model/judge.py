@@ -75,7 +75,7 @@ def _our_angles(config: ModelConfig, positions: torch.Tensor) -> tuple[torch.Ten
 
 
 def _share_weights(model: GptOssForCausalLM) -> dict[str, np.ndarray | Packed]:
-    """The weights by name. Experts are rounded to MXFP4, in the judge too, and put out-by-in as a checkpoint has them."""
+    """The weights by name; experts rounded to MXFP4, in the judge too, and out-by-in as a checkpoint has them."""
     tensors: dict[str, np.ndarray | Packed] = {}
     for name, parameter in model.state_dict().items():
         if name.endswith(("gate_up_proj", "down_proj")):

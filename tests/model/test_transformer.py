@@ -1,7 +1,5 @@
 """The whole model against transformers, on every backend."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -31,8 +29,8 @@ CASES = {
 
 
 @pytest.fixture(params=BACKENDS)
-def ops(request: pytest.FixtureRequest) -> Iterator[Ops]:
-    yield make_ops(request.param)
+def ops(request: pytest.FixtureRequest) -> Ops:
+    return make_ops(request.param)
 
 
 def tokens_of(judge: Judge, count: int) -> np.ndarray:

@@ -51,11 +51,19 @@ class LowRank(NamedTuple):
 
 
 class Linear(NamedTuple):
-    """One dense weight with its bias and adapters."""
+    """One dense weight with its bias and adapters, or a stack of them with X before every shape."""
 
     weight: Handle  # [N, C]
     bias: Handle | None = None  # [N]
     adapters: LowRank | None = None
+
+    def of_expert(self, expert: int) -> "Linear":
+        """One expert's part of a stack, where handles are arrays."""
+        bias = None if self.bias is None else self.bias[expert]
+        if self.adapters is None:
+            return Linear(self.weight[expert], bias)
+        a, b, scale = self.adapters
+        return Linear(self.weight[expert], bias, LowRank(a[:, expert], b[:, expert], scale))
 
 
 class Experts(NamedTuple):

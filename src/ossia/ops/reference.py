@@ -127,8 +127,9 @@ class ReferenceOps:
         for expert in np.unique(chosen):
             tokens, places = np.nonzero(chosen == expert)
             of_tokens = None if adapters is None else adapters[tokens]
-            h = _expert_linear(x[tokens], experts.gate_up, expert, of_tokens)
-            parts[tokens, places] = _expert_linear(self._rounded(swiglu(h, limit)), experts.down, expert, of_tokens)
+            h = _linear(x[tokens], experts.gate_up.of_expert(expert), of_tokens)
+            a = self._rounded(swiglu(h, limit))
+            parts[tokens, places] = _linear(a, experts.down.of_expert(expert), of_tokens)
         return np.einsum("ta,tad->td", shares, parts)
 
     def sample(self, logits: np.ndarray, draw: Draw) -> Drawn:
@@ -150,14 +151,6 @@ def swiglu(h: np.ndarray, limit: float) -> np.ndarray:
 def _linear(x: np.ndarray, projection: Linear, adapters: np.ndarray | None) -> np.ndarray:
     y = x @ projection.weight.T + (0.0 if projection.bias is None else projection.bias)
     return y + _low_rank(x, projection.adapters, adapters)
-
-
-def _expert_linear(x: np.ndarray, projection: Linear, expert: int, adapters: np.ndarray | None) -> np.ndarray:
-    y = x @ projection.weight[expert].T + projection.bias[expert]
-    if projection.adapters is None:
-        return y
-    a, b, scale = projection.adapters
-    return y + _low_rank(x, LowRank(a[:, expert], b[:, expert], scale), adapters)
 
 
 def _low_rank(x: np.ndarray, terms: LowRank | None, adapters: np.ndarray | None) -> np.ndarray | float:

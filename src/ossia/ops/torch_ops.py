@@ -79,9 +79,7 @@ class TorchOps:
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps) * scale.float()
 
     def linear(self, x: Tensor, projection: Linear, adapters: np.ndarray | None = None) -> Tensor:
-        x = self._rounded(x)
-        y = functional.linear(x, projection.weight.float(), _float(projection.bias))
-        return y + self._low_rank(x, projection.adapters, adapters)
+        return self._linear(self._rounded(x), projection, adapters)
 
     def rope(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         first, second = x.chunk(2, dim=-1)
@@ -117,8 +115,7 @@ class TorchOps:
         return torch.cat([*seen, padding]).flatten(1)
 
     def route(self, x: Tensor, router: Linear, active: int) -> tuple[Tensor, Tensor]:
-        scores = functional.linear(x, router.weight.float(), _float(router.bias))
-        scores = scores + self._low_rank(x, router.adapters, None)
+        scores = self._linear(x, router, None)
         chosen = torch.argsort(scores, dim=-1, descending=True, stable=True)[:, :active]
         return chosen.int(), scores.gather(-1, chosen).softmax(-1)
 
@@ -136,9 +133,9 @@ class TorchOps:
         for expert in chosen.unique().tolist():
             tokens, places = torch.nonzero(chosen == expert, as_tuple=True)
             of_tokens = None if adapters is None else adapters[tokens.cpu().numpy()]
-            h = self._expert_linear(x[tokens], experts.gate_up, expert, of_tokens)
+            h = self._linear(x[tokens], experts.gate_up.of_expert(expert), of_tokens)
             a = self._rounded(swiglu(h, limit))
-            parts[tokens, places] = self._expert_linear(a, experts.down, expert, of_tokens)
+            parts[tokens, places] = self._linear(a, experts.down.of_expert(expert), of_tokens)
         return (shares[..., None] * parts).sum(1)
 
     def sample(self, logits: Tensor, draw: Draw) -> Drawn:
@@ -160,12 +157,10 @@ class TorchOps:
         kept = slots >= 0
         cache[0, slots[kept]], cache[1, slots[kept]] = k[kept], v[kept]
 
-    def _expert_linear(self, x: Tensor, projection: Linear, expert: int, adapters: np.ndarray | None) -> Tensor:
-        y = functional.linear(x, projection.weight[expert].float(), _float(projection.bias[expert]))
-        if projection.adapters is None:
-            return y
-        a, b, scale = projection.adapters
-        return y + self._low_rank(x, LowRank(a[:, expert], b[:, expert], scale), adapters)
+    def _linear(self, x: Tensor, projection: Linear, adapters: np.ndarray | None) -> Tensor:
+        bias = None if projection.bias is None else projection.bias.float()
+        y = functional.linear(x, projection.weight.float(), bias)
+        return y + self._low_rank(x, projection.adapters, adapters)
 
     def _low_rank(self, x: Tensor, terms: LowRank | None, adapters: np.ndarray | None) -> Tensor | float:
         """[T, C] -> [T, N]: each token's low-rank term; 0 where there is none."""
@@ -176,10 +171,6 @@ class TorchOps:
             rows = self._tensor(adapters == adapter)
             y[rows] = terms.scale[adapter] * (x[rows] @ terms.a[adapter].T @ terms.b[adapter].T)
         return y
-
-
-def _float(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.float()
 
 
 def swiglu(h: Tensor, limit: float) -> Tensor:
