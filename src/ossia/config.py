@@ -26,6 +26,8 @@ SWIGLU_ALPHA = 1.702
 
 # Two-dimensional sizes beyond this cannot be a real model and would overflow products of sizes further down.
 LARGEST_SIZE = 1 << 24
+# Nor can a number of layers beyond this; every one of them is a row in tables that are made before a file is read.
+MOST_LAYERS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +221,7 @@ def _from_original(data: Mapping[str, Any]) -> dict[str, Any]:
         truncate=False,
     )
     # The reference alternates by the layer's index, and stretches its first context by the factor, in code.
-    kinds = tuple(FULL if index % 2 else SLIDING for index in range(min(layers, LARGEST_SIZE)))
+    kinds = tuple(FULL if index % 2 else SLIDING for index in range(layers))
     context = int(min(initial * factor, LARGEST_SIZE))
     return values | {
         "layer_types": kinds,
@@ -294,8 +296,9 @@ def _yarn(data: Mapping[str, Any]) -> Yarn:
 
 
 def _size(key: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_SIZE:
-        raise ConfigError(f"{key} is {value!r}; an integer from 1 to {LARGEST_SIZE} is right")
+    most = MOST_LAYERS if key == "num_hidden_layers" else LARGEST_SIZE
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise ConfigError(f"{key} is {value!r}; an integer from 1 to {most} is right")
     return value
 
 
