@@ -1,0 +1,133 @@
+// The native backend of Ossia: a plain C ABI over arrays that the caller owns.
+//
+// Arrays are row-major and contiguous. Shapes use one alphabet:
+//
+//     T tokens    D model width     H query heads    K key/value heads    E head width    V vocabulary
+//     N rows      C columns         X experts        A active experts     F expert width  B width of a low-rank term
+//
+// Every function that can fail returns an ossia_status and, on failure, has written nothing to its outputs. Pointers are
+// only used during the call, except where a comment says otherwise; none is ever freed here. A context does one call at a
+// time: a second thread's call waits for the first.
+//
+// Order of additions. Unless a function says otherwise, a sum over a row of C values is made of 16 partial sums: partial i
+// takes the values 32 c + 2 i and 32 c + 2 i + 1 for c = 0, 1, ... with a fused multiply-add each, and then partials i and
+// i + 8 are added, then i and i + 4, i + 2, i + 1. It is the same for one token as for many, and for any number of threads,
+// so the same call with the same instruction set gives a token the same bits whatever else is in the batch. Subnormal
+// numbers are kept.
+
+#ifndef OSSIA_H_
+#define OSSIA_H_
+
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define OSSIA_API __declspec(dllexport)
+#else
+#define OSSIA_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The library
+
+// Changes when a function or struct does; the Python side refuses a library of another version.
+#define OSSIA_ABI_VERSION 1
+OSSIA_API int32_t ossia_abi_version(void);
+
+typedef enum {
+  OSSIA_OK = 0,
+  OSSIA_BAD_ARGUMENT = 1,   // a size, dtype or pointer that no caller may pass
+  OSSIA_BAD_INDEX = 2,      // a token, expert, adapter, page or slot outside its range
+  OSSIA_OUT_OF_MEMORY = 3,  // scratch memory
+  OSSIA_UNSUPPORTED = 4,    // an instruction set that this processor lacks or that has no such name
+} ossia_status;
+
+typedef enum { OSSIA_EXACT = 0, OSSIA_FAST = 1 } ossia_precision;
+
+// Threads, scratch memory and the kernels of one instruction set.
+typedef struct ossia_context ossia_context;
+
+// Stores a new context at `*out`; `threads` 0 means one for each processor this process may use. `isa` is "avx512bf16",
+// "avx512", "avx2" or "portable", or NULL for the best that the processor has. On failure `*out` is NULL. To be given to
+// ossia_destroy once, while no call uses it.
+OSSIA_API int32_t ossia_create(int32_t threads, const char* isa, ossia_context** out);
+OSSIA_API void ossia_destroy(ossia_context* context);
+
+OSSIA_API int32_t ossia_threads(const ossia_context* context);
+OSSIA_API const char* ossia_isa(const ossia_context* context);  // a constant; not to be freed
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Weights and products
+
+typedef enum { OSSIA_F32 = 0, OSSIA_BF16 = 1, OSSIA_MXFP4 = 2 } ossia_dtype;
+
+// A matrix [N, C], or X of them, as stored: F32 and BF16 `values` are [X, N, C]. MXFP4 `values` are [X, N, C / 32, 16]
+// bytes, byte k of a block holding the values 2 k (low nibble) and 2 k + 1, and `scales` [X, N, C / 32] bytes, the power of
+// two of each block plus 127 (255 is not a number: its block gives NaN). `values` and `scales` need no alignment beyond
+// that of their type, and nothing outside them is read, so a memory-mapped file will do.
+typedef struct {
+  const void* values;
+  const uint8_t* scales;  // NULL unless MXFP4
+  const float* bias;      // [X, N], or NULL for none
+  int64_t experts;        // X; 1 for a single matrix
+  int64_t rows;           // N
+  int64_t columns;        // C; a multiple of 32 for MXFP4
+  int32_t dtype;          // ossia_dtype
+} ossia_weight;
+
+// Low-rank terms beside one ossia_weight, one for each adapter: y += scale * (x @ a.T) @ b.T.
+typedef struct {
+  const float* a;      // [adapters, X, B, C]
+  const float* b;      // [adapters, X, N, B]
+  const float* scale;  // [adapters]
+  int64_t adapters;
+  int64_t width;  // B
+} ossia_low_rank;
+
+// [V, D] (experts 1, F32 or BF16), [T] -> [T, D]: the rows of the table in float32. OSSIA_BAD_INDEX for a token below 0 or
+// from V on. The table's bias is ignored.
+OSSIA_API int32_t ossia_embed(ossia_context* context, const ossia_weight* table, const int32_t* tokens, int64_t count,
+                              float* y);
+
+// [T, C] -> [T, N]: x @ weight.T, then + bias, then + the low-rank term of each token's adapter. The weight is a single
+// matrix, F32 or BF16. `terms` and `adapters` [T] (-1: none) may be NULL, both or either. OSSIA_FAST rounds x to bfloat16
+// first (a router's input is to be given as OSSIA_EXACT). With "avx512bf16" OSSIA_FAST adds each pair of products 2 i + 1,
+// 2 i by the processor's own instruction, which takes subnormal numbers for zero; the sum stays in float32.
+// OSSIA_BAD_INDEX for an adapter below -1 or from `terms->adapters` on.
+OSSIA_API int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
+                               const ossia_low_rank* terms, const int32_t* adapters, int32_t precision, float* y);
+
+// [T, D], [T, A], [T, A] -> [T, D]: the chosen experts' outputs, each times its share, added in the order of `chosen`.
+//
+// One expert: h = gate_up x + bias; gate = min(h[0::2], limit), up = clamp(h[1::2], -limit, limit);
+// a = gate * sigmoid(1.702 gate) * (up + 1); down a + bias. Low-rank terms are added to h, and to the result of `down`
+// before the share. OSSIA_FAST rounds x and a to bfloat16, and sums as ossia_linear does.
+// `gate_up` is [X, 2 F, D], `down` [X, D, F]; the four pointers to terms and adapters may be NULL.
+// OSSIA_BAD_INDEX for an expert outside 0 to X - 1 or an adapter below -1 or from either term's `adapters` on.
+OSSIA_API int32_t ossia_experts(ossia_context* context, const float* x, int64_t tokens, const int32_t* chosen,
+                                const float* shares, int64_t active, const ossia_weight* gate_up,
+                                const ossia_weight* down, const ossia_low_rank* gate_up_terms,
+                                const ossia_low_rank* down_terms, const int32_t* adapters, float limit,
+                                int32_t precision, float* y);
+
+// Reads `bytes` (rounded down to a multiple of 64) at `data`, which must be aligned to 64, once with all threads, and
+// stores their sum as 64-bit words at `*sum`: the speed of this call is what memory allows.
+OSSIA_API int32_t ossia_read_bandwidth(ossia_context* context, const void* data, int64_t bytes, uint64_t* sum);
+
+// Asks the system to read a mapping ahead. A hint: there is no outcome.
+OSSIA_API void ossia_will_need(const void* data, int64_t bytes);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Attention and norms
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Sampling
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // OSSIA_H_

@@ -1,0 +1,64 @@
+// Which instruction sets this processor has, best first.
+
+#include <cstring>
+
+#include "kernels.h"
+
+namespace ossia {
+
+namespace portable {
+extern const Kernels kTable;
+}
+#if defined(OSSIA_X86)
+namespace avx2 {
+extern const Kernels kTable;
+}
+namespace avx512 {
+extern const Kernels kTable;
+}
+namespace avx512bf16 {
+extern const Kernels kTable;
+}
+#endif
+
+namespace {
+
+struct Choice {
+  const Kernels* kernels;
+  bool (*present)();
+};
+
+#if defined(OSSIA_X86)
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+#endif
+
+const Choice kChoices[] = {
+#if defined(OSSIA_X86)
+    {&avx512bf16::kTable, has_avx512bf16},
+    {&avx512::kTable, has_avx512},
+    {&avx2::kTable, has_avx2},
+#endif
+    {&portable::kTable, [] { return true; }},
+};
+
+}  // namespace
+
+const Kernels* choose_kernels(const char* isa) {
+#if defined(OSSIA_X86)
+  __builtin_cpu_init();
+#endif
+  for (const Choice& choice : kChoices) {
+    const bool wanted = isa == nullptr || std::strcmp(isa, choice.kernels->isa) == 0;
+    if (wanted && choice.present()) return choice.kernels;
+  }
+  return nullptr;
+}
+
+}  // namespace ossia

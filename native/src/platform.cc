@@ -1,0 +1,121 @@
+#include "platform.h"
+
+#include <cstdlib>
+#include <new>
+#include <thread>
+
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#else
+#include <condition_variable>
+#include <mutex>
+#endif
+
+namespace ossia {
+
+#if defined(__linux__)
+
+int processor_count() {
+  // A fixed cpu_set_t holds 1024 processors; on a larger machine the call fails and the library's own count serves.
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) {
+    const int count = CPU_COUNT(&set);
+    if (count > 0) return count;
+  }
+  const unsigned count = std::thread::hardware_concurrency();
+  return count > 0 ? static_cast<int>(count) : 1;
+}
+
+void wait_while_equal(std::atomic<uint32_t>& word, uint32_t seen) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT_PRIVATE, seen, nullptr, nullptr, 0);
+}
+
+void wake_all(std::atomic<uint32_t>& word) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
+}
+
+void yield() { sched_yield(); }
+
+void advise_will_need(const void* memory, size_t bytes) {
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(memory) & ~(page - 1);
+  const uintptr_t end = reinterpret_cast<uintptr_t>(memory) + bytes;
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
+}
+
+#else
+
+namespace {
+// One pair for all words: they are woken rarely, and a thread that wakes for another word looks again.
+std::mutex sleepers_mutex;
+std::condition_variable sleepers;
+}  // namespace
+
+int processor_count() {
+  const unsigned count = std::thread::hardware_concurrency();
+  return count > 0 ? static_cast<int>(count) : 1;
+}
+
+void wait_while_equal(std::atomic<uint32_t>& word, uint32_t seen) {
+  std::unique_lock<std::mutex> lock(sleepers_mutex);
+  sleepers.wait(lock, [&] { return word.load() != seen; });
+}
+
+void wake_all(std::atomic<uint32_t>&) {
+  { std::lock_guard<std::mutex> lock(sleepers_mutex); }
+  sleepers.notify_all();
+}
+
+void yield() { std::this_thread::yield(); }
+
+void advise_will_need(const void*, size_t) {}
+
+#endif
+
+namespace {
+constexpr size_t kHugePage = size_t{2} << 20;
+// Cache lines, and the widest vector.
+constexpr size_t kAlignment = 64;
+
+size_t alignment_of(size_t bytes) { return bytes >= kHugePage ? kHugePage : kAlignment; }
+}  // namespace
+
+void* allocate(size_t bytes) {
+  void* memory = ::operator new(bytes, std::align_val_t(alignment_of(bytes)), std::nothrow);
+#if defined(__linux__)
+  if (memory != nullptr && bytes >= kHugePage) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
+  return memory;
+}
+
+void release(void* memory, size_t bytes) { ::operator delete(memory, std::align_val_t(alignment_of(bytes))); }
+
+#if defined(__x86_64__) || defined(_M_X64)
+
+// Round to nearest, keep subnormal numbers, all exceptions masked: the processor's state at start.
+constexpr uint32_t kDefaultMxcsr = 0x1F80;
+
+FloatMode::FloatMode() : saved_(__builtin_ia32_stmxcsr()) { __builtin_ia32_ldmxcsr(kDefaultMxcsr); }
+FloatMode::~FloatMode() { __builtin_ia32_ldmxcsr(static_cast<uint32_t>(saved_)); }
+
+#elif defined(__aarch64__)
+
+FloatMode::FloatMode() {
+  const uint64_t plain = 0;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(saved_));
+  __asm__ volatile("msr fpcr, %0" : : "r"(plain));
+}
+FloatMode::~FloatMode() { __asm__ volatile("msr fpcr, %0" : : "r"(saved_)); }
+
+#else
+
+FloatMode::FloatMode() : saved_(0) {}
+FloatMode::~FloatMode() = default;
+
+#endif
+
+}  // namespace ossia

@@ -1,0 +1,58 @@
+// Everything that differs between operating systems and processors, apart from the vector types of simd.h.
+//
+// Linux is tested. macOS and Windows take the fallbacks, which compile but wait through a condition variable.
+
+#ifndef OSSIA_PLATFORM_H_
+#define OSSIA_PLATFORM_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace ossia {
+
+// Processors that this process may use: its affinity, not the machine's size. At least 1.
+int processor_count();
+
+// Sleeps until `word` no longer holds `seen`; may also return early, so the caller looks again.
+void wait_while_equal(std::atomic<uint32_t>& word, uint32_t seen);
+
+// Wakes every thread that sleeps on `word`.
+void wake_all(std::atomic<uint32_t>& word);
+
+// Tells the processor that this is a spinning loop.
+inline void pause() {
+#if defined(__x86_64__) || defined(_M_X64)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+// Gives the rest of this thread's time to others.
+void yield();
+
+// `bytes` of memory at a multiple of 64 bytes, in huge pages where that pays; nullptr when there is none.
+void* allocate(size_t bytes);
+void release(void* memory, size_t bytes);
+
+// Asks that a read-only mapping be read ahead now. Only a hint: nothing is reported.
+void advise_will_need(const void* memory, size_t bytes);
+
+// While it lives, this thread rounds to nearest and keeps subnormal numbers, whatever its caller had set (a library built
+// with -ffast-math may have turned them to zero); then the caller's setting returns. Without it the same product would
+// have other bits in another thread.
+class FloatMode {
+ public:
+  FloatMode();
+  ~FloatMode();
+  FloatMode(const FloatMode&) = delete;
+  FloatMode& operator=(const FloatMode&) = delete;
+
+ private:
+  uint64_t saved_;
+};
+
+}  // namespace ossia
+
+#endif  // OSSIA_PLATFORM_H_
