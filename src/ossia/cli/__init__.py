@@ -61,7 +61,8 @@ class Parser(argparse.ArgumentParser):
 
 def verbs() -> dict[str, Verb]:
     """Every verb by its name. Imports them all: for the program's own help and for errors."""
-    names = [module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)]
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    names = [name.replace("_", "-") for name in modules if not name.startswith("_")]
     found = {name: _verb(name) for name in names}
     return {name: verb for name, verb in found.items() if verb is not None}
 
