@@ -86,10 +86,10 @@ class ModelConfig:
         file = path / "config.json" if path.is_dir() else path
         try:
             return cls.from_dict(json.loads(file.read_text("utf-8")))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise ConfigError(f"{file}: not a readable JSON config: {error}") from error
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise ConfigError(f"{file}: not a readable JSON config: {error}") from error
 
     @classmethod
     def from_dict(cls, data: object) -> Self:

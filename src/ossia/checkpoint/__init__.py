@@ -10,7 +10,8 @@ reader        open_checkpoint
 writer, disk  write
 """
 
-from ossia.checkpoint.reader import Checkpoint, Vocabulary, open_checkpoint
+from ossia.checkpoint.checkpoint import Checkpoint, Vocabulary
+from ossia.checkpoint.reader import open_checkpoint
 from ossia.checkpoint.tensors import Experts, Spec, Tensor, active_parameters, expected_tensors
 from ossia.checkpoint.writer import write
 from ossia.mxfp4 import check_scales

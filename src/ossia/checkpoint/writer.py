@@ -7,28 +7,26 @@ is complete (see `disk`).
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-import ml_dtypes
 import numpy as np
 
 from ossia.checkpoint import safetensors
-from ossia.checkpoint.disk import new_folder
+from ossia.checkpoint.checkpoint import Vocabulary
+from ossia.checkpoint.disk import new_file, new_folder
+from ossia.checkpoint.folder import INDEX
+from ossia.checkpoint.gguf_metadata import metadata_of, vocabulary_of
+from ossia.checkpoint.gguf_writer import GgufStream, Style
 from ossia.checkpoint.layouts import Layout, Place, part_of, places
-from ossia.checkpoint.reader import INDEX
-from ossia.checkpoint.tensors import Experts, Spec, Tensor, check_tensor, expected_tensors
+from ossia.checkpoint.streams import Progress, chunks, each_once, to_bfloat16
+from ossia.checkpoint.tensors import Experts, Tensor, expected_tensors
 from ossia.config import ModelConfig
-from ossia.errors import TensorError
 from ossia.mxfp4 import Packed
 
-__all__ = ["Progress", "chunks", "each_once", "to_bfloat16", "write"]
+__all__ = ["write"]
 
-Progress = Callable[[int, int], None]
-"""Called with (bytes written, bytes to be written)."""
-
-_CHUNK_BYTES = 16 << 20
 _SHARD_BYTES = 5_000_000_000
 
 # Of the experts' layers only; the rest stays bfloat16. Source: config.json of gpt-oss-20b.
@@ -47,41 +45,64 @@ def write(
     path: Path | str,
     config: ModelConfig,
     tensors: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]],
-    layout: Layout = "hugging_face",
+    layout: Layout | Style = "hugging_face",
     *,
     experts: Experts | None = None,
     tokenizer: bytes | None = None,
+    vocabulary: Vocabulary | None = None,
     generation: Mapping[str, Any] | None = None,
     shard_bytes: int = _SHARD_BYTES,
     progress: Progress | None = None,
     lossy: bool = False,
 ) -> None:
-    """Writes a checkpoint folder. `tensors` are named as in `expected_tensors`, in any order, each once.
+    """Writes a checkpoint: a folder, or for the layouts "gguf" (llama.cpp's) and "ollama" a file.
 
-    `experts` says how the experts' weights come; by default as the mapping has them, MXFP4 when it is an iterable.
-    float32 values must be bfloat16 values, unless `lossy` allows them to be rounded to nearest even.
+    `tensors` are named as in `expected_tensors`, in any order, each once. `experts` says how the experts' weights come;
+    by default as the mapping has them, MXFP4 when it is an iterable. float32 values must be bfloat16 values, unless
+    `lossy` allows them to be rounded to nearest even. `tokenizer` is the `tokenizer.json`; without it or `vocabulary`
+    other programs cannot use a GGUF file.
 
     Raises CheckpointError when `path` is taken, TensorError for a tensor that is unknown, missing, of another shape or
     format, or would lose precision, CapacityError when the disk is too small (checked before, and during).
     """
-    path = Path(path)
     if isinstance(tensors, Mapping):
         experts = experts or _experts_of(tensors)
         tensors = tensors.items()
     experts = experts or "mxfp4"
-    specs = expected_tensors(config, experts)
+    each = each_once(tensors, expected_tensors(config, experts))
+    if layout in ("gguf", "ollama"):
+        vocabulary = vocabulary or (vocabulary_of(tokenizer, config.vocab_size) if tokenizer else None)
+        metadata = metadata_of(config, layout, experts, vocabulary, tokenizer, generation)
+        _write_gguf(Path(path), GgufStream(expected_tensors(config, experts), metadata, layout), each, progress, lossy)
+        return
     table = places(config, layout, experts)
     shards = _shards(table, shard_bytes)
-    with new_folder(path, sum(_stored_bytes(shard) for shard in shards)) as folder:
+    with new_folder(Path(path), sum(_stored_bytes(shard) for shard in shards)) as folder:
         with _Shards(folder, shards, progress) as files:
-            for name, tensor in each_once(tensors, specs):
+            for name, tensor in each:
                 for place in table[name]:
                     files.write(place, part_of(tensor, place.part), name, lossy)
-        _write_json(folder / "config.json", _config(config, layout, experts))
-        if generation:
-            _write_json(folder / "generation_config.json", dict(generation))
-        if tokenizer is not None:
-            (folder / "tokenizer.json").write_bytes(tokenizer)
+        _write_beside(folder, _config(config, layout, experts), generation, tokenizer)
+
+
+def _write_gguf(
+    path: Path, stream: GgufStream, each: Iterable[tuple[str, Tensor]], progress: Progress | None, lossy: bool
+) -> None:
+    with new_file(path, stream.bytes) as file, file.open("wb") as handle:
+        stream.begin(handle)
+        for name, tensor in each:
+            stream.write(handle, name, tensor, progress, lossy)
+
+
+def _write_beside(
+    folder: Path, config: dict[str, Any], generation: Mapping[str, Any] | None, tokenizer: bytes | None
+) -> None:
+    """The files that stand beside the tensors."""
+    _write_json(folder / "config.json", config)
+    if generation:
+        _write_json(folder / "generation_config.json", generation)
+    if tokenizer is not None:
+        (folder / "tokenizer.json").write_bytes(tokenizer)
 
 
 def _experts_of(tensors: Mapping[str, Tensor]) -> Experts:
@@ -154,42 +175,6 @@ class _Shards:
 
 def _shard_name(number: int, of: int) -> str:
     return "model.safetensors" if of == 1 else f"model-{number:05}-of-{of:05}.safetensors"
-
-
-def each_once(tensors: Iterable[tuple[str, Tensor]], specs: Mapping[str, Spec]) -> Iterator[tuple[str, Tensor]]:
-    """The tensors as they come, each checked; refuses unknown, repeated and, at the end, missing ones."""
-    left = dict(specs)
-    for name, tensor in tensors:
-        if name not in left:
-            what = "comes twice" if name in specs else "is unknown to this config"
-            raise TensorError(f"{name} {what}; each of the {len(specs)} tensors once is right")
-        check_tensor(name, tensor, left.pop(name))
-        yield name, tensor
-    if left:
-        raise TensorError(f"{next(iter(left))} and {len(left) - 1} more missing; all of the {len(specs)} are right")
-
-
-def chunks(values: np.ndarray) -> Iterator[np.ndarray]:
-    """`values` cut along its first axes into views of at most 16 MiB, in order."""
-    if values.nbytes <= _CHUNK_BYTES or values.ndim == 1:
-        yield values
-    elif values[0].nbytes > _CHUNK_BYTES:
-        for inner in values:
-            yield from chunks(inner)
-    else:
-        rows = _CHUNK_BYTES // values[0].nbytes
-        for start in range(0, len(values), rows):
-            yield values[start : start + rows]
-
-
-def to_bfloat16(values: np.ndarray, name: str, lossy: bool) -> np.ndarray:
-    """`values` as bfloat16, rounded to nearest even; unless `lossy`, raises TensorError where that changes one."""
-    if values.dtype == ml_dtypes.bfloat16:
-        return values
-    rounded = values.astype(ml_dtypes.bfloat16)
-    if not lossy and not np.array_equal(rounded.astype(np.float32).view(np.uint32), values.view(np.uint32)):
-        raise TensorError(f"{name} has float32 values that bfloat16 cannot hold; values it can, or lossy, are right")
-    return rounded
 
 
 def _config(config: ModelConfig, layout: Layout, experts: Experts) -> dict[str, Any]:
