@@ -5,15 +5,15 @@
 //     T tokens    D model width     H query heads    K key/value heads    E head width    V vocabulary
 //     N rows      C columns         X experts        A active experts     F expert width  B width of a low-rank term
 //
-// Every function that can fail returns an ossia_status and, on failure, has written nothing to its outputs. Pointers are
-// only used during the call, except where a comment says otherwise; none is ever freed here. A context does one call at a
-// time: a second thread's call waits for the first.
+// Every function that can fail returns an ossia_status and, on failure, has written nothing to its outputs. Pointers
+// are only used during the call, except where a comment says otherwise; none is ever freed here. A context does one
+// call at a time: a second thread's call waits for the first.
 //
-// Order of additions. Unless a function says otherwise, a sum over a row of C values is made of 16 partial sums: partial i
-// takes the values 32 c + 2 i and 32 c + 2 i + 1 for c = 0, 1, ... with a fused multiply-add each, and then partials i and
-// i + 8 are added, then i and i + 4, i + 2, i + 1. It is the same for one token as for many, and for any number of threads,
-// so the same call with the same instruction set gives a token the same bits whatever else is in the batch. Subnormal
-// numbers are kept.
+// Order of additions. Unless a function says otherwise, a sum over a row of C values is made of 16 partial sums:
+// partial i takes the values 32 c + 2 i and 32 c + 2 i + 1 for c = 0, 1, ... with a fused multiply-add each, and then
+// partials i and i + 8 are added, then i and i + 4, i + 2, i + 1. It is the same for one token as for many, and for any
+// number of threads, so the same call with the same instruction set gives a token the same bits whatever else is in the
+// batch. Subnormal numbers are kept.
 
 #ifndef OSSIA_H_
 #define OSSIA_H_
@@ -51,8 +51,8 @@ typedef enum { OSSIA_EXACT = 0, OSSIA_FAST = 1 } ossia_precision;
 typedef struct ossia_context ossia_context;
 
 // Stores a new context at `*out`; `threads` 0 means one for each processor this process may use. `isa` is "avx512bf16",
-// "avx512", "avx2" or "portable", or NULL for the best that the processor has. On failure `*out` is NULL. To be given to
-// ossia_destroy once, while no call uses it.
+// "avx512", "avx2" or "portable", or NULL for the best that the processor has. On failure `*out` is NULL. To be given
+// to ossia_destroy once, while no call uses it.
 OSSIA_API int32_t ossia_create(int32_t threads, const char* isa, ossia_context** out);
 OSSIA_API void ossia_destroy(ossia_context* context);
 
@@ -65,9 +65,9 @@ OSSIA_API const char* ossia_isa(const ossia_context* context);  // a constant; n
 typedef enum { OSSIA_F32 = 0, OSSIA_BF16 = 1, OSSIA_MXFP4 = 2 } ossia_dtype;
 
 // A matrix [N, C], or X of them, as stored: F32 and BF16 `values` are [X, N, C]. MXFP4 `values` are [X, N, C / 32, 16]
-// bytes, byte k of a block holding the values 2 k (low nibble) and 2 k + 1, and `scales` [X, N, C / 32] bytes, the power of
-// two of each block plus 127 (255 is not a number: its block gives NaN). `values` and `scales` need no alignment beyond
-// that of their type, and nothing outside them is read, so a memory-mapped file will do.
+// bytes, byte k of a block holding the values 2 k (low nibble) and 2 k + 1, and `scales` [X, N, C / 32] bytes, the
+// power of two of each block plus 127 (255 is not a number: its block gives NaN). `values` and `scales` need no
+// alignment beyond that of their type, and nothing outside them is read, so a memory-mapped file will do.
 typedef struct {
   const void* values;
   const uint8_t* scales;  // NULL unless MXFP4
@@ -87,16 +87,16 @@ typedef struct {
   int64_t width;  // B
 } ossia_low_rank;
 
-// [V, D] (experts 1, F32 or BF16), [T] -> [T, D]: the rows of the table in float32. OSSIA_BAD_INDEX for a token below 0 or
-// from V on. The table's bias is ignored.
+// [V, D] (experts 1, F32 or BF16), [T] -> [T, D]: the rows of the table in float32. OSSIA_BAD_INDEX for a token below 0
+// or from V on. The table's bias is ignored.
 OSSIA_API int32_t ossia_embed(ossia_context* context, const ossia_weight* table, const int32_t* tokens, int64_t count,
                               float* y);
 
 // [T, C] -> [T, N]: x @ weight.T, then + bias, then + the low-rank term of each token's adapter. The weight is a single
-// matrix, F32 or BF16. `terms` and `adapters` [T] (-1: none) may be NULL, both or either. OSSIA_FAST rounds x to bfloat16
-// first (a router's input is to be given as OSSIA_EXACT). With "avx512bf16" OSSIA_FAST adds each pair of products 2 i + 1,
-// 2 i by the processor's own instruction, which takes subnormal numbers for zero; the sum stays in float32.
-// OSSIA_BAD_INDEX for an adapter below -1 or from `terms->adapters` on.
+// matrix, F32 or BF16. `terms` and `adapters` [T] (-1: none) may be NULL, both or either. OSSIA_FAST rounds x to
+// bfloat16 first (a router's input is to be given as OSSIA_EXACT). With "avx512bf16" OSSIA_FAST adds each pair of
+// products 2 i + 1, 2 i by the processor's own instruction, which takes subnormal numbers for zero; the sum stays in
+// float32. OSSIA_BAD_INDEX for an adapter below -1 or from `terms->adapters` on.
 OSSIA_API int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
                                const ossia_low_rank* terms, const int32_t* adapters, int32_t precision, float* y);
 

@@ -66,7 +66,9 @@ void wait_while_equal(std::atomic<uint32_t>& word, uint32_t seen) {
 }
 
 void wake_all(std::atomic<uint32_t>&) {
-  { std::lock_guard<std::mutex> lock(sleepers_mutex); }
+  {
+    std::lock_guard<std::mutex> lock(sleepers_mutex);
+  }
   sleepers.notify_all();
 }
 

@@ -39,9 +39,9 @@ void release(void* memory, size_t bytes);
 // Asks that a read-only mapping be read ahead now. Only a hint: nothing is reported.
 void advise_will_need(const void* memory, size_t bytes);
 
-// While it lives, this thread rounds to nearest and keeps subnormal numbers, whatever its caller had set (a library built
-// with -ffast-math may have turned them to zero); then the caller's setting returns. Without it the same product would
-// have other bits in another thread.
+// While it lives, this thread rounds to nearest and keeps subnormal numbers, whatever its caller had set (a library
+// built with -ffast-math may have turned them to zero); then the caller's setting returns. Without it the same product
+// would have other bits in another thread.
 class FloatMode {
  public:
   FloatMode();

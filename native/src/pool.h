@@ -14,10 +14,10 @@ namespace ossia {
 
 // A fixed number of threads, the calling one among them.
 //
-// Chunks are handed out by a counter, not in fixed halves: on a busy machine one thread may be held up for milliseconds,
-// and then the others take its share. For the same reason nobody waits for a worker that has not started: a run ends when
-// its chunks are done. Workers spin for about a millisecond after a run, because waking a sleeping thread costs 50
-// microseconds and a decoded token has about 200 runs; then they sleep.
+// Chunks are handed out by a counter, not in fixed halves: on a busy machine one thread may be held up for
+// milliseconds, and then the others take its share. For the same reason nobody waits for a worker that has not started:
+// a run ends when its chunks are done. Workers spin for about a millisecond after a run, because waking a sleeping
+// thread costs 50 microseconds and a decoded token has about 200 runs; then they sleep.
 //
 // Which thread does which chunk is left to chance, so a chunk's result must not depend on it.
 class Pool {
@@ -30,13 +30,16 @@ class Pool {
 
   int threads() const { return threads_; }
 
-  // Calls body(chunk, thread) once for every chunk from 0 to `chunks` - 1, `thread` being 0 to threads() - 1 and used by
-  // one call at a time, and returns when all are done. One run at a time; a body must not call run, nor throw.
+  // Calls body(chunk, thread) once for every chunk from 0 to `chunks` - 1, `thread` being 0 to threads() - 1 and used
+  // by one call at a time, and returns when all are done. One run at a time; a body must not call run, nor throw.
   template <class F>
   void run(int64_t chunks, F&& body) {
     using Body = std::remove_reference_t<F>;
     run_erased(
-        chunks, [](const void* context, int64_t chunk, int thread) { (*static_cast<Body*>(const_cast<void*>(context)))(chunk, thread); },
+        chunks,
+        [](const void* context, int64_t chunk, int thread) {
+          (*static_cast<Body*>(const_cast<void*>(context)))(chunk, thread);
+        },
         &body);
   }
 

@@ -1,8 +1,8 @@
 // Sixteen float lanes, the same on every instruction set.
 //
 // Kernels are written once over this file and compiled once for each set, in namespace ossia::OSSIA_ISA. `F32` is one
-// register with AVX-512, two with AVX2, an array otherwise; the lanes are the same ones, so a sum has the same order and,
-// where a fused multiply-add exists, the same bits.
+// register with AVX-512, two with AVX2, an array otherwise; the lanes are the same ones, so a sum has the same order
+// and, where a fused multiply-add exists, the same bits.
 //
 // A kernel source must not call inline functions of the standard library: the linker keeps one copy of such a function
 // for the whole program, and it may be the one compiled for a processor that this machine does not have.
@@ -12,14 +12,14 @@
 //     add sub mul div fma min max                                    fma(a, b, c) = a * b + c, rounded once
 //     select_less(a, b, x, y)                                        where a < b x else y
 //     round                                                          to the nearest whole number, ties to even
-//     scale(x, n)                                                    x * 2^n for whole n; infinite or 0 beyond the range
-//     split(x, exponent)                                             fraction in [sqrt(1/2), sqrt(2)) of a positive normal x, and the power
-//     widen(bits) widen_tail round_bf16 round_bf16_tail              16 bfloat16 <-> F32, to nearest, ties to even
-//     load_pairs(bits, even, odd)                                    32 bfloat16, the even-numbered and the odd-numbered
-//     load_pairs(floats, even, odd)                                  32 float likewise
-//     sum max_lane                                                   over the lanes: i with i + 8, then + 4, + 2, + 1
-//     Nibbles(power), .pairs(bytes, even, odd)                       32 MXFP4 values: low nibbles even, high nibbles odd
-//     prefetch
+//     scale(x, n)                                                    x * 2^n for whole n; infinite or 0 beyond the
+//     range split(x, exponent)                                             fraction in [sqrt(1/2), sqrt(2)) of a
+//     positive normal x, and the power widen(bits) widen_tail round_bf16 round_bf16_tail              16 bfloat16 <->
+//     F32, to nearest, ties to even load_pairs(bits, even, odd)                                    32 bfloat16, the
+//     even-numbered and the odd-numbered load_pairs(floats, even, odd)                                  32 float
+//     likewise sum max_lane                                                   over the lanes: i with i + 8, then + 4, +
+//     2, + 1 Nibbles(power), .pairs(bytes, even, odd)                       32 MXFP4 values: low nibbles even, high
+//     nibbles odd prefetch
 
 #ifndef OSSIA_SIMD_H_
 #define OSSIA_SIMD_H_

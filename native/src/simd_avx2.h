@@ -55,8 +55,7 @@ OSSIA_INLINE __m256 scale(__m256 x, __m256 n) {
   __m256i left = _mm256_cvtps_epi32(_mm256_max_ps(_mm256_min_ps(n, _mm256_set1_ps(381)), _mm256_set1_ps(-378)));
   for (int step = 0; step < 3; ++step) {
     const __m256i part = _mm256_max_epi32(_mm256_min_epi32(left, _mm256_set1_epi32(127)), _mm256_set1_epi32(-126));
-    x = _mm256_mul_ps(
-        x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(part, _mm256_set1_epi32(127)), 23)));
+    x = _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(part, _mm256_set1_epi32(127)), 23)));
     left = _mm256_sub_epi32(left, part);
   }
   return x;

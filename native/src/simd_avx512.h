@@ -32,9 +32,7 @@ OSSIA_INLINE F32 select_less(F32 a, F32 b, F32 x, F32 y) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
 }
 
-OSSIA_INLINE F32 round(F32 a) {
-  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
-}
+OSSIA_INLINE F32 round(F32 a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 OSSIA_INLINE F32 scale(F32 x, F32 n) { return {_mm512_scalef_ps(x.v, n.v)}; }
 OSSIA_INLINE F32 split(F32 x, F32& exponent) {
   const __m512i bits = _mm512_castps_si512(x.v);
@@ -89,9 +87,9 @@ OSSIA_INLINE float max_lane(F32 a) { return _mm512_reduce_max_ps(a.v); }
 class Nibbles {
  public:
   explicit OSSIA_INLINE Nibbles(float power)
-      : table_(_mm512_mul_ps(_mm512_setr_ps(0.f, .5f, 1.f, 1.5f, 2.f, 3.f, 4.f, 6.f, -0.f, -.5f, -1.f, -1.5f, -2.f, -3.f,
-                                            -4.f, -6.f),
-                             _mm512_set1_ps(power))) {}
+      : table_(_mm512_mul_ps(
+            _mm512_setr_ps(0.f, .5f, 1.f, 1.5f, 2.f, 3.f, 4.f, 6.f, -0.f, -.5f, -1.f, -1.5f, -2.f, -3.f, -4.f, -6.f),
+            _mm512_set1_ps(power))) {}
   OSSIA_INLINE void pairs(const uint8_t* p, F32& even, F32& odd) const {
     // The lookup takes the low four bits of its index, so the low nibble needs no masking.
     const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p));

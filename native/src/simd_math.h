@@ -7,9 +7,8 @@ namespace ossia::OSSIA_ISA {
 
 // e^x within 2 units in the last place, subnormal results included; 0 below about -104, infinite above 88.8.
 //
-// x = n ln 2 + r with |r| <= ln 2 / 2, e^r by a polynomial. ln 2 is taken in two parts, the first with its low bits zero,
-// so that n times it is exact.
-// Source: Moshier, Cephes Mathematical Library, single/expf.c (its polynomial).
+// x = n ln 2 + r with |r| <= ln 2 / 2, e^r by a polynomial. ln 2 is taken in two parts, the first with its low bits
+// zero, so that n times it is exact. Source: Moshier, Cephes Mathematical Library, single/expf.c (its polynomial).
 OSSIA_INLINE F32 exp(F32 x) {
   x = max(broadcast(-105.f), min(broadcast(89.f), x));
   const F32 n = round(mul(x, broadcast(1.44269504f)));
@@ -47,7 +46,8 @@ OSSIA_INLINE F32 log(F32 x) {
   y = fma(n, broadcast(-2.12194440e-4f), y);
   y = fma(broadcast(-0.5f), square, y);
   const F32 positive = fma(n, broadcast(0.693359375f), add(f, y));
-  // What the arithmetic above does not cover: infinity, zero, negative numbers and NaN, which each comparison leaves out.
+  // What the arithmetic above does not cover: infinity, zero, negative numbers and NaN, which each comparison leaves
+  // out.
   const F32 nan = broadcast(as_float(0x7FC00000));
   const F32 finite = select_less(x, infinity, positive, add(x, infinity));
   const F32 at_zero = select_less(zero(), x, finite, sub(zero(), infinity));
