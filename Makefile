@@ -69,5 +69,5 @@ define sanitized
 	$(BIN)/cmake -S . -B build/$(2) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DOSSIA_SANITIZE=$(1) \
 		-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 	$(BIN)/cmake --build build/$(2)
-	$(BIN)/ctest --test-dir build/$(2) --output-on-failure
+	$(BIN)/ctest --test-dir build/$(2) --output-on-failure --timeout 300
 endef

@@ -3,10 +3,17 @@
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+
+import ossia
+
+# An editable install of another clone comes before everything on the path; its faults would be blamed on this one.
+if not Path(ossia.__file__).is_relative_to(Path(__file__).parents[1]):
+    raise pytest.UsageError(f"these tests would test {ossia.__file__}; `make develop` installs the tree they lie in")
 
 # A property that is checked slowly on a busy machine still holds.
 hypothesis.settings.register_profile("ossia", deadline=None, print_blob=True)
