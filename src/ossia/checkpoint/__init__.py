@@ -3,14 +3,18 @@
     checkpoint = open_checkpoint("gpt-oss-20b")
     checkpoint.tensors["model.layers.0.mlp.experts.down_proj"]    # Packed, [32, 2880, 2880], a view of the file
 
-tensors       which tensors a config calls for
-safetensors   one safetensors file
-layouts       where the two safetensors layouts keep each tensor
-reader        open_checkpoint
-writer, disk  write
+tensors        which tensors a config calls for
+finding        from a model's name to its path
+checkpoint     what an open checkpoint is
+reader         opens any layout; folder and gguf_layout each open one kind
+layouts        where the two safetensors layouts keep each tensor
+safetensors    one safetensors file
+gguf           one GGUF file; gguf_metadata what it says of the config and the vocabulary
+writer         writes any layout; gguf_writer, streams, disk
 """
 
 from ossia.checkpoint.checkpoint import Checkpoint, Vocabulary
+from ossia.checkpoint.finding import find, published_configs
 from ossia.checkpoint.reader import open_checkpoint
 from ossia.checkpoint.tensors import Experts, Spec, Tensor, active_parameters, expected_tensors
 from ossia.checkpoint.writer import write
@@ -25,6 +29,8 @@ __all__ = [
     "active_parameters",
     "check_scales",
     "expected_tensors",
+    "find",
     "open_checkpoint",
+    "published_configs",
     "write",
 ]
