@@ -15,7 +15,6 @@ import ossia
 from ossia import cli
 from ossia.errors import ConfigError
 
-
 VERBS = [path.stem.replace("_", "-") for path in sorted(Path(cli.__file__).parent.glob("[!_]*.py"))]
 
 
