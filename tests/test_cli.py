@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -48,8 +49,11 @@ def failing(error: BaseException) -> Callable[[], int]:
     return work
 
 
-def ossia_command(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "ossia", *words], capture_output=True, text=True, **options)  # type: ignore[call-overload]
+def ossia_command(*words: str, **streams: Any) -> subprocess.CompletedProcess[str]:
+    # Output is buffered, as it is wherever nobody asked otherwise: what fails is then the last flush.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    streams = streams or {"capture_output": True}
+    return subprocess.run([sys.executable, "-m", "ossia", *words], env=env, text=True, **streams)
 
 
 def test_a_verb_gets_its_options(verb):
@@ -135,6 +139,10 @@ def test_version():
     assert ossia_command("--version").stdout == f"ossia {ossia.__version__}\n"
 
 
+def test_help_before_a_verb_is_the_programs():
+    assert ossia_command("--help", "rum").stdout == ossia_command("--help").stdout == ossia_command().stdout
+
+
 def test_help_lists_exactly_the_verbs():
     shown = ossia_command("--help")
     assert shown.returncode == 0
@@ -173,11 +181,18 @@ def test_a_reader_that_leaves_early_is_no_error(verb, monkeypatch):
 
 def test_a_full_disk_behind_stdout_is_one_line():
     with Path("/dev/full").open("w") as full:
-        shown = subprocess.run(
-            [sys.executable, "-m", "ossia", "--help"], stdout=full, stderr=subprocess.PIPE, text=True
-        )
+        shown = ossia_command("--help", stdout=full, stderr=subprocess.PIPE)
     assert shown.returncode == 1
     assert shown.stderr == "ossia: No space left on device\n"
+
+
+def test_nothing_is_said_when_the_reader_has_left():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing) as stdout:
+        shown = ossia_command("--help", stdout=stdout, stderr=subprocess.PIPE)
+    assert shown.returncode == 141
+    assert shown.stderr == ""
 
 
 def test_stdout_without_a_file_behind_it(verb, monkeypatch):
