@@ -1,0 +1,107 @@
+"""What a machine and a model allow: read bandwidth, the bytes of a decoding step, and the memory in use.
+
+Decoding reads nearly every weight it uses once per step and does little with it, so a step cannot take less than its
+bytes over the bandwidth: the bound that `ossia bench` compares with.
+"""
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from ossia.checkpoint import Checkpoint, expected_tensors
+from ossia.config import ModelConfig
+
+__all__ = ["anonymous_bytes", "cache_bytes", "decode_bytes", "peak_rss_bytes", "read_bandwidth", "weight_bytes"]
+
+_BYTES = {"BF16": 2.0, "F32": 4.0, "Q8_0": 34 / 32, "MXFP4": 17 / 32}
+"""Bytes of one value in each format of a file: blocks of 32 carry one scale, of 2 bytes in Q8_0 and 1 in MXFP4."""
+
+BUFFER_BYTES = 1 << 30
+"""Several times the largest caches of present machines, so that every pass comes from memory."""
+
+
+def decode_bytes(checkpoint: Checkpoint, batch: int = 1, depth: int = 0, cache_width: int = 4) -> float:
+    """Bytes that one decoding step of `batch` requests must read, each with `depth` tokens behind it.
+
+    `cache_width` is the bytes of one cached key or value: 4 in `exact`, 2 in `fast`.
+    """
+    return weight_bytes(checkpoint, batch) + batch * cache_bytes(checkpoint.config, depth, cache_width)
+
+
+def weight_bytes(checkpoint: Checkpoint, batch: int = 1) -> float:
+    """Bytes of weights, at the width the file stores them, that a step of `batch` tokens must read.
+
+    All but the embedding, of which each token reads one row, and the experts that no token chose: with independent
+    choices a token misses one of X experts with probability 1 - A / X.
+    """
+    config = checkpoint.config
+    share = 1 - (1 - config.num_experts_per_tok / config.num_local_experts) ** batch
+    total = 0.0
+    for name, spec in expected_tensors(config, checkpoint.experts).items():
+        values = spec.parameters * _BYTES[checkpoint.stored[name]]
+        if name == "model.embed_tokens.weight":
+            total += batch * values / config.vocab_size
+        else:
+            total += values * (share if ".experts." in name else 1)
+    return total
+
+
+def cache_bytes(config: ModelConfig, depth: int, width: int) -> int:
+    """Bytes of keys and values that one token reads with `depth` tokens behind it; a sliding layer only its window."""
+    tokens = sum(min(depth, config.window(layer) or depth) for layer in range(config.num_hidden_layers))
+    return tokens * 2 * config.key_value_size * width
+
+
+def read_bandwidth(threads: int, passes: int = 4) -> float:
+    """Bytes per second that `threads` threads read together from memory: the best of several ways and passes.
+
+    numpy's reductions are vectorised and run without the interpreter's lock; which of them is fastest differs between
+    machines, and any that is slower than memory would only lower the bound.
+    """
+    buffer = np.ones(_buffer_bytes() // 8, np.int64)
+    parts = np.array_split(buffer, threads)
+    ways: list[Callable[[np.ndarray], object]] = [np.max, np.bitwise_or.reduce, np.sum, _square]
+    with ThreadPoolExecutor(threads) as pool:
+        return max(buffer.nbytes / _seconds(pool, way, parts) for way in ways for _ in range(passes))
+
+
+def _square(part: np.ndarray) -> object:
+    return np.dot(part.view(np.float32), part.view(np.float32))
+
+
+def _seconds(pool: ThreadPoolExecutor, way: Callable[[np.ndarray], object], parts: list[np.ndarray]) -> float:
+    begin = time.perf_counter()
+    list(pool.map(way, parts))
+    return time.perf_counter() - begin
+
+
+def _buffer_bytes() -> int:
+    """Of the buffer that is read: less where memory is short, since swapping would measure the disk."""
+    free = _proc("/proc/meminfo", "MemAvailable")
+    return BUFFER_BYTES if free is None else min(BUFFER_BYTES, 1 << int(math.log2(max(free // 4, 1 << 20))))
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process has had resident, mapped files included."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def anonymous_bytes() -> int | None:
+    """Resident memory that is no file's: what the process uses beside the mapped weights. None where not known."""
+    return _proc("/proc/self/status", "RssAnon")
+
+
+def _proc(file: str, field: str) -> int | None:
+    """A field of a Linux status file, which counts in KiB; None on other systems."""
+    try:
+        lines = Path(file).read_text("ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")), None)

@@ -1,0 +1,94 @@
+"""`ossia logits`: every next-token score of a sequence, for comparing models, backends and precisions."""
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from ossia.cli import _options
+from ossia.errors import ContextLengthError, RequestError
+
+if TYPE_CHECKING:
+    from ossia.config import ModelConfig
+
+HELP = "Write the logits of a sequence of tokens as a NumPy file."
+EXAMPLE = "ossia logits nano tokens.json --out logits.npy --backend reference"
+
+ROWS = 64
+"""Rows of logits computed at a time: at 201,088 tokens, 51 MB."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument("model", metavar="MODEL", help="a path, a hub name such as openai/gpt-oss-20b, or nano")
+    parser.add_argument("tokens", metavar="TOKENS.json", type=Path, help="a JSON list of token ids, [1, 2, 3]")
+    parser.add_argument("--out", required=True, metavar="LOGITS.npy", type=Path, help="[T, V] float32; replaced whole")
+    _options.add_backend(parser)
+    _options.add_precision(parser, default="exact")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compute and write."""
+    from ossia import pipeline
+
+    loaded = pipeline.load_weights(
+        options.model, backend=options.backend, precision=options.precision, threads=options.threads
+    )
+    config = loaded.checkpoint.config
+    tokens = read_tokens(options.tokens, config)
+    with replaced(options.out) as file:
+        write_header(file, (len(tokens), config.vocab_size))
+        for rows in loaded.logits(tokens, ROWS):
+            file.write(rows.tobytes())
+    return 0
+
+
+def read_tokens(file: Path, config: "ModelConfig") -> list[int]:
+    """The ids in a file. Raises RequestError when it is no list of the model's tokens, or an empty one."""
+    try:
+        tokens = json.loads(file.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RequestError(
+            f"{file}: not readable JSON: {error}; a list of token ids such as [1, 2, 3] is right"
+        ) from error
+    if not isinstance(tokens, list):
+        raise RequestError(f"{file}: holds a JSON {type(tokens).__name__}; a list of token ids is right")
+    if not tokens:
+        raise RequestError(f"{file}: the list is empty; at least one token id is right")
+    last = config.vocab_size - 1
+    for place, token in enumerate(tokens):
+        if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token <= last:
+            raise RequestError(
+                f"{file}: entry {place} is {json.dumps(token):.40}; a token id from 0 to {last} is right"
+            )
+    if len(tokens) > config.max_position_embeddings:
+        raise ContextLengthError(
+            f"{file}: {len(tokens)} tokens; at most the model's context of {config.max_position_embeddings} is right"
+        )
+    return tokens
+
+
+def write_header(file: BinaryIO, shape: tuple[int, int]) -> None:
+    """What a NumPy file of float32 begins with."""
+    import numpy as np
+
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of `path` when all went well and leaves nothing otherwise."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        part.chmod(0o644)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

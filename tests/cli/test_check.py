@@ -1,0 +1,81 @@
+"""`ossia check`."""
+
+import json
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from ossia.checkpoint import expected_tensors, open_checkpoint, write
+from ossia.cli import check, main
+from ossia.errors import TensorError
+from ossia.mxfp4 import Packed
+from tests.cli.tiny import CONFIG, VOCABULARY, write_tiny
+
+
+def test_a_whole_model_passes(tiny: Path, capsys):
+    assert main(["check", str(tiny), "--backend", "reference", "--tokens", "20"]) == 0
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    assert [line.split()[1] for line in lines] == ["config", "tensors", "tokenizer", "reference", "fast"]
+    assert "2 layers, 4 experts" in lines[0]
+    assert f"{len(expected_tensors(CONFIG))} read" in lines[1]
+    assert shown.err == ""
+
+
+def test_the_same_as_json(tiny: Path, capsys):
+    assert main(["check", str(tiny), "--backend", "reference", "--tokens", "20", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    figures = {one["name"]: one["figures"] for one in report["checks"]}
+    assert report["passed"] is True
+    assert figures["tokenizer"]["size"] == VOCABULARY.size
+    assert figures["fast"]["tokens"] == 20
+    assert 0 < figures["fast"]["kl_mean"] <= figures["fast"]["kl_max"]
+
+
+def test_another_backend_is_compared_with_the_reference(tiny: Path, capsys):
+    assert main(["check", str(tiny), "--tokens", "20", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    found = {one["name"]: one for one in report["checks"]}["reference"]
+    assert found["passed"] is True
+    assert 0 < found["figures"]["error"] <= check.TOLERANCE
+
+
+@pytest.mark.parametrize(("name", "value"), [("lm_head.weight", np.nan), ("model.layers.1.self_attn.sinks", np.inf)])
+def test_a_value_that_is_no_number_is_found(tmp_path: Path, capsys, name: str, value: float):
+    tensors = dict(open_checkpoint(write_tiny(tmp_path / "whole")).tensors)
+    tensors[name] = damaged = np.array(tensors[name])
+    damaged.flat[7 % damaged.size] = value
+    write(tmp_path / "damaged", CONFIG, tensors, tokenizer=VOCABULARY.to_tokenizer_json())
+    assert main(["check", str(tmp_path / "damaged"), "--backend", "reference", "--tokens", "4"]) == 1
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith("FAILED tensors")
+    assert f"1 damaged: {name}: holds NaN or infinity" in line
+
+
+def test_a_scale_that_is_no_number_is_found():
+    packed = Packed(np.zeros((2, 1, 16), np.uint8), np.array([[127], [255]], np.uint8))
+    with pytest.raises(TensorError, match="layer: the scale of block"):
+        check.check_values(packed, "layer")
+
+
+def test_divergence_is_kullback_leiblers():
+    p, q = np.log(np.array([[0.5, 0.25, 0.25]])), np.log(np.array([[0.25, 0.5, 0.25]]))
+    found = check.divergence(p, q)
+    assert found.figures["kl_mean"] == pytest.approx(0.25 * np.log(2))
+    assert found.figures["same_best"] == 0.0
+    assert check.divergence(p, p).figures["kl_max"] == 0.0
+
+
+def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path: Path, capsys):
+    model = write_tiny(tmp_path / "tiny")
+    (model / "tokenizer.json").write_bytes(VOCABULARY.embedded().shortened(2000).to_tokenizer_json())
+    assert main(["check", str(model), "--backend", "reference"]) == 1
+    assert "the tokenizer has 2009 tokens and the model's vocab_size is 1009" in capsys.readouterr().err
+
+
+def test_bfloat16_experts_are_checked_too():
+    check.check_values(np.ones((2, 3, 4), ml_dtypes.bfloat16), "x")
+    with pytest.raises(TensorError, match="x: holds NaN"):
+        check.check_values(np.full((2, 3, 4), np.nan, ml_dtypes.bfloat16), "x")
