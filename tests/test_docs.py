@@ -36,6 +36,12 @@ def test_paths_that_are_named_exist(page: str):
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_make_targets_that_are_named_exist(page: str):
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`|\$ )\s*make ([a-z-]+)", read(page), re.MULTILINE)) <= targets
+
+
 def test_the_map_names_every_unit():
     units = {
         path.stem for path in (ROOT / "src/ossia").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()

@@ -76,3 +76,7 @@ def test_every_verb_that_is_shown_exists():
         parts[1] for parts in words if parts[0] == "ossia" and not parts[1].startswith("-") and " " not in parts[1]
     }
     assert named <= verbs().keys()
+
+
+def test_every_verb_is_shown():
+    assert [verb for verb in verbs() if f"ossia {verb}" not in README] == []
