@@ -1,0 +1,28 @@
+"""Many requests at once over one model: tokens in, tokens out.
+
+request   what is asked, and how far it has come
+pages     the cache's pages as integers: free, held, found again
+prefix    which request holds which pages, and going on from a prefix computed before
+memory    how many pages there are
+scheduler which tokens of which requests a step computes
+runner    a step as one batch through the model
+sampler   what each row of logits is wanted for
+engine    `step`, which ties them together
+"""
+
+from ossia.engine.config import EngineConfig, SamplingParams
+from ossia.engine.engine import Engine
+from ossia.engine.request import Drafter, Finish, Grammar, Logprob, Output
+from ossia.engine.runner import LoadedModel
+
+__all__ = [
+    "Drafter",
+    "Engine",
+    "EngineConfig",
+    "Finish",
+    "Grammar",
+    "LoadedModel",
+    "Logprob",
+    "Output",
+    "SamplingParams",
+]

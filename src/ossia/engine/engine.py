@@ -1,0 +1,248 @@
+"""Many requests at once: `Engine`, whose `step` computes some tokens of each and returns what came of it."""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+
+from ossia.engine.config import EngineConfig, SamplingParams
+from ossia.engine.memory import kinds, page_bytes
+from ossia.engine.prefix import Holding, Ledger, root
+from ossia.engine.request import Drafter, Finish, Grammar, Output, Request, Share
+from ossia.engine.runner import LoadedModel, Runner
+from ossia.engine.sampler import Choice, Sampler
+from ossia.engine.scheduler import Scheduler
+from ossia.errors import ContextLengthError, RequestError
+
+__all__ = ["Engine"]
+
+SEED_BITS = 53
+"""A seed drawn at random survives a journey through JSON, whose numbers are exact up to 2^53."""
+
+
+class Engine:
+    """A model that serves many requests, one step at a time. Tokens in, tokens out.
+
+    Not for several threads at once. `compile_grammar` turns a grammar's source, as `add` gets it, into a Grammar.
+    Raises ConfigError or CapacityError when `config` does not fit the model.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        config: EngineConfig | None = None,
+        compile_grammar: Callable[[str], Grammar] | None = None,
+    ) -> None:
+        self.model = model
+        self.config = config or EngineConfig()
+        self.context = self.config.context_of(model.config)
+        self._compile_grammar = compile_grammar
+        self._kinds = kinds(self.config, model.config, model.ops.precision)
+        self._runner = Runner(model, self._kinds)
+        self._ledger = Ledger(self._kinds, self.config.page_size, self.context, self._runner.copy_page)
+        self._scheduler = Scheduler(
+            self._ledger, self.config.max_requests, self.config.max_step_tokens, self.config.boundary_tokens
+        )
+        self._sampler = Sampler(model.ops, model.config.vocab_size)
+        self._requests: dict[int, Request] = {}
+        self._undelivered: list[Output] = []
+        self._ids = count()
+
+    def add(
+        self,
+        prompt: Sequence[int],
+        params: SamplingParams | None = None,
+        *,
+        grammar: Grammar | str | None = None,
+        adapter: str | None = None,
+        salt: bytes = b"",
+        priority: int = 0,
+        drafter: Drafter | None = None,
+    ) -> int:
+        """Queue a request; the number returned names it in outputs.
+
+        Prompts share what was computed only under the same `adapter` and `salt`. Of two requests, the one with
+        the higher `priority` comes first.
+
+        Raises RequestError for anything that cannot be honoured, and of it ContextLengthError when the prompt and
+        `max_tokens` do not fit the context.
+        """
+        params = params or SamplingParams()
+        tokens = self._checked(prompt, params)
+        index = self._adapter(adapter)
+        ops = self.model.ops
+        start = root([adapter or "", ops.name, str(ops.precision)], salt)
+        request = Request(
+            next(self._ids),
+            Holding(tokens, start, self.config.page_size),
+            params,
+            seed=secrets.randbits(SEED_BITS) if params.seed is None else params.seed,
+            max_tokens=params.max_tokens or self.context - len(tokens),
+            stop_tokens=frozenset(self.config.stop_tokens if params.stop_tokens is None else params.stop_tokens),
+            adapter=index,
+            priority=priority,
+            grammar=self._compiled(grammar),
+            drafter=drafter,
+        )
+        self._requests[request.id] = request
+        self._scheduler.add(request)
+        return request.id
+
+    def step(self) -> list[Output]:
+        """Compute some tokens of as many requests as possible; outputs of those with something new to say."""
+        shares = self._scheduler.plan()
+        if shares:
+            rows = self._sampler.rows(shares)
+            logits = self._runner.forward(shares, [row.row for row in rows])
+            choices = iter(self._sampler.draw(logits, rows))
+            for share in shares:
+                self._settle(share, choices)
+        outputs, self._undelivered = self._undelivered, []
+        return outputs
+
+    def cancel(self, request_id: int) -> bool:
+        """End a request now; the next step says "cancelled". False if there is no such request (any more)."""
+        request = self._requests.get(request_id)
+        if request is None:
+            return False
+        self._end(request, [], "cancelled")
+        return True
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `step` has anything to do or to say."""
+        return bool(self._requests or self._undelivered)
+
+    def generate(self, prompt: Sequence[int], params: SamplingParams | None = None) -> Iterator[Output]:
+        """The outputs of one request, stepping as needed. Left early, it cancels the request.
+
+        Outputs of other requests are kept for whoever steps next.
+        """
+        request_id = self.add(prompt, params)
+        try:
+            while True:
+                outputs = self.step()
+                self._undelivered = [output for output in outputs if output.request_id != request_id]
+                for output in outputs:
+                    if output.request_id == request_id:
+                        yield output
+                        if output.finish:
+                            return
+        finally:
+            self.cancel(request_id)
+
+    def audit(self) -> None:
+        """Raise AssertionError unless all books are in order. For tests, between steps."""
+        self._scheduler.audit()
+        queued = [*self._scheduler.running, *self._scheduler.waiting]
+        assert {request.id for request in queued} == set(self._requests), "a request is lost"
+
+    def forget(self) -> None:
+        """Forget every prefix that no running request holds."""
+        for pool in self._ledger.pools.values():
+            pool.forget_idle()
+
+    @property
+    def cache_bytes(self) -> dict[str, int]:
+        """The bytes of the cache by kind of layer, all pages together."""
+        precision = self.model.ops.precision
+        return {
+            kind.name: kind.pages * page_bytes(self.model.config, kind.name, kind.page_size, precision)
+            for kind in self._kinds
+        }
+
+    def _checked(self, prompt: Sequence[int], params: SamplingParams) -> list[int]:
+        """The prompt as a list of its own, if it and what is asked for can be honoured."""
+        tokens, vocabulary = [int(token) for token in prompt], self.model.config.vocab_size
+        if not tokens:
+            raise RequestError("the prompt is empty; at least one token is right")
+        for place, token in enumerate(tokens):
+            if not 0 <= token < vocabulary:
+                raise RequestError(f"token {place} of the prompt is {token}; ids from 0 to {vocabulary - 1} are right")
+        asked = 1 if params.max_tokens is None else params.max_tokens
+        if len(tokens) + asked > self.context:
+            raise ContextLengthError(
+                f"the prompt has {len(tokens)} tokens and the answer may take {asked} more, "
+                f"together {len(tokens) + asked}; the context holds {self.context}"
+            )
+        for token in (*params.logit_bias, *(params.stop_tokens or ())):
+            if token >= vocabulary:
+                raise RequestError(
+                    f"token {token} of logit_bias or stop_tokens is not one; ids end at {vocabulary - 1}"
+                )
+        if params.logprobs is not None and params.logprobs > vocabulary:
+            raise RequestError(f"logprobs is {params.logprobs}; at most the vocabulary's size, {vocabulary}, is right")
+        return tokens
+
+    def _adapter(self, name: str | None) -> int:
+        if name is None:
+            return -1
+        if name not in self.model.adapters:
+            known = ", ".join(map(repr, self.model.adapters)) or "none"
+            raise RequestError(f"no adapter is called {name!r}; loaded: {known}")
+        return self.model.adapters.index(name)
+
+    def _compiled(self, grammar: Grammar | str | None) -> Grammar | None:
+        if not isinstance(grammar, str):
+            return grammar
+        if self._compile_grammar is None:
+            raise RequestError("a grammar was asked for, but this engine was made without a compiler for grammars")
+        return self._compile_grammar(grammar)
+
+    def _settle(self, share: Share, choices: Iterator[Choice]) -> None:
+        """Take over what a step brought for one request."""
+        request = share.request
+        if not share.draws:
+            self._scheduler.settle(request, share.end)
+            return
+        known = len(request.tokens)
+        kept, finish = _kept(request, [_choice(request, place, choices) for place in range(share.draws)])
+        request.extend([choice.token for choice in kept])
+        # The last token kept is new: it was drawn, not computed. What was computed after it was a wrong guess.
+        self._scheduler.settle(request, known + max(0, len(kept) - 1))
+        if finish:
+            self._end(request, kept, finish)
+        else:
+            request.look_ahead()
+            self._undelivered.append(self._output(request, kept, None))
+
+    def _end(self, request: Request, kept: Sequence[Choice], finish: Finish) -> None:
+        self._scheduler.finish(request)
+        del self._requests[request.id]
+        self._undelivered.append(self._output(request, kept, finish))
+
+    def _output(self, request: Request, kept: Sequence[Choice], finish: Finish | None) -> Output:
+        logprobs = [choice.logprob for choice in kept if choice.logprob is not None]
+        return Output(
+            request_id=request.id,
+            tokens=tuple(choice.token for choice in kept),
+            logprobs=None if request.params.logprobs is None else tuple(logprobs),
+            finish=finish,
+            prompt_tokens=request.prompt_tokens,
+            cached_tokens=request.cached_tokens or 0,
+            generated_tokens=len(request.tokens) - request.prompt_tokens,
+            seed=request.seed,
+        )
+
+
+def _choice(request: Request, place: int, choices: Iterator[Choice]) -> Choice:
+    """What comes at this place: the next of `choices`, or a forced token that no logits were needed for."""
+    if request.forced and request.params.logprobs is None and place < len(request.ahead):
+        return Choice(request.ahead[place], None)
+    return next(choices)
+
+
+def _kept(request: Request, drawn: Sequence[Choice]) -> tuple[list[Choice], Finish | None]:
+    """The tokens that stay: up to the first that ends the request, or that was not the one guessed."""
+    kept: list[Choice] = []
+    room = request.limit - len(request.tokens)
+    for place, choice in enumerate(drawn):
+        if choice.token < 0:
+            return kept, "stop"
+        kept.append(choice)
+        if choice.token in request.stop_tokens:
+            return kept, "stop"
+        if len(kept) == room:
+            return kept, "length"
+        if place < len(request.ahead) and choice.token != request.ahead[place]:
+            break
+    return kept, None

@@ -1,0 +1,147 @@
+"""From a step's logits to the tokens drawn: what each row wants, as one `Draw`.
+
+A draw is keyed by its request's seed and its place in the request, so it is the same whatever else is in the step,
+after a preemption, and for a token that was guessed beforehand: a guess is right if the draw gives that very token.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+
+from ossia.engine.request import Logprob, Request, Share
+from ossia.ops import Array, Draw, Drawn, Ops
+
+__all__ = ["Choice", "Row", "Sampler"]
+
+ALL = np.int32(-1)
+"""A word of a mask that allows each of its 32 tokens."""
+
+
+class Row(NamedTuple):
+    """One row of logits to draw from: the step's row, and how many tokens ahead of its request come before the draw."""
+
+    request: Request
+    row: int
+    place: int
+
+    @property
+    def forced(self) -> int | None:
+        """The token that must be drawn here, if there is one."""
+        request = self.request
+        return request.ahead[self.place] if request.forced and self.place < len(request.ahead) else None
+
+
+class Choice(NamedTuple):
+    """One token drawn, -1 if none was allowed."""
+
+    token: int
+    logprob: Logprob | None
+
+
+class Sampler:
+    """Draws tokens through the backend."""
+
+    def __init__(self, ops: Ops, vocab_size: int) -> None:
+        self._ops = ops
+        self._words = -(-vocab_size // 32)
+
+    def rows(self, shares: Sequence[Share]) -> list[Row]:
+        """The rows whose logits are needed. A forced token needs none, unless its log-probability is asked for."""
+        rows: list[Row] = []
+        end = 0
+        for share in shares:
+            end += share.end - share.start
+            draws = share.draws
+            every = (Row(share.request, end - draws + place, place) for place in range(draws))
+            rows.extend(row for row in every if row.forced is None or row.request.params.logprobs is not None)
+        return rows
+
+    def draw(self, logits: Array | None, rows: Sequence[Row]) -> list[Choice]:
+        """One choice for each row."""
+        if logits is None:
+            return []
+        drawn = self._ops.sample(logits, self.wanted(rows))
+        tokens = drawn.tokens.tolist()
+        return [
+            Choice(token, None if row.request.params.logprobs is None else _logprob(drawn, index, row))
+            for index, (token, row) in enumerate(zip(tokens, rows, strict=True))
+        ]
+
+    def wanted(self, rows: Sequence[Row]) -> Draw:
+        """What these rows want, as arrays."""
+        params = [row.request.params for row in rows]
+        biases = [_bias(row) for row in rows]
+        logprobs = [each.logprobs for each in params if each.logprobs is not None]
+        return Draw(
+            temperature=np.array([each.temperature for each in params], np.float32),
+            top_k=np.array([each.top_k for each in params], np.int32),
+            top_p=np.array([each.top_p for each in params], np.float32),
+            min_p=np.array([each.min_p for each in params], np.float32),
+            seed=np.array([row.request.seed for row in rows], np.uint64),
+            position=np.array([len(row.request.tokens) + row.place for row in rows], np.int64),
+            bias_starts=np.cumsum([0, *(len(bias) for bias in biases)], dtype=np.int32),
+            bias_tokens=np.array([token for bias in biases for token in bias], np.int32),
+            bias_values=np.array([value for bias in biases for value in bias.values()], np.float32),
+            mask=self._masks(rows),
+            logprobs=bool(logprobs),
+            top_logprobs=max(logprobs, default=0),
+        )
+
+    def _masks(self, rows: Sequence[Row]) -> np.ndarray | None:
+        if not any(row.request.grammar for row in rows):
+            return None
+        masks = np.full((len(rows), self._words), ALL, np.int32)
+        index = 0
+        for request, group in groupby(rows, key=lambda row: row.request):
+            own = list(group)
+            if request.grammar:
+                _fill(own, masks[index : index + len(own)])
+            index += len(own)
+        return masks
+
+
+def _fill(rows: Sequence[Row], masks: np.ndarray) -> None:
+    """The masks of one request's rows: what its grammar allows after each of the tokens ahead.
+
+    After a guess that the grammar refuses, masks are left open: those rows will not be looked at.
+    """
+    request = rows[0].request
+    grammar = request.grammar
+    assert grammar is not None
+    accepted = 0
+    for row, mask in zip(rows, masks, strict=True):
+        if not all(grammar.accept(token) for token in request.ahead[accepted : row.place]):
+            break
+        accepted = row.place
+        mask[:] = 0
+        if row.forced is None:
+            grammar.fill_mask(mask)
+        else:
+            mask.view(np.uint32)[row.forced // 32] = 1 << row.forced % 32
+    grammar.rollback(accepted)
+
+
+def _bias(row: Row) -> dict[int, float]:
+    """What is added to the logits of single tokens: the caller's bias less the penalties."""
+    request, params = row.request, row.request.params
+    if not params.penalised:
+        return dict(params.logit_bias) if params.logit_bias else {}
+    counts = dict(request.counts)
+    for token in request.ahead[: row.place]:
+        counts[token] = counts.get(token, 0) + 1
+    bias = dict(params.logit_bias)
+    for token, count in counts.items():
+        penalty = params.presence_penalty + params.frequency_penalty * count
+        bias[token] = bias.get(token, 0.0) - penalty
+    return bias
+
+
+def _logprob(drawn: Drawn, index: int, row: Row) -> Logprob:
+    assert drawn.logprobs is not None
+    assert drawn.top_tokens is not None
+    assert drawn.top_values is not None
+    count = row.request.params.logprobs
+    tokens, values = drawn.top_tokens[index, :count].tolist(), drawn.top_values[index, :count].tolist()
+    return Logprob(float(drawn.logprobs[index]), tuple(zip(tokens, values, strict=True)))
