@@ -84,7 +84,7 @@ class _Reader:
     """Walks over the bytes before the tensors; every step is checked against the end of the file."""
 
     def __init__(self, data: np.ndarray) -> None:
-        self._view = memoryview(data)
+        self._view = data.data
         self.at = 0
 
     def take(self, count: int, what: str) -> memoryview:

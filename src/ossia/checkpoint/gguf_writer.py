@@ -7,7 +7,7 @@ no keys for (see `gguf_metadata`), so that a conversion and back loses nothing.
 
 import math
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from ossia.checkpoint.gguf import MAGIC, SIZES, TYPES
 from ossia.checkpoint.gguf_layout import alternatives
-from ossia.checkpoint.streams import Progress, chunks, to_bfloat16
+from ossia.checkpoint.streams import Progress, Source, pieces, to_bfloat16
 from ossia.checkpoint.tensors import Spec, Tensor
 from ossia.mxfp4 import Packed, to_halves
 
@@ -69,14 +69,15 @@ class GgufStream:
         handle.truncate(self.bytes)
         handle.write(self._table)
 
-    def write(self, handle: BinaryIO, name: str, tensor: Tensor, progress: Progress | None, lossy: bool) -> None:
+    def write(self, handle: BinaryIO, name: str, tensor: Source, progress: Progress | None, lossy: bool) -> None:
         """Writes one of our tensors where it belongs."""
-        for part in self._parts[name]:
-            handle.seek(len(self._table) + part.start)
-            ours = tensor if part.rows == slice(None) else tensor[:, part.rows]
-            for piece in _encoded(ours, part.type, name, lossy):
-                handle.write(piece.view(np.uint8).data)
-                self._done += piece.nbytes
+        for row, piece in pieces(tensor):
+            for part in self._parts[name]:
+                ours = piece if part.rows == slice(None) else piece[:, part.rows]
+                stored = _encoded(ours, part.type, name, lossy)
+                handle.seek(len(self._table) + part.start + row * (part.bytes // part.shape[0]))
+                handle.write(stored.view(np.uint8).data)
+                self._done += stored.nbytes
                 if progress:
                     progress(self._done, self.total)
 
@@ -101,21 +102,13 @@ def _type(name: str, spec: Spec, style: Style) -> str:
     return "F32" if vector else "BF16"
 
 
-def _encoded(tensor: Tensor, kind: str, name: str, lossy: bool) -> Iterator[np.ndarray]:
-    """The bytes of a tensor in the file's type, a piece at a time."""
+def _encoded(tensor: Tensor, kind: str, name: str, lossy: bool) -> np.ndarray:
+    """A tensor, or rows of one, in the file's type."""
     if isinstance(tensor, Packed):
-        for blocks, scales in zip(_layers(tensor.blocks), _layers(tensor.scales), strict=True):
-            ordered = to_halves(blocks) if kind == "MXFP4" else blocks
-            yield np.concatenate([scales[..., None], ordered], axis=-1)
-        return
-    for chunk in chunks(tensor):
-        # A bfloat16 model's vectors become float32 exactly; float32 vectors stay what they are.
-        stored = chunk.astype(np.float32) if kind == "F32" else to_bfloat16(chunk, name, lossy)
-        yield np.ascontiguousarray(stored)
-
-
-def _layers(array: np.ndarray) -> Iterable[np.ndarray]:
-    return array if array.ndim > 2 else (array,)
+        ordered = to_halves(tensor.blocks) if kind == "MXFP4" else tensor.blocks
+        return np.concatenate([tensor.scales[..., None], ordered], axis=-1)
+    # A bfloat16 model's vectors become float32 exactly; float32 vectors stay what they are.
+    return np.ascontiguousarray(tensor.astype(np.float32) if kind == "F32" else to_bfloat16(tensor, name, lossy))
 
 
 def _table(parts: list[_Part], metadata: Mapping[str, Any]) -> bytes:

@@ -1,22 +1,36 @@
 """Tensors on their way to a file: each checked, cut into pieces that fit in memory, rounded where that is allowed."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
 
-from ossia.checkpoint.tensors import Spec, Tensor, check_tensor
+from ossia.checkpoint.tensors import Experts, Spec, Tensor, check_tensor
 from ossia.errors import TensorError
 
-__all__ = ["Progress", "chunks", "each_once", "to_bfloat16"]
+__all__ = ["Progress", "Source", "Streamed", "each_once", "pieces", "to_bfloat16"]
 
 Progress = Callable[[int, int], None]
 """Called with (bytes written, bytes to be written)."""
 
-_CHUNK_BYTES = 16 << 20
+_PIECE_BYTES = 16 << 20
 
 
-def each_once(tensors: Iterable[tuple[str, Tensor]], specs: Mapping[str, Spec]) -> Iterator[tuple[str, Tensor]]:
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """A tensor that is made while it is written: what it will be, and its parts along the first axis, in order."""
+
+    shape: tuple[int, ...]
+    dtype: Experts
+    pieces: Callable[[], Iterator[Tensor]]
+
+
+Source = Tensor | Streamed
+"""What can be written."""
+
+
+def each_once(tensors: Iterable[tuple[str, Source]], specs: Mapping[str, Spec]) -> Iterator[tuple[str, Source]]:
     """The tensors as they come, each checked; refuses unknown, repeated and, at the end, missing ones."""
     left = dict(specs)
     for name, tensor in tensors:
@@ -29,17 +43,17 @@ def each_once(tensors: Iterable[tuple[str, Tensor]], specs: Mapping[str, Spec]) 
         raise TensorError(f"{next(iter(left))} and {len(left) - 1} more missing; all of the {len(specs)} are right")
 
 
-def chunks(values: np.ndarray) -> Iterator[np.ndarray]:
-    """`values` cut along its first axes into views of at most 16 MiB, in order."""
-    if values.nbytes <= _CHUNK_BYTES or values.ndim == 1:
-        yield values
-    elif values[0].nbytes > _CHUNK_BYTES:
-        for inner in values:
-            yield from chunks(inner)
-    else:
-        rows = _CHUNK_BYTES // values[0].nbytes
-        for start in range(0, len(values), rows):
-            yield values[start : start + rows]
+def pieces(tensor: Source) -> Iterator[tuple[int, Tensor]]:
+    """A tensor cut along its first axis into parts of about 16 MiB, in order, each with the row that it starts at."""
+    if isinstance(tensor, Streamed):
+        row = 0
+        for piece in tensor.pieces():
+            yield row, piece
+            row += piece.shape[0]
+        return
+    rows = max(1, _PIECE_BYTES * tensor.shape[0] // tensor.nbytes)
+    for row in range(0, tensor.shape[0], rows):
+        yield row, tensor[row : row + rows]
 
 
 def to_bfloat16(values: np.ndarray, name: str, lossy: bool) -> np.ndarray:

@@ -7,7 +7,7 @@ The names are those of the published Hugging Face checkpoints. The experts' weig
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def expected_tensors(config: ModelConfig, experts: Experts = "mxfp4") -> dict[st
         _check_blocks(config)
     width = (config.hidden_size,)
     table = (config.vocab_size, config.hidden_size)
-    shapes = {"model.embed_tokens.weight": table}
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": table}
     for layer in range(config.num_hidden_layers):
         for name, shape in _layer_shapes(config).items():
             shapes[f"model.layers.{layer}.{name}"] = shape
@@ -102,7 +102,21 @@ def active_parameters(config: ModelConfig) -> int:
     )
 
 
-def check_tensor(name: str, tensor: Tensor, spec: Spec) -> None:
+class Typed(Protocol):
+    """What has a shape and a dtype, as arrays do."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the axes."""
+        ...
+
+    @property
+    def dtype(self) -> Any:
+        """Format of the values."""
+        ...
+
+
+def check_tensor(name: str, tensor: Typed | Packed, spec: Spec) -> None:
     """Refuses a tensor of another shape or format than `spec`. Raises TensorError naming it."""
     found = "mxfp4" if isinstance(tensor, Packed) else str(tensor.dtype)
     # float32 holds every bfloat16 value: GGUF keeps its vectors so, and a model in training all of its weights.
