@@ -10,10 +10,10 @@
 // call at a time: a second thread's call waits for the first.
 //
 // Order of additions. Unless a function says otherwise, a sum over a row of C values is made of 16 partial sums:
-// partial i takes the values 32 c + 2 i and 32 c + 2 i + 1 for c = 0, 1, ... with a fused multiply-add each, and then
-// partials i and i + 8 are added, then i and i + 4, i + 2, i + 1. It is the same for one token as for many, and for any
-// number of threads, so the same call with the same instruction set gives a token the same bits whatever else is in the
-// batch. Subnormal numbers are kept.
+// partial i takes the values 32 c + 2 i + 1 and 32 c + 2 i for c = 0, 1, ... with a fused multiply-add each (values
+// beyond the row's end count as 0), and then partials i and i + 8 are added, then i and i + 4, i + 2, i + 1. It is the
+// same for one token as for many, and for any number of threads, so the same call with the same instruction set gives a
+// token the same bits whatever else is in the batch. Subnormal numbers are kept.
 
 #ifndef OSSIA_H_
 #define OSSIA_H_
@@ -94,9 +94,9 @@ OSSIA_API int32_t ossia_embed(ossia_context* context, const ossia_weight* table,
 
 // [T, C] -> [T, N]: x @ weight.T, then + bias, then + the low-rank term of each token's adapter. The weight is a single
 // matrix, F32 or BF16. `terms` and `adapters` [T] (-1: none) may be NULL, both or either. OSSIA_FAST rounds x to
-// bfloat16 first (a router's input is to be given as OSSIA_EXACT). With "avx512bf16" OSSIA_FAST adds each pair of
-// products 2 i + 1, 2 i by the processor's own instruction, which takes subnormal numbers for zero; the sum stays in
-// float32. OSSIA_BAD_INDEX for an adapter below -1 or from `terms->adapters` on.
+// bfloat16 first (a router's input is to be given as OSSIA_EXACT). On "avx512bf16", OSSIA_FAST with a BF16 or MXFP4
+// weight uses the processor's own product of bfloat16 pairs: the same order and rounding, but subnormal numbers count
+// as 0. OSSIA_BAD_INDEX for an adapter below -1 or from `terms->adapters` on.
 OSSIA_API int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
                                const ossia_low_rank* terms, const int32_t* adapters, int32_t precision, float* y);
 

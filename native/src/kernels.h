@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "matrix.h"
+
 namespace ossia {
 
 // Kernels are plain functions over a range of the work: they know neither threads nor the C ABI, allocate nothing and
@@ -12,8 +14,15 @@ namespace ossia {
 struct Kernels {
   const char* isa;
 
-  // bandwidth.h: weights and products.
+  // Weights and products: bandwidth_kernels.h, product_kernels.h, expert_kernels.h.
   uint64_t (*sum_bytes)(const void* data, int64_t bytes);
+  int64_t (*packed_bytes)(int64_t columns, bool fast);
+  void (*pack)(const float* x, int64_t columns, bool fast, void* packed);
+  void (*products)(const Matrix& matrix, int64_t first, int64_t rows, bool fast, const void* const* x, int64_t tokens,
+                   float* y, int64_t stride, uint16_t* panel);
+  void (*add_scaled)(float* y, const float* x, float factor, int64_t count);
+  void (*widen_row)(const uint16_t* x, int64_t count, float* y);
+  void (*swiglu)(const float* h, int64_t count, float limit, float* a);
 };
 
 #if defined(OSSIA_ISA)

@@ -57,11 +57,17 @@ OSSIA_INLINE uint16_t bf16_of(float value) {
 }
 OSSIA_INLINE float float_of_bf16(uint16_t bits) { return as_float(uint32_t{bits} << 16); }
 
-// 2^(byte - 127), exact also for 0, which is subnormal; NaN for 255.
-OSSIA_INLINE float power_of_scale(uint8_t byte) {
-  if (byte == 0) return as_float(0x00400000);
-  return as_float(byte == 255 ? 0x7FC00000 : uint32_t{byte} << 23);
-}
+// 2^(byte - 127), exact also for 0, which is subnormal; NaN for 255. A table, because kernels ask once for each block.
+struct Powers {
+  uint32_t bits[256];
+  constexpr Powers() : bits() {
+    for (uint32_t byte = 0; byte < 256; ++byte) bits[byte] = byte << 23;
+    bits[0] = 0x00400000;
+    bits[255] = 0x7FC00000;
+  }
+};
+inline constexpr Powers kPowers;
+OSSIA_INLINE float power_of_scale(uint8_t byte) { return as_float(kPowers.bits[byte]); }
 
 }  // namespace ossia
 

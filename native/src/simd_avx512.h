@@ -81,6 +81,15 @@ OSSIA_INLINE float sum(F32 a) {
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
+OSSIA_INLINE void store_sums(float* p, F32 a, F32 b, F32 c, F32 d) {
+  // The tree of `sum`, for four vectors side by side: eight lanes each, then four, two, one.
+  const __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a.v, b.v, 0x44), _mm512_shuffle_f32x4(a.v, b.v, 0xEE));
+  const __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(c.v, d.v, 0x44), _mm512_shuffle_f32x4(c.v, d.v, 0xEE));
+  const __m512 fours = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD));
+  const __m512 twos = _mm512_add_ps(fours, _mm512_permute_ps(fours, 0x4E));
+  const __m512 ones = _mm512_add_ps(twos, _mm512_permute_ps(twos, 0xB1));
+  _mm512_mask_compressstoreu_ps(p, 0x1111, ones);
+}
 OSSIA_INLINE float max_lane(F32 a) { return _mm512_reduce_max_ps(a.v); }
 
 // The sixteen values of a nibble under one scale.

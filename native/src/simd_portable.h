@@ -115,6 +115,12 @@ OSSIA_INLINE float sum(F32 a) {
   }
   return a.v[0];
 }
+OSSIA_INLINE void store_sums(float* p, F32 a, F32 b, F32 c, F32 d) {
+  p[0] = sum(a);
+  p[1] = sum(b);
+  p[2] = sum(c);
+  p[3] = sum(d);
+}
 OSSIA_INLINE float max_lane(F32 a) {
   float largest = a.v[0];
   for (int i = 1; i < kLanes; ++i) largest = largest > a.v[i] ? largest : a.v[i];

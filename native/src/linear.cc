@@ -1,0 +1,108 @@
+// Rows of a table, and products with one matrix.
+
+#include <algorithm>
+#include <cstring>
+
+#include "activations.h"
+#include "arguments.h"
+#include "context.h"
+#include "low_rank.h"
+#include "matrix.h"
+
+namespace {
+
+using namespace ossia;
+
+// The bytes of weights in a chunk. Fewer, and the first rows of a chunk, which no prefetch has asked for, would weigh;
+// more, and at the end of a small matrix one thread would wait for the other.
+constexpr int64_t kChunkBytes = 192 * 1024;
+
+int64_t rows_per_chunk(const ossia_weight& weight) {
+  const int64_t rows = kChunkBytes / row_bytes(weight.dtype, weight.columns) / 8 * 8;
+  return std::max<int64_t>(8, rows);
+}
+
+// One call of ossia_linear, its arguments known to be sound.
+class LinearCall {
+ public:
+  LinearCall(ossia_context& context, int64_t tokens, const ossia_weight& weight, const ossia_low_rank* terms,
+             const int32_t* adapters, bool fast)
+      : context_(context),
+        tokens_(tokens),
+        weight_(weight),
+        adapters_(adapters),
+        fast_(fast),
+        x_(context, tokens, weight.columns, fast),
+        low_rank_(context, weight, adapters == nullptr ? nullptr : terms, tokens, rows_per_chunk(weight), fast) {}
+
+  int32_t run(const float* x, float* y) {
+    if (!context_.scratch.reserve(x_.room() + low_rank_.room())) return OSSIA_OUT_OF_MEMORY;
+    x_.take(context_.scratch);
+    low_rank_.take(context_.scratch, adapters_);
+    x_.pack(x);
+    if (low_rank_.any()) {
+      context_.pool.run(tokens_, [&](int64_t t, int thread) { low_rank_.shrink(t, 0, x_.row(t), thread); });
+    }
+    const int64_t step = rows_per_chunk(weight_);
+    context_.pool.run(divide_up(weight_.rows, step), [&](int64_t chunk, int thread) {
+      const int64_t first = chunk * step;
+      part(first, std::min(step, weight_.rows - first), y, thread);
+    });
+    return OSSIA_OK;
+  }
+
+ private:
+  // All tokens at the rows `first` up to `first` + `rows`.
+  void part(int64_t first, int64_t rows, float* y, int thread) const {
+    const Kernels& kernels = context_.kernels;
+    kernels.products(matrix_of(weight_, 0), first, rows, fast_, x_.rows(), tokens_, y + first, weight_.rows, nullptr);
+    if (weight_.bias != nullptr) {
+      for (int64_t t = 0; t < tokens_; ++t) {
+        kernels.add_scaled(y + t * weight_.rows + first, weight_.bias + first, 1.f, rows);
+      }
+    }
+    low_rank_.add(0, tokens_, 0, first, rows, y + first, weight_.rows, thread);
+  }
+
+  ossia_context& context_;
+  const int64_t tokens_;
+  const ossia_weight& weight_;
+  const int32_t* adapters_;
+  const bool fast_;
+  Activations x_;
+  LowRank low_rank_;
+};
+
+}  // namespace
+
+int32_t ossia_embed(ossia_context* context, const ossia_weight* table, const int32_t* tokens, int64_t count, float* y) {
+  if (!is_weight(table) || table->dtype == OSSIA_MXFP4 || table->experts != 1) return OSSIA_BAD_ARGUMENT;
+  if (tokens == nullptr || y == nullptr || count < 0) return OSSIA_BAD_ARGUMENT;
+  if (!within(tokens, count, 0, table->rows)) return OSSIA_BAD_INDEX;
+  const Call call(context);
+  const int64_t columns = table->columns;
+  for (int64_t t = 0; t < count; ++t) {
+    const int64_t begin = tokens[t] * columns;
+    if (table->dtype == OSSIA_F32) {
+      std::memcpy(y + t * columns, static_cast<const float*>(table->values) + begin,
+                  static_cast<size_t>(columns) * sizeof(float));
+    } else {
+      context->kernels.widen_row(static_cast<const uint16_t*>(table->values) + begin, columns, y + t * columns);
+    }
+  }
+  return OSSIA_OK;
+}
+
+int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
+                     const ossia_low_rank* terms, const int32_t* adapters, int32_t precision, float* y) {
+  if (!is_weight(weight) || weight->dtype == OSSIA_MXFP4 || weight->experts != 1) return OSSIA_BAD_ARGUMENT;
+  if (x == nullptr || y == nullptr || tokens < 0 || !is_low_rank(terms) || !is_precision(precision)) {
+    return OSSIA_BAD_ARGUMENT;
+  }
+  if (terms != nullptr && adapters != nullptr && !within(adapters, tokens, -1, terms->adapters)) {
+    return OSSIA_BAD_INDEX;
+  }
+  if (tokens == 0) return OSSIA_OK;
+  const Call call(context);
+  return LinearCall(*context, tokens, *weight, terms, adapters, precision == OSSIA_FAST).run(x, y);
+}

@@ -1,0 +1,241 @@
+// ossia_experts against the definition in double, for every dtype and instruction set; the same bits for any batch and
+// thread count; scale bytes at both ends; and what is refused.
+
+#include <algorithm>
+#include <string>
+
+#include "check.h"
+#include "model_of_products.h"
+
+using namespace ossia::test;
+
+namespace {
+
+constexpr int64_t kExperts = 5, kActive = 3;
+constexpr float kLimit = 7;
+
+struct Case {
+  int32_t dtype;
+  int64_t tokens, width, inner;
+  bool terms;
+};
+
+const Case kCases[] = {
+    {OSSIA_MXFP4, 1, 96, 64, false}, {OSSIA_MXFP4, 2, 64, 160, true},  {OSSIA_MXFP4, 40, 160, 96, true},
+    {OSSIA_BF16, 1, 40, 36, false},  {OSSIA_BF16, 11, 72, 50, true},   {OSSIA_F32, 3, 33, 20, true},
+    {OSSIA_MXFP4, 9, 32, 32, false}, {OSSIA_BF16, 21, 300, 96, false},
+};
+
+struct Mixture {
+  Weights gate_up, down;
+  Terms gate_up_terms, down_terms;
+
+  Mixture(Random& random, const Case& shape)
+      : gate_up(random, shape.dtype, kExperts, 2 * shape.inner, shape.width, true),
+        down(random, shape.dtype, kExperts, shape.width, shape.inner, true),
+        gate_up_terms(random, gate_up.abi, 2, 4),
+        down_terms(random, down.abi, 2, 3) {}
+};
+
+struct Inputs {
+  std::vector<float> x, shares;
+  std::vector<int32_t> chosen, adapters;
+};
+
+Inputs draw(Random& random, const Case& shape) {
+  Inputs inputs;
+  inputs.x = random.normals(shape.tokens * shape.width);
+  for (int64_t t = 0; t < shape.tokens; ++t) {
+    std::vector<int32_t> order = {0, 1, 2, 3, 4};
+    for (size_t i = 4; i > 0; --i)
+      std::swap(order[i], order[static_cast<size_t>(random.below(static_cast<int>(i) + 1))]);
+    for (int64_t a = 0; a < kActive; ++a) {
+      inputs.chosen.push_back(order[static_cast<size_t>(a)]);
+      inputs.shares.push_back(std::fabs(random.normal()));
+    }
+    inputs.adapters.push_back(random.below(3) - 1);
+  }
+  return inputs;
+}
+
+std::vector<float> experts(ossia_context* context, const Case& shape, const Mixture& mixture, const Inputs& inputs,
+                           int64_t first, int64_t tokens, int32_t precision) {
+  std::vector<float> y(static_cast<size_t>(tokens * shape.width), NAN);
+  const auto at = [](const auto& values, int64_t i) { return values.data() + i; };
+  CHECK(ossia_experts(context, at(inputs.x, first * shape.width), tokens, at(inputs.chosen, first * kActive),
+                      at(inputs.shares, first * kActive), kActive, &mixture.gate_up.abi, &mixture.down.abi,
+                      shape.terms ? &mixture.gate_up_terms.abi : nullptr,
+                      shape.terms ? &mixture.down_terms.abi : nullptr,
+                      shape.terms ? at(inputs.adapters, first) : nullptr, kLimit, precision, y.data()) == OSSIA_OK);
+  return y;
+}
+
+// One token's activations at one expert. Their own error enters the next product, so it is bounded here through the
+// largest slope of the activation: gate * sigmoid rises by at most 1.1, times up + 1 of at most 8; up at most 7.
+std::vector<Bounded> activations(const Case& shape, const Mixture& mixture, const float* x, int64_t expert, bool fast,
+                                 int32_t adapter) {
+  std::vector<Bounded> result;
+  const Terms* terms = shape.terms ? &mixture.gate_up_terms : nullptr;
+  for (int64_t j = 0; j < shape.inner; ++j) {
+    const Bounded gate_sum = product(mixture.gate_up, expert, 2 * j, x, fast, terms, adapter);
+    const Bounded up_sum = product(mixture.gate_up, expert, 2 * j + 1, x, fast, terms, adapter);
+    const double gate = std::min<double>(gate_sum.value, kLimit);
+    const double up = std::clamp<double>(up_sum.value, -kLimit, kLimit);
+    Bounded a;
+    a.value = gate / (1 + std::exp(-1.702 * gate)) * (up + 1);
+    a.magnitude = 9 * gate_sum.magnitude + 7 * up_sum.magnitude + std::fabs(a.value);
+    result.push_back(a);
+  }
+  return result;
+}
+
+void check_token(const Case& shape, const Mixture& mixture, const Inputs& inputs, int64_t t, bool fast,
+                 const std::vector<float>& y, const char* isa) {
+  const int32_t adapter = shape.terms ? inputs.adapters[static_cast<size_t>(t)] : -1;
+  std::vector<Bounded> sums(static_cast<size_t>(shape.width));
+  std::vector<double> rounding_of_a(static_cast<size_t>(shape.width));
+  for (int64_t pair = t * kActive; pair < (t + 1) * kActive; ++pair) {
+    const int64_t expert = inputs.chosen[static_cast<size_t>(pair)];
+    const float share = inputs.shares[static_cast<size_t>(pair)];
+    const std::vector<Bounded> a =
+        activations(shape, mixture, &inputs.x[static_cast<size_t>(t * shape.width)], expert, fast, adapter);
+    std::vector<float> exact;
+    for (const Bounded& value : a) exact.push_back(static_cast<float>(value.value));
+    const Terms* terms = shape.terms ? &mixture.down_terms : nullptr;
+    for (int64_t n = 0; n < shape.width; ++n) {
+      Bounded down = product(mixture.down, expert, n, exact.data(), fast, terms, adapter);
+      for (int64_t j = 0; j < shape.inner; ++j) {
+        double weight = std::fabs(mixture.down.at(expert, n, j));
+        if (terms != nullptr && adapter >= 0) {
+          const int64_t matrix = adapter * kExperts + expert, rank = terms->abi.width;
+          for (int64_t k = 0; k < rank; ++k) {
+            weight += std::fabs(terms->scale[static_cast<size_t>(adapter)] *
+                                terms->b[static_cast<size_t>((matrix * shape.width + n) * rank + k)] *
+                                terms->a[static_cast<size_t>((matrix * rank + k) * shape.inner + j)]);
+          }
+        }
+        down.magnitude += weight * a[static_cast<size_t>(j)].magnitude;
+        // Near a border of bfloat16 the tiniest error turns the rounding: a whole step, 2^-8 of the value, is allowed.
+        if (fast)
+          rounding_of_a[static_cast<size_t>(n)] += share * weight * std::fabs(a[static_cast<size_t>(j)].value) / 256;
+      }
+      sums[static_cast<size_t>(n)].value += share * down.value;
+      sums[static_cast<size_t>(n)].magnitude += share * down.magnitude;
+    }
+  }
+  for (int64_t n = 0; n < shape.width; ++n) {
+    Bounded wanted = sums[static_cast<size_t>(n)];
+    const float found = y[static_cast<size_t>(t * shape.width + n)];
+    const double allowed = (roundings(shape.width) + roundings(shape.inner) + 20) * std::ldexp(wanted.magnitude, -24) +
+                           rounding_of_a[static_cast<size_t>(n)];
+    CHECK_THAT(std::fabs(found - wanted.value) <= allowed, "%s token %d: %g for %g +- %g", isa, static_cast<int>(t),
+               found, wanted.value, allowed);
+  }
+}
+
+void check_case(const Case& shape, int32_t precision, uint32_t seed) {
+  Random random(seed);
+  const Mixture mixture(random, shape);
+  const Inputs inputs = draw(random, shape);
+  std::vector<float> first;
+  for (const char* isa : kIsas) {
+    for (int threads : {1, 3}) {
+      ossia_context* context;
+      if (ossia_create(threads, isa, &context) != OSSIA_OK) continue;
+      const std::vector<float> y = experts(context, shape, mixture, inputs, 0, shape.tokens, precision);
+      if (first.empty()) first = y;
+      CHECK_THAT(std::string(isa) == "portable" || y == first, "%s differs", isa);
+      for (int64_t t = 0; t < shape.tokens; ++t) {
+        if (threads == 1) check_token(shape, mixture, inputs, t, precision == OSSIA_FAST, y, isa);
+        const std::vector<float> alone = experts(context, shape, mixture, inputs, t, 1, precision);
+        CHECK_THAT(std::equal(alone.begin(), alone.end(), y.begin() + t * shape.width), "%s: token %d alone differs",
+                   isa, static_cast<int>(t));
+      }
+      ossia_destroy(context);
+    }
+  }
+}
+
+// Subnormal weights (scale byte 0) and those beyond float32 (253, 254) come out as the definition has them.
+void check_scales_at_both_ends() {
+  for (int scale : {0, 1, 2, 252, 253, 254}) {
+    Random random(11);
+    Weights gate_up(random, OSSIA_MXFP4, 1, 64, 32, false, 127, 127);
+    Weights down(random, OSSIA_MXFP4, 1, 32, 32, false, scale, scale);
+    // One activation of 1 (gate 1 / sigmoid(1.702), up 0) would hide nothing, but any nonzero one will do: only row 0
+    // of gate and of up is nonzero, so a[0] alone is, and each output is one product.
+    std::fill(gate_up.blocks.begin(), gate_up.blocks.end(), uint8_t{0});
+    gate_up.blocks[0] = 0x2;  // gate 0 = x[0]
+    const float x[32] = {1};
+    const int32_t chosen = 0;
+    const float share = 1;
+    for (const char* isa : kIsas) {
+      for (int64_t tokens : {1, 8}) {
+        ossia_context* context;
+        if (ossia_create(1, isa, &context) != OSSIA_OK) continue;
+        std::vector<float> xs, y(static_cast<size_t>(tokens) * 32);
+        for (int64_t t = 0; t < tokens; ++t) xs.insert(xs.end(), x, x + 32);
+        const std::vector<int32_t> all(static_cast<size_t>(tokens), chosen);
+        const std::vector<float> shares(static_cast<size_t>(tokens), share);
+        CHECK(ossia_experts(context, xs.data(), tokens, all.data(), shares.data(), 1, &gate_up.abi, &down.abi, nullptr,
+                            nullptr, nullptr, kLimit, OSSIA_EXACT, y.data()) == OSSIA_OK);
+        const float a = static_cast<float>(1 / (1 + std::exp(-1.702)));
+        for (size_t n = 0; n < y.size(); ++n) {
+          const float w = static_cast<float>(down.at(0, static_cast<int64_t>(n % 32), 0));
+          const float wanted = w * a;
+          // An infinite weight times zero is NaN, as it is in the definition.
+          bool infinite = false;
+          for (int c = 0; c < 32; ++c)
+            infinite |= std::isinf(static_cast<float>(down.at(0, static_cast<int64_t>(n % 32), c)));
+          if (infinite) {
+            CHECK(!std::isfinite(y[n]));
+          } else {
+            CHECK_THAT(std::fabs(y[n] - wanted) <= 4e-7f * std::fabs(wanted) + 1.5e-45f, "%s scale %d: %g for %g", isa,
+                       scale, y[n], wanted);
+          }
+        }
+        ossia_destroy(context);
+      }
+    }
+  }
+}
+
+void check_refusals() {
+  Random random(5);
+  const Case shape{OSSIA_MXFP4, 1, 32, 32, true};
+  const Mixture mixture(random, shape);
+  std::vector<float> x(32), y(32);
+  const std::vector<float> shares(kActive, 1.f);
+  ossia_context* context;
+  CHECK(ossia_create(1, nullptr, &context) == OSSIA_OK);
+  const auto call = [&](std::vector<int32_t> chosen, int32_t adapter, const ossia_weight& down) {
+    return ossia_experts(context, x.data(), 1, chosen.data(), shares.data(), kActive, &mixture.gate_up.abi, &down,
+                         &mixture.gate_up_terms.abi, &mixture.down_terms.abi, &adapter, kLimit, OSSIA_EXACT, y.data());
+  };
+  CHECK(call({0, 1, 4}, 1, mixture.down.abi) == OSSIA_OK);
+  CHECK(call({0, 5, 1}, 0, mixture.down.abi) == OSSIA_BAD_INDEX);
+  CHECK(call({0, 1, -1}, 0, mixture.down.abi) == OSSIA_BAD_INDEX);
+  CHECK(call({0, 1, 2}, 2, mixture.down.abi) == OSSIA_BAD_INDEX);
+  ossia_weight wrong = mixture.down.abi;
+  wrong.experts = 4;
+  CHECK(call({0, 1, 2}, 0, wrong) == OSSIA_BAD_ARGUMENT);
+  wrong = mixture.down.abi;
+  wrong.scales = nullptr;
+  CHECK(call({0, 1, 2}, 0, wrong) == OSSIA_BAD_ARGUMENT);
+  wrong = mixture.down.abi;
+  wrong.columns = 40;
+  CHECK(call({0, 1, 2}, 0, wrong) == OSSIA_BAD_ARGUMENT);
+  ossia_destroy(context);
+}
+
+}  // namespace
+
+int main() {
+  uint32_t seed = 1;
+  for (const Case& shape : kCases) {
+    for (int32_t precision : {OSSIA_EXACT, OSSIA_FAST}) check_case(shape, precision, seed++);
+  }
+  check_scales_at_both_ends();
+  check_refusals();
+  return failures > 0;
+}

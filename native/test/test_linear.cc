@@ -1,0 +1,139 @@
+// ossia_embed and ossia_linear against the products in double; the same bits for any batch, thread count and, in
+// `exact`, instruction set with a fused multiply-add; and what is refused.
+
+#include <map>
+#include <string>
+
+#include "check.h"
+#include "model_of_products.h"
+
+using namespace ossia::test;
+
+namespace {
+
+struct Case {
+  int32_t dtype;
+  int64_t tokens, rows, columns;
+  bool bias, terms;
+};
+
+const Case kCases[] = {
+    {OSSIA_BF16, 1, 37, 96, true, false},    {OSSIA_BF16, 3, 64, 33, false, false},
+    {OSSIA_BF16, 13, 41, 2880, true, false}, {OSSIA_F32, 1, 32, 70, true, false},
+    {OSSIA_F32, 7, 9, 31, false, false},     {OSSIA_F32, 17, 24, 64, true, true},
+    {OSSIA_BF16, 9, 130, 100, true, true},   {OSSIA_BF16, 1, 1, 1, true, true},
+    {OSSIA_BF16, 2, 300, 512, false, true},
+};
+
+std::vector<float> linear(ossia_context* context, const std::vector<float>& x, int64_t tokens,
+                          const ossia_weight& weight, const ossia_low_rank* terms, const int32_t* adapters,
+                          int32_t precision) {
+  std::vector<float> y(static_cast<size_t>(tokens * weight.rows), NAN);
+  CHECK(ossia_linear(context, x.data(), tokens, &weight, terms, adapters, precision, y.data()) == OSSIA_OK);
+  return y;
+}
+
+void check_values(const Case& shape, const Weights& weights, const Terms* terms, const std::vector<float>& x,
+                  const std::vector<int32_t>& adapters, bool fast, const std::vector<float>& y, const char* isa) {
+  for (int64_t t = 0; t < shape.tokens; ++t) {
+    for (int64_t n = 0; n < shape.rows; ++n) {
+      const Bounded wanted = product(weights, 0, n, &x[static_cast<size_t>(t * shape.columns)], fast, terms,
+                                     adapters[static_cast<size_t>(t)]);
+      const float found = y[static_cast<size_t>(t * shape.rows + n)];
+      CHECK_THAT(wanted.holds(found, roundings(shape.columns) + 20), "%s, %d tokens: %g for %g", isa,
+                 static_cast<int>(shape.tokens), found, wanted.value);
+    }
+  }
+}
+
+void check_case(const Case& shape, int32_t precision, uint32_t seed) {
+  Random random(seed);
+  const Weights weights(random, shape.dtype, 1, shape.rows, shape.columns, shape.bias);
+  const Terms low_rank(random, weights.abi, 2, 5);
+  const Terms* terms = shape.terms ? &low_rank : nullptr;
+  const std::vector<float> x = random.normals(shape.tokens * shape.columns);
+  std::vector<int32_t> adapters;
+  for (int64_t t = 0; t < shape.tokens; ++t) adapters.push_back(random.below(3) - 1);
+  const ossia_low_rank* abi_terms = terms == nullptr ? nullptr : &terms->abi;
+
+  std::vector<float> first;
+  for (const char* isa : kIsas) {
+    for (int threads : {1, 3}) {
+      ossia_context* context;
+      if (ossia_create(threads, isa, &context) != OSSIA_OK) continue;
+      const std::vector<float> y = linear(context, x, shape.tokens, weights.abi, abi_terms, adapters.data(), precision);
+      check_values(shape, weights, terms, x, adapters, precision == OSSIA_FAST, y, isa);
+      // Portable code for x86 has no fused multiply-add; the others share their bits.
+      if (first.empty()) first = y;
+      CHECK_THAT(std::string(isa) == "portable" || y == first, "%s differs", isa);
+      for (int64_t t = 0; t < shape.tokens; ++t) {
+        const std::vector<float> alone(x.begin() + t * shape.columns, x.begin() + (t + 1) * shape.columns);
+        const std::vector<float> row =
+            linear(context, alone, 1, weights.abi, abi_terms, &adapters[static_cast<size_t>(t)], precision);
+        CHECK_THAT(std::equal(row.begin(), row.end(), y.begin() + t * shape.rows), "%s: token %d alone differs", isa,
+                   static_cast<int>(t));
+      }
+      ossia_destroy(context);
+    }
+  }
+}
+
+void check_embed() {
+  Random random(7);
+  for (int32_t dtype : {OSSIA_BF16, OSSIA_F32}) {
+    const Weights table(random, dtype, 1, 11, 37, false);
+    ossia_context* context;
+    CHECK(ossia_create(2, nullptr, &context) == OSSIA_OK);
+    const std::vector<int32_t> tokens = {10, 0, 3, 3};
+    std::vector<float> y(tokens.size() * 37);
+    CHECK(ossia_embed(context, &table.abi, tokens.data(), 4, y.data()) == OSSIA_OK);
+    for (size_t i = 0; i < y.size(); ++i) {
+      CHECK(y[i] == table.at(0, tokens[i / 37], static_cast<int64_t>(i % 37)));
+    }
+    for (int32_t wrong : {-1, 11, INT32_MAX, INT32_MIN}) {
+      CHECK(ossia_embed(context, &table.abi, &wrong, 1, y.data()) == OSSIA_BAD_INDEX);
+    }
+    ossia_destroy(context);
+  }
+}
+
+void check_refusals() {
+  Random random(3);
+  const Weights weights(random, OSSIA_BF16, 1, 8, 32, true);
+  const Terms terms(random, weights.abi, 2, 4);
+  std::vector<float> x(32), y(8);
+  ossia_context* context;
+  CHECK(ossia_create(1, nullptr, &context) == OSSIA_OK);
+  const auto call = [&](const ossia_weight& weight, int32_t adapter, int32_t precision) {
+    return ossia_linear(context, x.data(), 1, &weight, &terms.abi, &adapter, precision, y.data());
+  };
+  CHECK(call(weights.abi, 1, OSSIA_FAST) == OSSIA_OK);
+  CHECK(call(weights.abi, 2, OSSIA_FAST) == OSSIA_BAD_INDEX);
+  CHECK(call(weights.abi, -2, OSSIA_FAST) == OSSIA_BAD_INDEX);
+  CHECK(call(weights.abi, 0, 2) == OSSIA_BAD_ARGUMENT);
+  ossia_weight wrong = weights.abi;
+  wrong.dtype = 9;
+  CHECK(call(wrong, 0, OSSIA_EXACT) == OSSIA_BAD_ARGUMENT);
+  wrong = weights.abi;
+  wrong.values = nullptr;
+  CHECK(call(wrong, 0, OSSIA_EXACT) == OSSIA_BAD_ARGUMENT);
+  wrong = weights.abi;
+  wrong.columns = 0;
+  CHECK(call(wrong, 0, OSSIA_EXACT) == OSSIA_BAD_ARGUMENT);
+  CHECK(ossia_linear(context, x.data(), 0, &weights.abi, nullptr, nullptr, OSSIA_EXACT, y.data()) == OSSIA_OK);
+  ossia_destroy(context);
+  CHECK(ossia_create(1, "avx1024", &context) == OSSIA_UNSUPPORTED && context == nullptr);
+  CHECK(ossia_create(-1, nullptr, &context) == OSSIA_BAD_ARGUMENT);
+}
+
+}  // namespace
+
+int main() {
+  uint32_t seed = 1;
+  for (const Case& shape : kCases) {
+    for (int32_t precision : {OSSIA_EXACT, OSSIA_FAST}) check_case(shape, precision, seed++);
+  }
+  check_embed();
+  check_refusals();
+  return failures > 0;
+}
