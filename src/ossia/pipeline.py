@@ -7,6 +7,7 @@ import numpy as np
 
 from ossia.checkpoint import Checkpoint, expected_tensors, find, open_checkpoint
 from ossia.config import ModelConfig
+from ossia.engine import LoadedModel
 from ossia.errors import VocabularyError
 from ossia.harmony import Vocabulary
 from ossia.model import Weights, hidden, prepare, unembed
@@ -30,6 +31,20 @@ class Loaded:
     def config(self) -> ModelConfig:
         """The model's config."""
         return self.checkpoint.config
+
+    @property
+    def model(self) -> LoadedModel:
+        """What an engine runs."""
+        return LoadedModel(self.ops, self.config, self.weights)
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads the backend computes with; None where it decides by itself."""
+        return getattr(self.ops, "threads", None)
+
+    def settings(self) -> dict[str, str | int | None]:
+        """The settings in effect."""
+        return {"backend": self.ops.name, "precision": str(self.ops.precision), "threads": self.threads}
 
     def logits(self, tokens: Sequence[int], rows: int = 64) -> Iterator[np.ndarray]:
         """The next-token logits of a sequence, [at most `rows`, V] float32 at a time, in order.

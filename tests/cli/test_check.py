@@ -19,7 +19,7 @@ def test_a_whole_model_passes(tiny: Path, capsys):
     shown = capsys.readouterr()
     lines = shown.out.splitlines()
     assert [line.split()[1] for line in lines] == ["config", "tensors", "tokenizer", "reference", "fast"]
-    assert "2 layers, 4 experts" in lines[0]
+    assert "parameters in 2 layers, 4 experts" in lines[0]
     assert f"{len(expected_tensors(CONFIG))} read" in lines[1]
     assert shown.err == ""
 

@@ -5,6 +5,7 @@ bytes over the bandwidth: the bound that `ossia bench` compares with.
 """
 
 import math
+import os
 import resource
 import sys
 import time
@@ -17,7 +18,15 @@ import numpy as np
 from ossia.checkpoint import Checkpoint, expected_tensors
 from ossia.config import ModelConfig
 
-__all__ = ["anonymous_bytes", "cache_bytes", "decode_bytes", "peak_rss_bytes", "read_bandwidth", "weight_bytes"]
+__all__ = [
+    "anonymous_bytes",
+    "cache_bytes",
+    "decode_bytes",
+    "peak_rss_bytes",
+    "processors",
+    "read_bandwidth",
+    "weight_bytes",
+]
 
 _BYTES = {"BF16": 2.0, "F32": 4.0, "Q8_0": 34 / 32, "MXFP4": 17 / 32}
 """Bytes of one value in each format of a file: blocks of 32 carry one scale, of 2 bytes in Q8_0 and 1 in MXFP4."""
@@ -85,6 +94,11 @@ def _buffer_bytes() -> int:
     """Of the buffer that is read: less where memory is short, since swapping would measure the disk."""
     free = _proc("/proc/meminfo", "MemAvailable")
     return BUFFER_BYTES if free is None else min(BUFFER_BYTES, 1 << int(math.log2(max(free // 4, 1 << 20))))
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def peak_rss_bytes() -> int:

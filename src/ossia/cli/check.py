@@ -79,8 +79,8 @@ def _findings(checkpoint: "Checkpoint", options: argparse.Namespace) -> Iterator
     yield Finding(
         "config",
         True,
-        f"{config.num_hidden_layers} layers, {config.num_local_experts} experts, {parameters(config) / 1e6:,.1f} million"
-        f" parameters, context {config.max_position_embeddings:,}, layout {checkpoint.layout}",
+        f"{parameters(config) / 1e6:,.1f} million parameters in {config.num_hidden_layers} layers, "
+        f"{config.num_local_experts} experts, context {config.max_position_embeddings:,}, layout {checkpoint.layout}",
     )
     yield (values := check_tensors(checkpoint))
     if not values.passed:  # what is computed from damaged weights says nothing
@@ -122,7 +122,7 @@ def check_values(tensor: "Tensor", name: str) -> None:
     """
     import numpy as np
 
-    from ossia.checkpoint.writer import chunks
+    from ossia.checkpoint. import chunks
     from ossia.mxfp4 import Packed, check_scales
 
     if isinstance(tensor, Packed):

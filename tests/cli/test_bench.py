@@ -1,0 +1,60 @@
+"""`ossia bench`."""
+
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from ossia.cli import _bounds, main
+
+SMALL = ["--backend", "reference", "--prompt", "20", "--generate", "3", "--repeats", "2"]
+
+
+@pytest.fixture(autouse=True)
+def _small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_bounds, "BUFFER_BYTES", 1 << 22)
+
+
+def test_one_object_with_every_figure(tiny: Path, capsys):
+    assert main(["bench", str(tiny), *SMALL, "--batch", "2", "--depth", "5", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report.keys() == {
+        *("model", "backend", "precision", "threads", "prompt", "generate", "batch", "depth", "repeats"),
+        *("prefill_tokens_per_second", "decode_tokens_per_second", "decode_bytes_per_step"),
+        *("read_bandwidth_bytes_per_second", "decode_bound_fraction", "peak_rss_bytes", "peak_anonymous_bytes"),
+    }
+    assert (report["prompt"], report["generate"], report["batch"], report["depth"]) == (20, 3, 2, 5)
+    assert (report["backend"], report["precision"]) == ("reference", "exact")
+
+
+def test_medians_and_the_bound_follow_from_the_figures(tiny: Path, capsys):
+    assert main(["bench", str(tiny), *SMALL, "--repeats", "3", "--batch", "2", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert len(report["repeats"]) == 3
+    for name in ("prefill_tokens_per_second", "decode_tokens_per_second"):
+        assert report[name] == statistics.median(repeat[name] for repeat in report["repeats"])
+    steps = report["decode_tokens_per_second"] / 2
+    allowed = report["read_bandwidth_bytes_per_second"] / report["decode_bytes_per_step"]
+    assert report["decode_bound_fraction"] == pytest.approx(steps / allowed)
+
+
+def test_in_words(tiny: Path, capsys):
+    assert main(["bench", str(tiny), *SMALL, "--precision", "fast"]) == 0
+    shown = capsys.readouterr()
+    assert "reference fast" in shown.out
+    assert "decode " in shown.out
+    assert "of what that allows" in shown.out
+    assert shown.err == ""
+
+
+def test_a_load_beyond_the_context_is_refused(tiny: Path, capsys):
+    assert main(["bench", str(tiny), *SMALL, "--prompt", "600"]) == 1
+    assert "the model was made for 512 tokens" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--batch", "0"], ["--prompt", "x"], ["--depth", "-1"]])
+def test_impossible_loads_are_refused(tiny: Path, capsys, words: list[str]):
+    with pytest.raises(SystemExit):
+        main(["bench", str(tiny), *words])
+    assert "is not a whole number from" in capsys.readouterr().err
