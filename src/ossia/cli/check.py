@@ -25,6 +25,8 @@ SMALL = 100_000_000
 TOLERANCE = 1e-5
 """The largest error of `exact` logits allowed, over the largest logit: the bound of the whole-model tests."""
 
+PART_BYTES = 16 << 20
+
 TEXT = (
     "An ossia is an alternative passage which may be played instead of the original. The word comes from the Italian "
     "for 'alternatively'. What is 37 * 48? 37 * 48 = 37 * 50 - 37 * 2 = 1850 - 74 = 1776. def f(x): return {'x': [x]}"
@@ -118,21 +120,27 @@ def check_tensors(checkpoint: "Checkpoint") -> Finding:
 def check_values(tensor: "Tensor", name: str) -> None:
     """Read a tensor through. Raises TensorError naming it when a value or a scale is no finite number.
 
-    Works on 16 MiB at a time, so that a tensor larger than memory can be checked.
+    Works on a part at a time, so that a tensor larger than memory can be checked.
     """
     import numpy as np
 
-    from ossia.checkpoint. import chunks
     from ossia.mxfp4 import Packed, check_scales
 
     if isinstance(tensor, Packed):
         check_scales(tensor, name)
-        for part in chunks(tensor.blocks):
+        for part in _parts(tensor.blocks):
             part.max()  # every pattern of bits is a number; reading finds what the disk cannot give back
         return
-    for part in chunks(tensor):
+    for part in _parts(tensor):
         if not np.isfinite(part).all():
             raise TensorError(f"{name}: holds NaN or infinity; finite values are right")
+
+
+def _parts(values: "np.ndarray") -> Iterator["np.ndarray"]:
+    """`values` cut along the first axis into parts of about PART_BYTES."""
+    rows = max(1, PART_BYTES * len(values) // values.nbytes)
+    for row in range(0, len(values), rows):
+        yield values[row : row + rows]
 
 
 def check_vocabulary(checkpoint: "Checkpoint", count: int) -> tuple[Finding, list[int]]:
