@@ -33,7 +33,8 @@ format: $(VENV)/developed
 	find native -name '*.cc' -o -name '*.h' | xargs $(BIN)/clang-format -i
 
 bench: $(VENV)/developed
-	$(BIN)/python bench/decode.py
+	$(BIN)/python bench/decode.py $(MODEL)
+	$(BIN)/python bench/prefill.py $(MODEL)
 
 # All that a developer needs; Python files are used where they lie, the library is in src/ossia.
 develop: $(VENV)/developed
