@@ -1,0 +1,1 @@
+"""How the embedded model was made: what it learns, its training, quantisation, evaluation and card."""

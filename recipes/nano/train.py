@@ -1,0 +1,122 @@
+"""Train the embedded model: `python -m recipes.nano.train --output build/nano`.
+
+Runs one process a core. Writes a checkpoint and the loss curve every minute; started again with the same arguments, it
+goes on from the checkpoint.
+"""
+
+import argparse
+import socket
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch.multiprocessing.spawn import spawn
+
+from ossia.train.curve import write_curve
+from ossia.train.trainer import Progress, Trainer, TrainingConfig
+from recipes.nano.conversation import Format, vocabulary
+from recipes.nano.mixture import Mixture
+from recipes.nano.shape import model_config
+
+CHECKPOINT = "checkpoint.pt"
+CURVE = "loss.png"
+_SAVE_EVERY = 60.0  # seconds
+
+
+def main() -> None:
+    """Parse the arguments and start the processes."""
+    arguments = _arguments()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.processes == 1:
+        _train(0, arguments, None)
+        return
+    spawn(_train, (arguments, _free_port()), nprocs=arguments.processes)
+
+
+def new_trainer(training: TrainingConfig, tokens: int, full_at_first: float = 0.25) -> Trainer:
+    """A trainer of the embedded model over its mixture; `tokens` is for each process and step."""
+    tokens_of = vocabulary()
+    config = model_config(tokens_of.size, tokens_of.return_, tokens_of.endoftext)
+    data = Mixture(Format(tokens_of), training.steps, tokens, training.seed, full_at_first)
+    return Trainer(config, training, data)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train the embedded model.")
+    parser.add_argument("--output", type=Path, default=Path("build/nano"), help="folder for checkpoint and curve")
+    parser.add_argument("--steps", type=int, default=2800)
+    parser.add_argument("--tokens", type=int, default=2048, help="of each process and step")
+    parser.add_argument("--processes", type=int, default=2, help="one of one thread for each core")
+    parser.add_argument("--from", dest="start", type=Path, help="begin with the parameters of this checkpoint")
+    parser.add_argument("--muon-rate", type=float, default=TrainingConfig.muon_rate)
+    parser.add_argument("--adam-rate", type=float, default=TrainingConfig.adam_rate)
+    parser.add_argument("--full-at-first", type=float, default=0.25, help="part of prefixes that are real, at first")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def _train(rank: int, arguments: argparse.Namespace, port: int | None) -> None:
+    torch.set_num_threads(1)
+    if port is not None:
+        address = f"tcp://127.0.0.1:{port}"
+        dist.init_process_group("gloo", init_method=address, rank=rank, world_size=arguments.processes)
+    training = TrainingConfig(
+        steps=arguments.steps, muon_rate=arguments.muon_rate, adam_rate=arguments.adam_rate, seed=arguments.seed
+    )
+    trainer = new_trainer(training, arguments.tokens, arguments.full_at_first)
+    checkpoint = arguments.output / CHECKPOINT
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+    elif arguments.start:
+        trainer.load(arguments.start, weights_only=True)
+    trainer.run(_Reporter(trainer, arguments.output) if rank == 0 else _silent)
+    if port is not None:
+        dist.destroy_process_group()
+
+
+class _Reporter:
+    """Prints a line of progress, and saves once a minute and at the end."""
+
+    def __init__(self, trainer: Trainer, output: Path) -> None:
+        self._trainer, self._output = trainer, output
+        self._began, self._saved = time.monotonic(), time.monotonic()
+        self._first, self._tokens = trainer.step, 0
+
+    def __call__(self, progress: Progress) -> None:
+        """Called after every step."""
+        now, steps = time.monotonic(), self._trainer.training.steps
+        self._tokens += progress.tokens
+        seconds = now - self._began
+        if progress.step % 10 == 0 or progress.step == steps:
+            recent = self._trainer.losses[-50:]
+            left = (steps - progress.step) * seconds / (progress.step - self._first) / 60
+            print(
+                f"step {progress.step}/{steps}  loss {sum(recent) / len(recent):.4f}  balance {progress.balance:.3f}  "
+                f"{self._tokens / seconds:,.0f} tokens/s  {left:.1f} minutes left",
+                file=sys.stderr,
+                flush=True,
+            )
+        if now - self._saved > _SAVE_EVERY or progress.step == steps:
+            self._saved = now
+            self._trainer.save(self._output / CHECKPOINT)
+            training = self._trainer.training
+            marks = {"MXFP4": round(steps * training.quantise_from)}
+            marks["whole softmax"] = round(steps * training.sampled_until)
+            reached = {name: step for name, step in marks.items() if step <= progress.step}
+            write_curve(self._output / CURVE, self._trainer.losses, reached)
+
+
+def _silent(progress: Progress) -> None:
+    """The other processes say nothing."""
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Full training of a small model over `ossia.model`: one process a core, gradients averaged, resumable at any step."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ossia.config import ModelConfig
+from ossia.errors import OssiaError
+from ossia.model import hidden, prepare, unembed
+from ossia.ops import Linear
+from ossia.train.muon import Muon
+from ossia.train.packing import PrefixedBatch
+from ossia.train.parameters import initial_parameters, is_matrix
+from ossia.train.train_ops import TrainOps
+
+__all__ = ["Progress", "Trainer", "TrainingConfig", "batch_loss"]
+
+Data = Callable[[int, int], PrefixedBatch]
+"""The batch of a step (from 0) for one process; the same arguments give the same batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How to train. Rates rise over `warmup` steps, then fall on a straight line to zero at `steps`."""
+
+    steps: int
+    muon_rate: float = 0.02
+    adam_rate: float = 3e-3
+    warmup: int = 40
+    balance: float = 0.01
+    largest_gradient: float = 1.0
+    quantise_from: float = 0.9
+    """The part of the steps after which experts are rounded to MXFP4 on the way."""
+    sampled_until: float = 0.8
+    """The part of the steps for which the softmax is over the step's targets and `sampled` others only."""
+    sampled: int = 256
+    seed: int = 0
+
+    def rate(self, step: int) -> float:
+        """The factor of both rates at a step."""
+        return min((step + 1) / self.warmup, (self.steps - step) / self.steps)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one step did. `loss` is in nats a learned token; seconds are of this run's clock."""
+
+    step: int
+    loss: float
+    balance: float
+    tokens: int
+    seconds: float
+
+
+class Trainer:
+    """Parameters, optimisers and the step they have reached; `run` goes on from there.
+
+    Every process of a `torch.distributed` group makes its own, from the same arguments but `data`'s rank.
+    """
+
+    def __init__(self, config: ModelConfig, training: TrainingConfig, data: Data) -> None:
+        self.config, self.training, self.data = config, training, data
+        self.parameters = initial_parameters(config, training.seed)
+        self.step = 0
+        self.losses: list[float] = []
+        matrices = [value for name, value in self.parameters.items() if is_matrix(name)]
+        others = [value for name, value in self.parameters.items() if not is_matrix(name)]
+        self._optimisers = (
+            Muon(matrices, lr=training.muon_rate),
+            torch.optim.AdamW(others, lr=training.adam_rate, betas=(0.9, 0.97), weight_decay=0.0, fused=True),
+        )
+        self._rank = dist.get_rank() if dist.is_initialized() else 0
+
+    def run(self, report: Callable[[Progress], None]) -> None:
+        """Train from the step reached to the last one, telling `report` of each."""
+        while self.step < self.training.steps:
+            report(self._one_step())
+
+    def save(self, path: Path) -> None:
+        """Write all that resuming needs; a crash leaves the file that was there before, or the new one."""
+        state = {
+            "step": self.step,
+            "losses": self.losses,
+            "parameters": {name: value.data for name, value in self.parameters.items()},
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
+        }
+        unfinished = path.with_suffix(".unfinished")
+        torch.save(state, unfinished)
+        unfinished.replace(path)
+
+    def load(self, path: Path, *, weights_only: bool = False) -> None:
+        """Go on from a saved file; with `weights_only` from its parameters alone, at step 0."""
+        state = torch.load(path, weights_only=True)
+        if state["parameters"].keys() != self.parameters.keys():
+            raise OssiaError(f"{path} holds the parameters of another model")
+        with torch.no_grad():
+            for name, value in self.parameters.items():
+                value.copy_(state["parameters"][name])
+        if weights_only:
+            return
+        self.step, self.losses = state["step"], state["losses"]
+        for optimiser, saved in zip(self._optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+
+    def _one_step(self) -> Progress:
+        began, training = time.perf_counter(), self.training
+        batch = self.data(self.step, self._rank)
+        done = self.step / training.steps
+        ops = TrainOps(quantise=done >= training.quantise_from)
+        sampled = training.sampled if done < training.sampled_until else None
+        loss = batch_loss(ops, self.config, self.parameters, batch, sampled, seed=self.step)
+        balance = torch.stack(ops.balance).mean()
+        (loss + training.balance * balance).backward()
+        figures = self._average(torch.stack([loss.detach(), balance.detach(), torch.tensor(float(len(batch.tokens)))]))
+        self._update(training.rate(self.step))
+        self.step += 1
+        self.losses.append(figures[0].item())
+        processes = dist.get_world_size() if dist.is_initialized() else 1
+        tokens = round(figures[2].item() * processes)
+        return Progress(self.step, self.losses[-1], figures[1].item(), tokens, time.perf_counter() - began)
+
+    def _average(self, figures: Tensor) -> Tensor:
+        """Average all gradients, in place, and the figures, over the processes, in one exchange."""
+        if not dist.is_initialized() or dist.get_world_size() == 1:
+            return figures
+        gradients = [_gradient(parameter) for parameter in self.parameters.values()]
+        flat = torch.cat([figures, *(gradient.flatten() for gradient in gradients)])
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+        parts = flat.split([len(figures), *(gradient.numel() for gradient in gradients)])
+        for gradient, part in zip(gradients, parts[1:], strict=True):
+            gradient.copy_(part.view_as(gradient))
+        return parts[0]
+
+    def _update(self, rate: float) -> None:
+        nn.utils.clip_grad_norm_(self.parameters.values(), self.training.largest_gradient)
+        for optimiser, full in zip(self._optimisers, (self.training.muon_rate, self.training.adam_rate), strict=True):
+            optimiser.param_groups[0]["lr"] = full * rate
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=False)
+
+
+def batch_loss(
+    ops: TrainOps,
+    config: ModelConfig,
+    parameters: dict[str, nn.Parameter],
+    batch: PrefixedBatch,
+    sampled: int | None = None,
+    seed: int = 0,
+) -> Tensor:
+    """Mean cross-entropy in nats of the batch's targets, over the whole vocabulary or a sample of it.
+
+    The sample is every target of the batch and `sampled` other ids, few beside a vocabulary most of which never occurs.
+    """
+    weights = prepare(ops, config, cast(Any, parameters))
+    targets = torch.from_numpy(batch.targets).long()
+    if sampled is not None:
+        others = np.random.default_rng(seed).integers(config.vocab_size, size=sampled)
+        ids = np.union1d(batch.targets, others)
+        rows = weights.unembedding.weight[torch.from_numpy(ids)]
+        weights = replace(weights, unembedding=Linear(rows))
+        targets = torch.from_numpy(np.searchsorted(ids, batch.targets))
+    x = hidden(ops, config, weights, batch)[torch.from_numpy(batch.logit_rows)]
+    return F.cross_entropy(unembed(ops, config, weights, x), targets)
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
