@@ -1,7 +1,43 @@
 """Harmony, the conversation format of gpt-oss: its tokens, its messages, rendering and parsing."""
 
+from ossia.harmony.builtin_tools import BROWSER, PYTHON
 from ossia.harmony.byte_pairs import O200K_PATTERN
+from ossia.harmony.messages import (
+    FUNCTIONS,
+    Content,
+    Conversation,
+    DeveloperContent,
+    Effort,
+    Message,
+    ResponseFormat,
+    Role,
+    SystemContent,
+    Tool,
+    ToolNamespace,
+)
 from ossia.harmony.o200k import CONTROL_TOKENS
+from ossia.harmony.render import Purpose, drop_finished_analysis, render
 from ossia.harmony.vocabulary import Decoder, Vocabulary
 
-__all__ = ["CONTROL_TOKENS", "O200K_PATTERN", "Decoder", "Vocabulary"]
+__all__ = [
+    "BROWSER",
+    "CONTROL_TOKENS",
+    "FUNCTIONS",
+    "O200K_PATTERN",
+    "PYTHON",
+    "Content",
+    "Conversation",
+    "Decoder",
+    "DeveloperContent",
+    "Effort",
+    "Message",
+    "Purpose",
+    "ResponseFormat",
+    "Role",
+    "SystemContent",
+    "Tool",
+    "ToolNamespace",
+    "Vocabulary",
+    "drop_finished_analysis",
+    "render",
+]
