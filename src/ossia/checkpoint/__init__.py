@@ -10,11 +10,15 @@ reader         opens any layout; folder and gguf_layout each open one kind
 layouts        where the two safetensors layouts keep each tensor
 safetensors    one safetensors file
 gguf           one GGUF file; gguf_metadata what it says of the config and the vocabulary
-writer         writes any layout; gguf_writer, streams, disk
+writer         writes any layout; folder_writer and gguf_writer each write one kind, over streams and disk
+conversion     from one layout to another
+random_weights random checkpoints
 """
 
 from ossia.checkpoint.checkpoint import Checkpoint, Vocabulary
+from ossia.checkpoint.conversion import Conversion, convert, tensor_hash
 from ossia.checkpoint.finding import find, published_configs
+from ossia.checkpoint.random_weights import make_random
 from ossia.checkpoint.reader import open_checkpoint
 from ossia.checkpoint.tensors import Experts, Spec, Tensor, active_parameters, expected_tensors
 from ossia.checkpoint.writer import write
@@ -22,15 +26,19 @@ from ossia.mxfp4 import check_scales
 
 __all__ = [
     "Checkpoint",
+    "Conversion",
     "Experts",
     "Spec",
     "Tensor",
     "Vocabulary",
     "active_parameters",
     "check_scales",
+    "convert",
     "expected_tensors",
     "find",
+    "make_random",
     "open_checkpoint",
     "published_configs",
+    "tensor_hash",
     "write",
 ]

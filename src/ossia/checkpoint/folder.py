@@ -3,6 +3,7 @@
 Every tensor is a read-only view of the files' memory maps. Only the headers are read.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ def open_folder(folder: Path) -> Checkpoint:
     Raises ConfigError, CheckpointError or TensorError when something in it cannot be right.
     """
     config = ModelConfig.read(folder)
+    generation = _read_object(folder / "generation_config.json")
     found = _plain_names(_read_shards(folder))
     layout, experts = layout_of(found), experts_in(found)
     table = places(config, layout, experts)
@@ -40,14 +42,14 @@ def open_folder(folder: Path) -> Checkpoint:
     rows = {name: spec.shape[0] for name, spec in expected_tensors(config, experts).items()}
     return Checkpoint(
         path=folder,
-        config=config,
+        config=_with_ids(config, generation),
         layout=layout,
         experts=experts,
         tensors=LazyTensors({name: _maker(found, kept, rows[name]) for name, kept in table.items()}),
         stored={name: _stored(found[kept[0].name]) for name, kept in table.items()},
         bytes=sum(array.nbytes for array in found.values()),
         tokenizer=_tokenizer(folder, layout),
-        generation=_read_object(folder / "generation_config.json"),
+        generation=generation,
     )
 
 
@@ -57,6 +59,17 @@ def _maker(found: Mapping[str, np.ndarray], kept: tuple[Place, ...], rows: int) 
 
 def _stored(array: np.ndarray) -> str:
     return {"bfloat16": "BF16", "float32": "F32", "uint8": "MXFP4"}[str(array.dtype)]
+
+
+def _with_ids(config: ModelConfig, generation: Mapping[str, Any]) -> ModelConfig:
+    """The config with the token ids that `original/` has no keys for, where `generation_config.json` has them."""
+    end, pad = generation.get("eos_token_id"), generation.get("pad_token_id")
+    first = end[0] if isinstance(end, list) and end else end
+    return dataclasses.replace(
+        config,
+        eos_token_id=first if config.eos_token_id is None else config.eos_token_id,
+        pad_token_id=pad if config.pad_token_id is None else config.pad_token_id,
+    )
 
 
 def _plain_names(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

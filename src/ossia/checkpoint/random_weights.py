@@ -5,8 +5,8 @@ What would falsify a measurement is kept right:
 - *Logits* have standard deviation 3, so that divergences of different models compare. The last RMSNorm leaves rows of
   root mean square 1, so rows of the unembedding with standard deviation 3 / sqrt(D) give exactly that.
 - *Experts* are hit almost as if tokens chose them independently. A router sees what hidden states have in common, and a
-  careless draw sends most tokens to few experts. Here the embedding (root mean square 1) outweighs what the layers add
-  (attention about 0.15 each, experts about 0.2), and biases are small, so that hidden states stay nearly independent.
+  careless draw sends most tokens to few experts. Here the embedding (root mean square 1) outweighs what each layer adds
+  (attention about 0.15, experts about 0.3), and biases are small, so that hidden states stay nearly independent.
 - *Activations* neither vanish nor explode: queries and keys make scores of standard deviation about 1.5 (with YaRN's
   factor), gates come out near 1, where SwiGLU is neither linear nor flat.
 - *MXFP4* values are uniform nibbles; scale bytes take four or five neighbouring values, in proportions that give the
@@ -150,7 +150,7 @@ def _gaussian(random: np.random.Generator, shape: tuple[int, ...], deviation: fl
 
 
 def _q8(random: np.random.Generator, shape: tuple[int, ...], deviation: float) -> np.ndarray:
-    """Gaussian values rounded to q * 2^k, q in -127 to 127 and k shared by 32, and the largest |q| of each 32 being 127.
+    """Gaussian values rounded to q * 2^k: k shared by 32, q in -127 to 127, and the largest |q| of each 32 being 127.
 
     bfloat16 holds 8 bits, and Q8_0 finds its scale as the largest value over 127, so that both hold them exactly.
     """

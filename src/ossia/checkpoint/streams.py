@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-from ossia.checkpoint.tensors import Experts, Spec, Tensor, check_tensor
+from ossia.checkpoint.tensors import Spec, Tensor, check_tensor
 from ossia.errors import TensorError
 
 __all__ = ["Progress", "Source", "Streamed", "each_once", "pieces", "to_bfloat16"]
@@ -19,10 +20,13 @@ _PIECE_BYTES = 16 << 20
 
 @dataclass(frozen=True, eq=False)
 class Streamed:
-    """A tensor that is made while it is written: what it will be, and its parts along the first axis, in order."""
+    """A tensor that is made while it is written: its shape, its dtype ("mxfp4" or an array's), and its parts in order.
+
+    Parts are cut along the first axis.
+    """
 
     shape: tuple[int, ...]
-    dtype: Experts
+    dtype: Any
     pieces: Callable[[], Iterator[Tensor]]
 
 
