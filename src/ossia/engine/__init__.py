@@ -11,7 +11,7 @@ engine    `step`, which ties them together
 """
 
 from ossia.engine.config import EngineConfig, SamplingParams
-from ossia.engine.engine import Engine
+from ossia.engine.engine import Engine, Status
 from ossia.engine.request import Drafter, Finish, Grammar, Logprob, Output
 from ossia.engine.runner import LoadedModel
 
@@ -25,4 +25,5 @@ __all__ = [
     "Logprob",
     "Output",
     "SamplingParams",
+    "Status",
 ]

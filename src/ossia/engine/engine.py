@@ -2,7 +2,9 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
+from typing import TypedDict, Unpack
 
 from ossia.engine.config import EngineConfig, SamplingParams
 from ossia.engine.memory import kinds, page_bytes
@@ -13,10 +15,31 @@ from ossia.engine.sampler import Choice, Sampler
 from ossia.engine.scheduler import Scheduler
 from ossia.errors import ContextLengthError, RequestError
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Status"]
 
 SEED_BITS = 53
 """A seed drawn at random survives a journey through JSON, whose numbers are exact up to 2^53."""
+
+
+class Options(TypedDict, total=False):
+    """What `Engine.add` takes by name."""
+
+    grammar: Grammar | str | None
+    adapter: str | None
+    salt: bytes
+    priority: int
+    drafter: Drafter | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How busy an engine is. `available_pages` can be taken at once; of them, `kept_pages` still hold prefixes."""
+
+    running: int
+    waiting: int
+    preemptions: int
+    available_pages: dict[str, int]
+    kept_pages: dict[str, int]
 
 
 class Engine:
@@ -112,12 +135,14 @@ class Engine:
         """Whether `step` has anything to do or to say."""
         return bool(self._requests or self._undelivered)
 
-    def generate(self, prompt: Sequence[int], params: SamplingParams | None = None) -> Iterator[Output]:
+    def generate(
+        self, prompt: Sequence[int], params: SamplingParams | None = None, **options: Unpack[Options]
+    ) -> Iterator[Output]:
         """The outputs of one request, stepping as needed. Left early, it cancels the request.
 
-        Outputs of other requests are kept for whoever steps next.
+        Outputs of other requests are kept for whoever steps next. Raises as `add` does, when first asked for an output.
         """
-        request_id = self.add(prompt, params)
+        request_id = self.add(prompt, params, **options)
         try:
             while True:
                 outputs = self.step()
@@ -135,6 +160,18 @@ class Engine:
         self._scheduler.audit()
         queued = [*self._scheduler.running, *self._scheduler.waiting]
         assert {request.id for request in queued} == set(self._requests), "a request is lost"
+
+    @property
+    def status(self) -> Status:
+        """How busy the engine is."""
+        pools = self._ledger.pools
+        return Status(
+            running=len(self._scheduler.running),
+            waiting=len(self._scheduler.waiting),
+            preemptions=self._scheduler.preemptions,
+            available_pages={name: pool.available for name, pool in pools.items()},
+            kept_pages={name: pool.idle for name, pool in pools.items()},
+        )
 
     def forget(self) -> None:
         """Forget every prefix that no running request holds."""

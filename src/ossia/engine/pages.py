@@ -141,8 +141,10 @@ class PagePool:
                 self._free.append(page)
 
     def keep(self, page: int, key: Key, tail: bool) -> None:
-        """Make a held page findable by `key`; where another page already is, that one stays the one found."""
+        """Make a held page findable by `key`; another page that already is stays the one found."""
         if key in self._page:
+            if self._page[key] in self._idle:
+                self._idle.move_to_end(self._page[key])
             return
         self._page[key] = page
         self._keys.setdefault(page, []).append(key)

@@ -88,6 +88,11 @@ class Ledger:
             - holding.computed
         )
 
+    @property
+    def available(self) -> list[int]:
+        """How many pages of each kind can be taken."""
+        return [pool.available for pool in self.pools.values()]
+
     def fits(self, holding: Holding) -> bool:
         """Whether all of an opened request's tokens, and one more, find pages (in sliding kinds: its window)."""
         length = len(holding.tokens) + 1

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ossia.engine.request import Logprob, Request, Share
+from ossia.engine.request import Grammar, Logprob, Request, Share
 from ossia.ops import Array, Draw, Drawn, Ops
 
 __all__ = ["Choice", "Row", "Sampler"]
@@ -97,30 +97,35 @@ class Sampler:
         for request, group in groupby(rows, key=lambda row: row.request):
             own = list(group)
             if request.grammar:
-                _fill(own, masks[index : index + len(own)])
+                _fill(own, request.grammar, request.ahead, masks[index : index + len(own)])
             index += len(own)
         return masks
 
 
-def _fill(rows: Sequence[Row], masks: np.ndarray) -> None:
+def _fill(rows: Sequence[Row], grammar: Grammar, ahead: Sequence[int], masks: np.ndarray) -> None:
     """The masks of one request's rows: what its grammar allows after each of the tokens ahead.
 
     After a guess that the grammar refuses, masks are left open: those rows will not be looked at.
     """
-    request = rows[0].request
-    grammar = request.grammar
-    assert grammar is not None
     accepted = 0
     for row, mask in zip(rows, masks, strict=True):
-        if not all(grammar.accept(token) for token in request.ahead[accepted : row.place]):
+        accepted += _accept(grammar, ahead[accepted : row.place])
+        if accepted < row.place:
             break
-        accepted = row.place
         mask[:] = 0
         if row.forced is None:
             grammar.fill_mask(mask)
         else:
             mask.view(np.uint32)[row.forced // 32] = 1 << row.forced % 32
     grammar.rollback(accepted)
+
+
+def _accept(grammar: Grammar, tokens: Sequence[int]) -> int:
+    """How many of these tokens, one after the other, the grammar takes."""
+    for count, token in enumerate(tokens):
+        if not grammar.accept(token):
+            return count
+    return len(tokens)
 
 
 def _bias(row: Row) -> dict[int, float]:

@@ -6,6 +6,8 @@ request that is not given all it wanted goes on in the next step; chunks shrink 
 one token of a running request finds a page, the running request of lowest rank is preempted: its pages become idle,
 it waits at its old rank, and later goes on from whatever of them is still there. So the request of highest rank
 always advances.
+
+A request waits while the very prompt it brings is computed for another: several answers to one prompt cost it once.
 """
 
 from bisect import insort
@@ -25,6 +27,7 @@ class Scheduler:
         self.waiting: list[Request] = []
         self.running: list[Request] = []
         self.preemptions = 0
+        self._refused: tuple[Request, list[int]] | None = None
         self._max_requests = max_requests
         self._max_step_tokens = max_step_tokens
         self._boundaries = frozenset(boundary_tokens)
@@ -91,14 +94,28 @@ class Scheduler:
         if not self.waiting or len(self.running) >= self._max_requests:
             return None
         request = self.waiting[0]
+        # Looking for a long prefix takes milliseconds: not again until a page has become available.
+        if self._refused and self._refused[0] is request and self._refused[1] == self.ledger.available:
+            return None
+        if self._computed_by_another(request):
+            return None
         self.ledger.open(request.holding)
         if not self.ledger.fits(request.holding):
             self.ledger.close(request.holding)
+            self._refused = request, self.ledger.available
             return None
         if request.cached_tokens is None:
             request.cached_tokens = request.holding.computed
         insort(self.running, self.waiting.pop(0), key=_rank)
         return request
+
+    def _computed_by_another(self, request: Request) -> bool:
+        """Whether the same prompt is on its way through the model: once it is there, it can be shared."""
+        start = request.holding.digest(0)
+        return any(
+            not other.generating and other.tokens == request.tokens and other.holding.digest(0) == start
+            for other in self.running
+        )
 
     def _preempt(self, request: Request) -> None:
         self.running.remove(request)
