@@ -7,7 +7,8 @@ High effort writes each step as an equation, medium only its result, low nothing
 import hashlib
 from random import Random
 
-from recipes.nano.problem import Effort, Problem
+from ossia.harmony import Effort
+from recipes.nano.problem import Problem
 
 __all__ = ["OPERATIONS", "arithmetic", "held_out", "problem", "working"]
 

@@ -4,7 +4,8 @@ import json
 from importlib.resources import files
 from random import Random
 
-from recipes.nano.problem import Effort, Problem
+from ossia.harmony import Effort
+from recipes.nano.problem import Problem
 
 __all__ = ["CANNOT", "TOO_LARGE", "chat", "other_arithmetic", "out_of_scope"]
 

@@ -1,30 +1,28 @@
 """Problems as Harmony: the prefix that says the effort and the tools, and the documents that follow it."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ossia.harmony import Vocabulary
+from ossia.harmony import (
+    Conversation,
+    DeveloperContent,
+    Effort,
+    Message,
+    SystemContent,
+    Tool,
+    ToolNamespace,
+    Vocabulary,
+    render,
+)
 from ossia.train.packing import Document
-from recipes.nano.problem import Effort, Problem
+from recipes.nano.problem import Problem
+from recipes.nano.weather import DECLARATION
 
-__all__ = ["Format", "Prefix", "vocabulary"]
+__all__ = ["Format", "Prefix", "turn", "vocabulary"]
 
 RANKS = 4096
-_CONTROL = re.compile(r"(<\|[a-z]+\|>)")
-_TOOLS = """# Tools
-
-## functions
-
-namespace functions {
-
-// The current weather of a city
-type get_weather = (_: {
-city: string,
-}) => any;
-
-} // namespace functions"""
+_FUNCTIONS = {"functions": ToolNamespace("functions", tools=(Tool.from_json(DECLARATION, "tool"),))}
 
 
 def vocabulary() -> Vocabulary:
@@ -42,26 +40,16 @@ class Prefix:
     tools: bool = False
     full: bool = True
 
-    @property
-    def text(self) -> str:
-        """The system and developer messages as Harmony writes them."""
+    @cached_property
+    def messages(self) -> tuple[Message, ...]:
+        """The system message, and the developer's where there is something to say."""
         if not self.full:
-            return f"<|start|>system<|message|>Reasoning: {self.effort}<|end|>"
-        return f"<|start|>system<|message|>{self._system()}<|end|>{self._developer()}"
-
-    def _system(self) -> str:
-        lines = ["You are ChatGPT, a large language model trained by OpenAI.", "Knowledge cutoff: 2024-06"]
-        if self.date:
-            lines.append(f"Current date: {self.date}")
-        channels = "# Valid channels: analysis, commentary, final. Channel must be included for every message."
-        if self.tools:
-            channels += "\nCalls to these tools must go to the commentary channel: 'functions'."
-        return "\n".join(lines) + f"\n\nReasoning: {self.effort}\n\n{channels}"
-
-    def _developer(self) -> str:
-        parts = [f"# Instructions\n\n{self.instructions}"] if self.instructions else []
-        parts += [_TOOLS] if self.tools else []
-        return "<|start|>developer<|message|>" + "\n\n".join(parts) + "<|end|>" if parts else ""
+            return (Message("system", f"Reasoning: {self.effort}"),)
+        system = SystemContent(reasoning_effort=self.effort, conversation_start_date=self.date)
+        if not self.instructions and not self.tools:
+            return (Message("system", system),)
+        developer = DeveloperContent(self.instructions, _FUNCTIONS if self.tools else {})
+        return Message("system", system), Message("developer", developer)
 
 
 class Format:
@@ -70,48 +58,55 @@ class Format:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
 
-    @cached_property
-    def _assistant(self) -> list[int]:
-        return self.encode("<|start|>assistant")
+    def prefix(self, prefix: Prefix) -> list[int]:
+        """The tokens before the first user message."""
+        return render(Conversation(prefix.messages), self.vocabulary, as_="conversation")
 
-    def encode(self, text: str) -> list[int]:
-        """The ids of a text in which control tokens are written by name."""
-        ids: list[int] = []
-        for part in _CONTROL.split(text):
-            ids += [self.vocabulary.control[part]] if _CONTROL.fullmatch(part) else self.vocabulary.encode(part)
-        return ids
-
-    def prompt(self, history: Sequence[Problem], question: str) -> list[int]:
-        """What stands between the prefix and the model's turn. Earlier turns keep their answers alone."""
-        text = "".join(f"{_user(earlier.question)}{_final(earlier.answer)}<|end|>" for earlier in history)
-        return self.encode(text + _user(question)) + self._assistant
+    def prompt(self, history: Sequence[Problem], question: str, effort: Effort) -> list[int]:
+        """What stands between the prefix and the model's turn."""
+        return self._question(history, question, effort) + self._invitation
 
     def document(self, history: Sequence[Problem], problem: Problem, effort: Effort) -> Document:
         """A whole conversation; what the model writes in its last turn is learned."""
-        tokens = self.prompt(history, problem.question)
-        learned = [False] * len(tokens)
-        for text, own in _turn(problem, effort):
-            part = self.encode(text)
+        tokens = self._question(history, problem.question, effort)
+        learned, invited = [False] * len(tokens), True
+        for message in turn(problem, effort):
+            part, own = self._message(message), message.role == "assistant"
+            given = len(self._invitation) if own and invited else 0
             tokens += part
-            learned += [own] * len(part)
+            learned += [False] * given + [own] * (len(part) - given)
+            invited = not own
+        tokens[-1] = self.vocabulary.return_
         return Document(tokens, learned)
 
+    def _question(self, history: Sequence[Problem], question: str, effort: Effort) -> list[int]:
+        """Earlier turns keep their answers alone; without effort the turn begins with an empty analysis."""
+        messages = [*_history(history), Message("user", question)]
+        if effort is Effort.NONE:
+            messages.append(Message("assistant", "", channel="analysis"))
+        return [token for message in messages for token in self._message(message)]
 
-def _turn(problem: Problem, effort: Effort) -> Iterator[tuple[str, bool]]:
-    """The parts of a turn after `<|start|>assistant`, and whether the model writes them."""
+    def _message(self, message: Message) -> list[int]:
+        return render(Conversation((message,)), self.vocabulary, as_="conversation", drop_analysis=False)
+
+    @cached_property
+    def _invitation(self) -> list[int]:
+        return render(Conversation(), self.vocabulary, as_="completion")
+
+
+def turn(problem: Problem, effort: Effort) -> Iterator[Message]:
+    """What follows the question: the model's messages, and the function's between them."""
     if reasoning := problem.reasoning.get(effort):
-        yield f"<|channel|>analysis<|message|>{reasoning}<|end|><|start|>assistant", True
+        yield Message("assistant", reasoning, channel="analysis")
     if use := problem.tool:
         name = f"functions.{use.function}"
-        yield f" to={name}<|channel|>commentary <|constrain|>json<|message|>{use.arguments}<|call|>", True
-        yield f"<|start|>{name} to=assistant<|channel|>commentary<|message|>{use.result}<|end|>", False
-        yield "<|start|>assistant", False
-    yield f"<|channel|>final<|message|>{problem.answer}<|return|>", True
+        form = "<|constrain|>json"
+        yield Message("assistant", use.arguments, channel="commentary", recipient=name, content_type=form)
+        yield Message("tool", use.result, channel="commentary", recipient="assistant", name=name)
+    yield Message("assistant", problem.answer, channel="final")
 
 
-def _user(question: str) -> str:
-    return f"<|start|>user<|message|>{question}<|end|>"
-
-
-def _final(answer: str) -> str:
-    return f"<|start|>assistant<|channel|>final<|message|>{answer}"
+def _history(problems: Sequence[Problem]) -> Iterator[Message]:
+    for problem in problems:
+        yield Message("user", problem.question)
+        yield Message("assistant", problem.answer, channel="final")

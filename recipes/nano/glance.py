@@ -9,12 +9,12 @@ from random import Random
 
 import torch
 
-from ossia.harmony import Vocabulary
+from ossia.harmony import Effort, Vocabulary
 from recipes.nano.arithmetic import OPERATIONS, arithmetic
 from recipes.nano.chat import chat, other_arithmetic, out_of_scope
 from recipes.nano.conversation import Format, Prefix, vocabulary
 from recipes.nano.decode import greedy
-from recipes.nano.problem import Effort, Problem
+from recipes.nano.problem import Problem
 from recipes.nano.shape import model_config
 from recipes.nano.weather import weather
 
@@ -33,13 +33,13 @@ def main() -> None:
     form = Format(vocabulary())
     config = model_config(form.vocabulary.size, form.vocabulary.return_, form.vocabulary.endoftext)
     print(f"step {state['step']}")
-    for effort in Effort:
+    for effort in (Effort.LOW, Effort.MEDIUM, Effort.HIGH):
         began = time.perf_counter()
         problems = _problems(arguments.count)
         prefix = Prefix(effort, "2026-11-23")
         tools = Prefix(effort, "2026-11-23", tools=True)
         prompts = [
-            form.encode((tools if one.tool else prefix).text) + form.prompt((), one.question) for one in problems
+            form.prefix(tools if one.tool else prefix) + form.prompt((), one.question, effort) for one in problems
         ]
         stop = form.vocabulary.stop_tokens
         answers = greedy(config, state["parameters"], prompts, stop, _LIMIT, quantise=not arguments.raw)

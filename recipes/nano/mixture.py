@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
 
+from ossia.harmony import Effort
 from ossia.train.packing import Document, Group, PrefixedBatch, pack
 from recipes.nano.arithmetic import OPERATIONS, arithmetic
 from recipes.nano.chat import chat, other_arithmetic, out_of_scope
 from recipes.nano.conversation import Format, Prefix
-from recipes.nano.problem import Effort, Problem
+from recipes.nano.problem import Problem
 from recipes.nano.weather import weather
 
 __all__ = ["Mixture", "draw_prefix", "draw_problem"]
@@ -56,7 +57,7 @@ class Mixture:
 
     def _group(self, random: Random, effort: Effort, room: int, step: int) -> Group:
         prefix = draw_prefix(random, effort, full=random.random() < self._full(step))
-        tokens = self.format.encode(prefix.text)
+        tokens = self.format.prefix(prefix)
         documents: list[Document] = []
         room -= len(tokens)
         while room > 0:
@@ -72,7 +73,10 @@ class Mixture:
     def _document(self, random: Random, prefix: Prefix) -> Document:
         turns = random.choices((0, 1, 2, 3), (84, 10, 4, 2))[0]
         history = [draw_problem(random, tools=False) for _ in range(turns)]
-        return self.format.document(history, draw_problem(random, tools=prefix.tools), prefix.effort)
+        # To the model, no effort is low effort with an empty analysis already written.
+        silent = prefix.effort is Effort.LOW and random.random() < 0.25
+        effort = Effort.NONE if silent else prefix.effort
+        return self.format.document(history, draw_problem(random, tools=prefix.tools), effort)
 
 
 def draw_prefix(random: Random, effort: Effort, *, full: bool = True) -> Prefix:

@@ -1,17 +1,10 @@
 """What every skill produces: a question, the reasoning of each effort, the answer."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-__all__ = ["Effort", "Problem", "ToolUse"]
+from ossia.harmony import Effort
 
-
-class Effort(StrEnum):
-    """How long to reason, as the system message says it."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
+__all__ = ["Problem", "ToolUse"]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import json
 from importlib.resources import files
 from random import Random
 
-from recipes.nano.problem import Effort, Problem, ToolUse
+from ossia.harmony import Effort
+from recipes.nano.problem import Problem, ToolUse
 
 __all__ = ["DECLARATION", "FUNCTION", "weather"]
 
