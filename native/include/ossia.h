@@ -123,8 +123,82 @@ OSSIA_API void ossia_will_need(const void* data, int64_t bytes);
 // ---------------------------------------------------------------------------------------------------------------------
 // Attention and norms
 
+// The keys and values of one layer. A page is `page_size` neighbouring positions of a request; the slot of a page's first
+// position is page * page_size. `data` is ossia_page_bytes() for each page, all zero at first, at a multiple of 64 bytes;
+// how it is laid out is the library's affair (src/attend.h), but a page can be copied byte by byte onto another.
+typedef struct {
+  void* data;
+  int64_t pages;
+  int64_t page_size;
+  int64_t heads;  // K
+  int64_t width;  // E, even, at most 1024
+  int32_t dtype;  // OSSIA_F32 or OSSIA_BF16: keys and values are rounded to it
+} ossia_cache;
+
+// The tokens of a step: rows starts[r] up to starts[r + 1] are request r's, at neighbouring positions; rows from
+// starts[R] on are padding, for which 0 is computed.
+typedef struct {
+  const int32_t* positions;   // [T]
+  const int32_t* starts;      // [R + 1], the first 0, rising, at most T
+  const int32_t* slots;       // [T], where a token's key and value are written; -1: nowhere
+  const int32_t* table;       // [R, P], the page of positions p * page_size ... of request r; -1: none
+  int64_t tokens;             // T
+  int64_t requests;           // R
+  int64_t pages_per_request;  // P
+} ossia_step;
+
+// 0 if the cache is none that the library can keep; `data` is not looked at.
+OSSIA_API int64_t ossia_page_bytes(const ossia_cache* cache);
+
+// [T, H, E], [T, K, E], [T, K, E], [H] -> [T, H * E]: writes k and v to their slots; then each token at position i sees the
+// keys of its request at positions up to i, and beyond i - window if `window` is not 0. Scores are q.k / sqrt(E); the
+// head's sink joins the softmax as one more score without a value. `heads` is H, a multiple of K. The order of additions
+// stands in src/attend.h. OSSIA_BAD_INDEX for positions that are not neighbours, a slot beyond the cache, or a visible
+// position without a page.
+OSSIA_API int32_t ossia_attend(ossia_context* context, const float* q, const float* k, const float* v,
+                               const float* sinks, int64_t heads, const ossia_cache* cache, const ossia_step* step,
+                               int64_t window, float* y);
+
+// [T, D], [D] -> [T, D]: x / sqrt(mean(x^2) + eps) * scale. Squares are summed in 16 lanes, lane i taking the values
+// 16 c + i, and then over the lanes as above.
+OSSIA_API int32_t ossia_rms_norm(ossia_context* context, const float* x, const float* scale, int64_t tokens,
+                                 int64_t width, float eps, float* y);
+
+// [T, heads, E], [T, E / 2], [T, E / 2] -> [T, heads, E]: each pair (i, i + E / 2) turned by its angle.
+OSSIA_API int32_t ossia_rope(ossia_context* context, const float* x, const float* cos, const float* sin, int64_t tokens,
+                             int64_t heads, int64_t width, float* y);
+
+// [T, X] -> [T, A] int32, [T, A]: the A experts with the largest scores, best first, the lower one among equals, and the
+// softmax over their scores alone. NaN counts as the least score.
+OSSIA_API int32_t ossia_choose(ossia_context* context, const float* scores, int64_t tokens, int64_t experts,
+                               int64_t active, int32_t* chosen, float* shares);
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Sampling
+
+// What is wanted of each of L rows of logits; src/ossia/ops/sampling.py is the definition.
+typedef struct {
+  const float* temperature;    // [L], 0: the largest
+  const int32_t* top_k;        // [L], 0: off
+  const float* top_p;          // [L], 1: off
+  const float* min_p;          // [L], 0: off
+  const uint64_t* seed;        // [L]
+  const int64_t* position;     // [L]
+  const int32_t* bias_starts;  // [L + 1]: row l's entries of the next two
+  const int32_t* bias_tokens;
+  const float* bias_values;
+  const uint32_t* mask;  // [L, mask_words], bit v % 32 of word v / 32 set: token v is allowed; NULL: all are
+  int64_t mask_words;    // at least V / 32, rounded up
+  int64_t top_logprobs;  // N
+  int32_t logprobs;      // 0: none are wanted
+} ossia_draw;
+
+// [L, V] -> [L] int32: the tokens drawn, -1 where none is allowed. V is at most 2^24. With `draw->logprobs` also their
+// log-probabilities [L] and the N best tokens and theirs [L, N] each; otherwise the last three may be NULL. NaN counts as
+// -infinity. OSSIA_BAD_INDEX for a bias of a token outside 0 to V - 1.
+OSSIA_API int32_t ossia_sample(ossia_context* context, const float* logits, int64_t rows, int64_t vocabulary,
+                               const ossia_draw* draw, int32_t* tokens, float* logprobs, int32_t* top_tokens,
+                               float* top_values);
 
 #ifdef __cplusplus
 }

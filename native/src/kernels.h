@@ -5,7 +5,9 @@
 
 #include <stdint.h>
 
+#include "attend.h"
 #include "matrix.h"
+#include "sample.h"
 
 namespace ossia {
 
@@ -23,6 +25,27 @@ struct Kernels {
   void (*add_scaled)(float* y, const float* x, float factor, int64_t count);
   void (*widen_row)(const uint16_t* x, int64_t count, float* y);
   void (*swiglu)(const float* h, int64_t count, float limit, float* a);
+
+  // Attention: attend.h.
+  void (*attend_write)(const KeyValues& cache, const float* k, const float* v, const int32_t* slots, int64_t first,
+                       int64_t end);
+  void (*attend_cut)(const KeyValues& cache, int head, const int32_t* table, int32_t cut, const QueryRows& rows,
+                     State* state);
+  void (*attend_fold)(State* state, State* part, int rows, int padded);
+  void (*attend_finish)(State* state, int row, int width, int padded, float* y);
+
+  // Rows: rowwise.h.
+  void (*rms_norm)(const float* x, const float* scale, float eps, int64_t rows, int64_t width, float* y);
+  void (*rope)(const float* x, const float* cos, const float* sin, int64_t heads, int64_t half, float* y);
+  void (*choose_experts)(const float* scores, int64_t experts, int64_t active, int32_t* chosen, float* shares);
+
+  // Draws: sample.h.
+  void (*sample_best)(const Row& row, int64_t first, int64_t end, Candidate* best);
+  float (*sample_largest)(const Row& row, int64_t first, int64_t end);
+  void (*sample_classes)(const Row& row, int64_t first, int64_t end, Class* classes);
+  int64_t (*sample_members)(const Row& row, int64_t first, int64_t end, int number, Candidate* members);
+  void (*sample_log_sum)(const float* logits, int64_t first, int64_t end, float* largest, float* sum);
+  float (*sample_weight)(float difference);
 };
 
 #if defined(OSSIA_ISA)

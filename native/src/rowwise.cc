@@ -14,8 +14,7 @@ constexpr int64_t kChunkFloats = 1 << 14;
 template <class F>
 void share_rows(Pool& pool, int64_t rows, int64_t width, F body) {
   const int64_t size = std::max<int64_t>(1, kChunkFloats / std::max<int64_t>(1, width));
-  pool.run(divide_up(rows, size),
-           [&](int64_t chunk, int) { body(chunk * size, std::min((chunk + 1) * size, rows)); });
+  pool.run(divide_up(rows, size), [&](int64_t chunk, int) { body(chunk * size, std::min((chunk + 1) * size, rows)); });
 }
 
 }  // namespace

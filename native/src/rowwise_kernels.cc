@@ -1,5 +1,4 @@
 #include "rowwise.h"
-
 #include "simd.h"
 
 namespace ossia::OSSIA_ISA {

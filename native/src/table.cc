@@ -4,6 +4,7 @@
 #include "expert_kernels.h"
 #include "kernels.h"
 #include "product_kernels.h"
+#include "rowwise.h"
 
 #define OSSIA_TEXT_OF(name) #name
 #define OSSIA_TEXT(name) OSSIA_TEXT_OF(name)
@@ -11,7 +12,27 @@
 namespace ossia::OSSIA_ISA {
 
 extern const Kernels kTable = {
-    OSSIA_TEXT(OSSIA_ISA), sum_bytes, packed_bytes, pack, products, add_scaled, widen_row, swiglu,
+    OSSIA_TEXT(OSSIA_ISA),
+    sum_bytes,
+    packed_bytes,
+    pack,
+    products,
+    add_scaled,
+    widen_row,
+    swiglu,
+    attend_write,
+    attend_cut,
+    attend_fold,
+    attend_finish,
+    rms_norm,
+    rope,
+    choose_experts,
+    sample_best,
+    sample_largest,
+    sample_classes,
+    sample_members,
+    sample_log_sum,
+    sample_weight,
 };
 
 }  // namespace ossia::OSSIA_ISA
