@@ -31,7 +31,8 @@ def open_folder(folder: Path) -> Checkpoint:
     Raises ConfigError, CheckpointError or TensorError when something in it cannot be right.
     """
     config = ModelConfig.read(folder)
-    generation = _read_object(folder / "generation_config.json")
+    generation = _read_object(_beside(folder, "generation_config.json"))
+    tokenizer = _beside(folder, "tokenizer.json")
     found = _plain_names(_read_shards(folder))
     layout, experts = layout_of(found), experts_in(found)
     table = places(config, layout, experts)
@@ -48,7 +49,7 @@ def open_folder(folder: Path) -> Checkpoint:
         tensors=LazyTensors({name: _maker(found, kept, rows[name]) for name, kept in table.items()}),
         stored={name: _stored(found[kept[0].name]) for name, kept in table.items()},
         bytes=sum(array.nbytes for array in found.values()),
-        tokenizer=_tokenizer(folder, layout),
+        tokenizer=tokenizer.read_bytes() if tokenizer.is_file() else None,
         generation=generation,
     )
 
@@ -152,9 +153,7 @@ def _check_place(name: str, array: np.ndarray, place: Place) -> None:
         raise TensorError(f"{name} is {array.dtype} {list(array.shape)}; {names} {list(place.shape)} is right")
 
 
-def _tokenizer(folder: Path, layout: str) -> bytes | None:
-    """The folder's `tokenizer.json`; for `original/`, which has none of its own, the one beside it."""
-    for place in (folder, folder.parent) if layout == "original" and folder.name == "original" else (folder,):
-        if (place / "tokenizer.json").is_file():
-            return (place / "tokenizer.json").read_bytes()
-    return None
+def _beside(folder: Path, name: str) -> Path:
+    """A file of the folder; for `original/`, which has none of its own, the one in the folder around it."""
+    around = folder.parent / name
+    return around if folder.name == "original" and not (folder / name).exists() and around.exists() else folder / name
