@@ -86,6 +86,10 @@ class Answer:
     def same(self, other: "Answer") -> bool:
         return (self.tokens, self.logprobs, self.finish) == (other.tokens, other.logprobs, other.finish)
 
+    def begins(self, other: "Answer") -> bool:
+        beginning = other.tokens[: len(self.tokens)], other.logprobs[: len(self.logprobs)]
+        return (self.tokens, self.logprobs) == beginning
+
 
 def alone(model: LoadedModel, wish: Wish, stop: int = STOP) -> Answer:
     """The answer token by token over whole sequences: no cache, no pages, no batch; the judge of everything here."""

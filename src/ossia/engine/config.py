@@ -73,6 +73,13 @@ class EngineConfig:
         _known(ConfigError, cls, data)
         return cls(**data)
 
+    def check_tokens(self, model: ModelConfig) -> None:
+        """Raise ConfigError for a control token that is not in the model's vocabulary."""
+        for key in ("boundary_tokens", "stop_tokens"):
+            for token in getattr(self, key):
+                if token >= model.vocab_size:
+                    raise ConfigError(f"{key} has {token}, but ids end at {model.vocab_size - 1}")
+
     def context_of(self, model: ModelConfig) -> int:
         """The most tokens that one request may have. Raises ConfigError when the model was not made for so many."""
         most = model.max_position_embeddings

@@ -58,6 +58,7 @@ class Engine:
         self.model = model
         self.config = config or EngineConfig()
         self.context = self.config.context_of(model.config)
+        self.config.check_tokens(model.config)
         self._compile_grammar = compile_grammar
         self._kinds = kinds(self.config, model.config, model.ops.precision)
         self._runner = Runner(model, self._kinds)
@@ -203,9 +204,7 @@ class Engine:
             )
         for token in (*params.logit_bias, *(params.stop_tokens or ())):
             if token >= vocabulary:
-                raise RequestError(
-                    f"token {token} of logit_bias or stop_tokens is not one; ids end at {vocabulary - 1}"
-                )
+                raise RequestError(f"{token} in logit_bias or stop_tokens is no token; ids end at {vocabulary - 1}")
         if params.logprobs is not None and params.logprobs > vocabulary:
             raise RequestError(f"logprobs is {params.logprobs}; at most the vocabulary's size, {vocabulary}, is right")
         return tokens
