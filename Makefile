@@ -10,7 +10,11 @@ NATIVE := CMakeLists.txt $(shell find native -type f 2>/dev/null)
 
 # Answers PROMPT="..." and ends; without a prompt, opens a chat.
 run: $(VENV)/installed
-	@$(BIN)/ossia run $(MODEL) $${PROMPT:+-- "$$PROMPT"}
+ifdef PROMPT
+	@$(BIN)/ossia run $(MODEL) -- "$$PROMPT" < /dev/null
+else
+	@$(BIN)/ossia run $(MODEL)
+endif
 
 test: $(VENV)/developed
 	$(BIN)/python -m pytest

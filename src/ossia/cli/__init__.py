@@ -75,14 +75,12 @@ def main(words: Sequence[str] | None = None) -> int:
     if program.help or first == len(words):
         return _guarded(_print_help, program.debug)
     name, rest = words[first], words[first + 1 :]
+    # A sentence is a prompt; a single word is more likely a misspelt verb than a question.
+    if len(name.split()) > 1:
+        name, rest = "run", words[first:]
     verb = _verb(name)
     if verb is None:
-        # A sentence is a prompt; a single word is more likely a misspelt verb than a question.
-        if len(name.split()) < 2:
-            return _complain(_no_such_verb(name), USAGE)
-        name, rest, verb = "run", words[first:], _verb("run")
-        if verb is None:
-            return _complain("a prompt needs the verb `run`, which this build lacks", USAGE)
+        return _complain(_no_such_verb(name), USAGE)
     options = _verb_parser(name, verb).parse_args(rest)
     return _guarded(lambda: verb.run(options), program.debug or options.debug)
 
@@ -131,8 +129,7 @@ def _no_such_verb(name: str) -> str:
     table = verbs()
     near = difflib.get_close_matches(name, table, n=3)
     guess = f"; did you mean {' or '.join(near)}" if near else f"; the verbs are {', '.join(table)}"
-    prompt = f'; for a prompt of one word: ossia run "{name}"' if "run" in table else ""
-    return f"there is no verb {name!r}{guess}{prompt}"
+    return f'there is no verb {name!r}{guess}; for a prompt of one word: ossia run "{name}"'
 
 
 def _guarded(work: Callable[[], int], debug: bool) -> int:
