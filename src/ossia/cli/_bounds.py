@@ -17,12 +17,14 @@ import numpy as np
 
 from ossia.checkpoint import Checkpoint, expected_tensors
 from ossia.config import ModelConfig
+from ossia.pipeline import available_bytes
 
 __all__ = [
     "anonymous_bytes",
     "cache_bytes",
     "decode_bytes",
     "peak_rss_bytes",
+    "process_seconds",
     "processors",
     "read_bandwidth",
     "weight_bytes",
@@ -92,7 +94,7 @@ def _seconds(pool: ThreadPoolExecutor, way: Callable[[np.ndarray], object], part
 
 def _buffer_bytes() -> int:
     """Of the buffer that is read: less where memory is short, since swapping would measure the disk."""
-    free = _proc("/proc/meminfo", "MemAvailable")
+    free = available_bytes()
     return BUFFER_BYTES if free is None else min(BUFFER_BYTES, 1 << int(math.log2(max(free // 4, 1 << 20))))
 
 
@@ -109,13 +111,17 @@ def peak_rss_bytes() -> int:
 
 def anonymous_bytes() -> int | None:
     """Resident memory that is no file's: what the process uses beside the mapped weights. None where not known."""
-    return _proc("/proc/self/status", "RssAnon")
-
-
-def _proc(file: str, field: str) -> int | None:
-    """A field of a Linux status file, which counts in KiB; None on other systems."""
     try:
-        lines = Path(file).read_text("ascii").splitlines()
+        lines = Path("/proc/self/status").read_text("ascii").splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")), None)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")), None)
+
+
+def process_seconds() -> float | None:
+    """How long ago this process was started, to a hundredth of a second. None where the system does not say."""
+    try:
+        started = int(Path("/proc/self/stat").read_text("utf-8").rpartition(")")[2].split()[19])
+        return float(Path("/proc/uptime").read_text("ascii").split()[0]) - started / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return None

@@ -1,9 +1,23 @@
 """Options that several verbs share, so that they are spelt and explained alike."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import date
 
-__all__ = ["add_backend", "add_model", "add_precision", "at_least", "fraction"]
+__all__ = [
+    "add_answering",
+    "add_backend",
+    "add_model",
+    "add_precision",
+    "add_running",
+    "add_showing",
+    "among_options",
+    "at_least",
+    "fraction",
+]
+
+Arguments = argparse._ActionsContainer
+"""A parser, or a group of its options."""
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +31,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_backend(parser: argparse.ArgumentParser) -> None:
+def add_backend(parser: Arguments) -> None:
     """Who computes, and on how many threads."""
     parser.add_argument(
         "--backend", choices=("native", "reference", "torch"), default="native", help="who computes (default: native)"
@@ -25,7 +39,7 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=at_least(1), metavar="N", help="of the native backend (default: all cores)")
 
 
-def add_precision(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+def add_precision(parser: Arguments, default: str | None = None) -> None:
     """How exactly; without a default, as fits the model."""
     parser.add_argument(
         "--precision",
@@ -63,3 +77,69 @@ def fraction(lowest: float, highest: float) -> Callable[[str], float]:
         return value
 
     return number
+
+
+def add_answering(parser: argparse.ArgumentParser) -> None:
+    """How the model is to answer: for the verbs that talk."""
+    group = parser.add_argument_group("how it answers")
+    group.add_argument("--effort", choices=("none", "low", "medium", "high"), help="how long it reasons")
+    group.add_argument("--system", metavar="TEXT", help="instructions that precede the conversation")
+    group.add_argument(
+        "--date",
+        metavar="YYYY-MM-DD",
+        type=_date,
+        default=date.today().isoformat(),
+        help="the date it is told, or none (default: today)",
+    )
+    group.add_argument(
+        "--max-tokens", type=at_least(1), metavar="N", help="most tokens of an answer with its reasoning"
+    )
+    group.add_argument("--temperature", type=fraction(0, 100), metavar="X", help="0: always the likeliest token")
+    group.add_argument("--top-p", type=fraction(0, 1), metavar="X", help="only the likeliest tokens that make up X")
+    group.add_argument("--top-k", type=at_least(0), metavar="N", help="only the N likeliest tokens, 0: all")
+    group.add_argument(
+        "--min-p", type=fraction(0, 1), metavar="X", help="only tokens X times as likely as the likeliest"
+    )
+    group.add_argument("--seed", type=at_least(0), metavar="N", help="the same seed gives the same answer")
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """How the model is run: for the verbs that talk."""
+    group = parser.add_argument_group("how it runs")
+    add_backend(group)
+    add_precision(group)
+    group.add_argument("--context", type=at_least(1), metavar="N", help="most tokens of a conversation")
+
+
+def add_showing(parser: argparse.ArgumentParser) -> None:
+    """What is shown beside the answer: for the verbs that talk."""
+    group = parser.add_argument_group("what it shows")
+    group.add_argument("-q", "--quiet", action="store_true", help="no reasoning and no remarks on stderr")
+    group.add_argument(
+        "-v", "--verbose", action="store_true", help="settings, usage and speed on stderr, after the answer"
+    )
+    group.add_argument("--raw", action="store_true", help="the tokens as they are, Harmony's control tokens among them")
+
+
+def among_options(parser: argparse.ArgumentParser, name: str) -> None:
+    """Let the words of the positional `name` (nargs="*") stand anywhere among the options, and anything after `--`.
+
+    argparse takes a positional's words from one place only, unless asked by another method, which knows no `--`.
+    """
+
+    def parse_args(words: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
+        mark = words.index("--") if "--" in words else len(words)
+        found = parser.parse_intermixed_args(words[:mark])
+        setattr(found, name, [*getattr(found, name), *words[mark + 1 :]])
+        return found
+
+    parser.parse_args = parse_args  # type: ignore[method-assign,assignment]
+
+
+def _date(text: str) -> str | None:
+    if text == "none":
+        return None
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2026-01-31, or none") from error

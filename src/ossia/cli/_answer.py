@@ -1,0 +1,132 @@
+"""One prompt answered, on the screen or as one JSON object."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from ossia.assistant import Drawn, Event, Turn
+from ossia.cli._bounds import process_seconds
+from ossia.cli._printer import Printer
+from ossia.cli._session import Session
+
+__all__ = ["Clock", "answer", "remarks", "report"]
+
+INTERRUPTED = 130
+"""Exit status after ctrl-c, as shells have it."""
+
+
+class Clock:
+    """When a turn's tokens came."""
+
+    def __init__(self) -> None:
+        self.begin = time.perf_counter()
+        self.first: float | None = None
+        self.first_of_process: float | None = None
+        self.last = self.begin
+        self.tokens = 0
+
+    def noting(self, show: Callable[[Event], None]) -> Callable[[Event], None]:
+        """A `show` that takes each event's time first."""
+
+        def timed(event: Event) -> None:
+            if isinstance(event, Drawn):
+                self._note(len(event.tokens))
+            show(event)
+
+        return timed
+
+    def _note(self, tokens: int) -> None:
+        self.last = time.perf_counter()
+        if self.first is None:
+            self.first, self.first_of_process = self.last, process_seconds()
+        self.tokens += tokens
+
+    def timings(self) -> dict[str, float | None]:
+        """Seconds, and tokens per second; None for what did not happen."""
+        first = None if self.first is None else self.first - self.begin
+        decoding = self.last - (self.first or self.last)
+        return {
+            "first_token_seconds": first,
+            "first_token_after_start_seconds": self.first_of_process,
+            "total_seconds": self.last - self.begin,
+            "decode_tokens_per_second": (self.tokens - 1) / decoding if decoding > 0 else None,
+        }
+
+
+def answer(model: str, text: str, options: argparse.Namespace) -> int:
+    """Load the model, answer `text`, print what the options ask for. The exit status tells an interruption."""
+    session, clock = Session.open(model, options), Clock()
+    printer = Printer(
+        sys.stdout, sys.stderr, quiet=options.quiet, raw=session.model.vocabulary if options.raw else None
+    )
+
+    turn = session.ask(text, clock.noting(_ignore if options.json else printer.show))
+    if options.json:
+        print(json.dumps(report(session, turn, clock), ensure_ascii=False))
+    else:
+        printer.finish()
+        for line in remarks(turn):
+            printer.remark(line)
+        if options.verbose:
+            printer.remark(details(session, turn, clock))
+    return INTERRUPTED if turn.finish == "cancelled" else 0
+
+
+def _ignore(event: Event) -> None:
+    """For events that nobody is shown."""
+
+
+def report(session: Session, turn: Turn, clock: Clock) -> dict[str, Any]:
+    """The turn as one object."""
+    return {
+        "answer": turn.answer,
+        "reasoning": turn.reasoning,
+        "messages": [message.to_json() for message in turn.messages],
+        "finish_reason": turn.finish,
+        "repairs": [asdict(repair) for repair in turn.repairs],
+        "usage": {
+            "prompt_tokens": turn.usage.prompt_tokens,
+            "cached_tokens": turn.usage.cached_tokens,
+            "completion_tokens": turn.usage.generated_tokens,
+            "reasoning_tokens": turn.usage.reasoning_tokens,
+            "total_tokens": turn.usage.prompt_tokens + turn.usage.generated_tokens,
+        },
+        "timings": clock.timings(),
+        "settings": session.settings() | {"seed": turn.seed},
+    }
+
+
+def remarks(turn: Turn) -> list[str]:
+    """What a person should know about a turn that did not simply end with an answer."""
+    found = []
+    if turn.finish == "length":
+        found.append(f"[out of tokens after {turn.usage.generated_tokens}; --max-tokens and --context give more]")
+    elif turn.finish == "cancelled":
+        found.append("[stopped]")
+    elif turn.finish == "tool_calls":
+        found.append("[the model called a tool, but none is offered here: nothing was run]")
+    elif not turn.answer:
+        found.append("[the model ended without an answer]")
+    if turn.repairs:
+        found.append(f"[repaired what the model wrote: {', '.join(sorted({repair.kind for repair in turn.repairs}))}]")
+    return found
+
+
+def details(session: Session, turn: Turn, clock: Clock) -> str:
+    """Settings, usage and speed in words."""
+    settings = ", ".join(f"{key} {value}" for key, value in session.settings().items() if value is not None)
+    times = clock.timings()
+    speed = times["decode_tokens_per_second"]
+    usage = turn.usage
+    if session.params.seed is None:
+        settings += f", seed {turn.seed}"
+    tokens = (
+        f"prompt {usage.prompt_tokens} tokens, {usage.cached_tokens} of them cached; "
+        f"answer {usage.generated_tokens}, {usage.reasoning_tokens} of them reasoning"
+    )
+    pace = f"first token after {times['first_token_seconds'] or 0:.2f} s, then {speed or 0:.1f} tokens/s"
+    return f"[{settings}]\n[{tokens}]\n[{pace}]"

@@ -1,0 +1,80 @@
+"""Lines from a person at a terminal."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import ANSI
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+__all__ = ["Commands", "history_file", "read_lines"]
+
+
+def read_lines(commands: Iterable[str]) -> Iterator[str]:
+    """What is entered, until ctrl-d, or ctrl-c twice in a row. Alt-enter begins a new line."""
+    session: PromptSession[str] = PromptSession(
+        history=_history(),
+        completer=Commands(commands),
+        key_bindings=_bindings(),
+        prompt_continuation=lambda width, number, soft: " " * width,
+    )
+    leaving = False
+    while True:
+        try:
+            line = session.prompt(ANSI("\x1b[1m> \x1b[0m"))
+        except KeyboardInterrupt:
+            if leaving:
+                return
+            leaving = True
+            print("ctrl-c once more, or ctrl-d, leaves", file=sys.stderr)
+            continue
+        except EOFError:
+            return
+        leaving = False
+        yield line
+
+
+class Commands(Completer):
+    """Completes the commands at the beginning of a line."""
+
+    def __init__(self, commands: Iterable[str]) -> None:
+        self._commands = sorted(commands)
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+        """The commands that begin as the line does."""
+        text = document.text_before_cursor
+        if text.startswith("/"):
+            yield from (Completion(name, -len(text)) for name in self._commands if name.startswith(text))
+
+
+def history_file() -> Path:
+    """Where entered lines are kept. Source: XDG Base Directory Specification 0.8, `$XDG_STATE_HOME`."""
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "ossia" / "history"
+
+
+def _history() -> History:
+    """The lines of earlier chats; of this one alone where they cannot be kept."""
+    file = history_file()
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+        file.chmod(0o600)
+    except OSError:
+        return InMemoryHistory()
+    return FileHistory(file)
+
+
+def _bindings() -> KeyBindings:
+    bindings = KeyBindings()
+
+    @bindings.add("escape", "enter")
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return bindings

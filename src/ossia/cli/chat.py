@@ -1,0 +1,154 @@
+"""`ossia chat`: a conversation, line by line."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ossia.cli import _options
+from ossia.errors import OssiaError
+
+if TYPE_CHECKING:
+    from ossia.cli._printer import Printer
+    from ossia.cli._session import Session
+
+HELP = "Talk with a model; ctrl-c stops an answer, ctrl-d leaves."
+EXAMPLE = "ossia chat nano --effort high"
+
+COMMANDS = {
+    "/effort": "LEVEL   how long it reasons: none, low, medium or high",
+    "/system": "[TEXT]  instructions that precede the conversation; without a text, none",
+    "/clear": "        forget what has been said",
+    "/save": "FILE    write the conversation as JSON",
+    "/help": "        this list",
+    "/exit": "        leave, as ctrl-d does",
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this verb."""
+    _options.add_model(parser)
+    _options.add_answering(parser)
+    _options.add_running(parser)
+    _options.add_showing(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Talk."""
+    return talk(options.model, options)
+
+
+def talk(model: str, options: argparse.Namespace) -> int:
+    """Load the model and answer line after line, until the lines end."""
+    from ossia.cli._printer import Printer
+    from ossia.cli._session import Session
+
+    session = Session.open(model, options)
+    raw = session.model.vocabulary if options.raw else None
+    printer = Printer(sys.stdout, sys.stderr, quiet=options.quiet, raw=raw)
+    interactive = sys.stdin.isatty() and sys.stdout.isatty()
+    if interactive and not options.quiet:
+        print(greeting(model, session), file=sys.stderr)
+    for line in _typed() if interactive else _piped():
+        if not Chat(session, printer, options.verbose).take(line):
+            break
+    return 0
+
+
+def greeting(model: str, session: "Session") -> str:
+    """What a chat begins with."""
+    settings = session.settings()
+    shown = ", ".join(f"{key} {settings[key]}" for key in ("precision", "context", "effort"))
+    return f"{model}: {shown}. /help lists the commands; ctrl-c stops an answer, ctrl-d leaves."
+
+
+class Chat:
+    """What a line does to a conversation."""
+
+    def __init__(self, session: "Session", printer: "Printer", verbose: bool = False) -> None:
+        self._session = session
+        self._printer = printer
+        self._verbose = verbose
+
+    def take(self, line: str) -> bool:
+        """Answer a line or obey it; False when it says to leave. Errors are said, and the chat goes on."""
+        word, _, rest = line.strip().partition(" ")
+        try:
+            if word in ("/exit", "/quit", "/bye"):
+                return False
+            if word.startswith("/") and word[1:].isalpha():
+                self._printer.remark(self._obey(word, rest.strip()))
+            elif word:
+                self._answer(line)
+        except (OssiaError, OSError) as error:
+            self._printer.finish()
+            self._printer.complain(_one_line(error))
+        return True
+
+    def _answer(self, line: str) -> None:
+        from ossia.cli._answer import Clock, details, remarks
+
+        clock = Clock()
+        turn = self._session.ask(line, clock.noting(self._printer.show))
+        self._printer.finish()
+        for remark in remarks(turn):
+            self._printer.remark(remark)
+        if self._verbose:
+            self._printer.remark(details(self._session, turn, clock))
+
+    def _obey(self, word: str, rest: str) -> str:
+        """Carry out a command; returns what to say about it."""
+        match word:
+            case "/effort":
+                return self._set_effort(rest)
+            case "/system":
+                self._session.system = rest or None
+                return "instructions set" if rest else "no instructions"
+            case "/clear":
+                self._session.messages.clear()
+                return "forgotten"
+            case "/save":
+                return self._save(rest)
+            case "/help":
+                return "\n".join(f"{name:8} {words}" for name, words in COMMANDS.items())
+        return f"no command is called {word}; {', '.join(COMMANDS)} are"
+
+    def _set_effort(self, level: str) -> str:
+        from ossia.harmony import Effort
+
+        if level not in tuple(Effort):
+            return (
+                f"no effort is called {level!r}; {', '.join(Effort)} are" if level else f"effort {self._session.effort}"
+            )
+        self._session.effort = Effort(level)
+        return f"effort {level}"
+
+    def _save(self, name: str) -> str:
+        if not name:
+            return "/save needs a file's name"
+        path = Path(name).expanduser()
+        with path.open("x", encoding="utf-8") as file:  # never over a file that exists
+            json.dump(self._session.conversation.to_json(), file, ensure_ascii=False, indent=2)
+            file.write("\n")
+        return f"saved {path}"
+
+
+def _one_line(error: OssiaError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split("\n"))
+
+
+def _piped() -> Iterator[str]:
+    """Lines from a file or a pipe."""
+    for line in sys.stdin:
+        yield line.rstrip("\n")
+
+
+def _typed() -> Iterator[str]:
+    """Lines from a person at a terminal, with history and completion, until ctrl-d or a second ctrl-c."""
+    from ossia.cli._prompt import read_lines
+
+    return read_lines(COMMANDS)
