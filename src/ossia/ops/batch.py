@@ -7,7 +7,7 @@ import numpy as np
 
 from ossia.errors import BackendError
 
-__all__ = ["Batch", "Pages"]
+__all__ = ["Batch", "Pages", "check_indices"]
 
 
 @dataclass(frozen=True)
@@ -76,3 +76,10 @@ class Batch:
         """[queries, keys] bool: which keys a query sees, by their positions in one request."""
         distance = queries[:, None] - keys[None, :]
         return (distance >= 0) & (distance < (window or np.inf))
+
+
+def check_indices(what: str, indices: np.ndarray, count: int) -> None:
+    """Raises BackendError naming the first of `indices` that is not at least 0 and below `count`."""
+    outside = indices[(indices < 0) | (indices >= count)]
+    if outside.size:
+        raise BackendError(f"{what} {outside[0]} is outside; at least 0 and below {count} is right")

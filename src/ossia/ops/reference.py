@@ -11,7 +11,7 @@ from ml_dtypes import bfloat16
 from ossia.config import SWIGLU_ALPHA
 from ossia.errors import BackendError
 from ossia.mxfp4 import Packed, check_scales, decode
-from ossia.ops.batch import Batch
+from ossia.ops.batch import Batch, check_indices
 from ossia.ops.protocol import Experts, Linear, LowRank, Precision, Role
 from ossia.ops.sampling import Draw, Drawn, sample
 
@@ -64,6 +64,7 @@ class ReferenceOps:
         pages[:, target] = pages[:, source]
 
     def embed(self, table: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+        check_indices("token", tokens, len(table))
         return table[tokens]
 
     def rms_norm(self, x: np.ndarray, scale: np.ndarray, eps: float) -> np.ndarray:
@@ -96,6 +97,8 @@ class ReferenceOps:
         for request in batch.requests:
             rows = batch.rows(request)
             positions = batch.positions[rows]
+            if not len(positions):
+                continue
             if cache is None:
                 keys, values, first = k[rows], v[rows], int(positions[0])
             else:
@@ -104,13 +107,14 @@ class ReferenceOps:
                 keys, values = cache[:, slots]
             visible = batch.visible(positions, first + np.arange(len(keys)), window)
             seen[rows] = _softmax_attention(q[rows], keys, values, sinks, visible)
-        return seen.reshape(len(q), -1)
+        return seen.reshape(len(q), q.shape[1] * q.shape[2])
 
     def route(self, x: np.ndarray, router: Linear, active: int) -> tuple[np.ndarray, np.ndarray]:
-        scores = _linear(x, router, None)
-        chosen = np.argsort(-scores, axis=-1, kind="stable")[:, :active].astype(np.int32)
-        best = np.take_along_axis(scores, chosen, axis=-1)
-        shares = np.exp(best - best[:, :1])
+        with np.errstate(invalid="ignore"):  # of activations that are infinite; some experts are named all the same
+            scores = _linear(x, router, None)
+            chosen = np.argsort(-scores, axis=-1, kind="stable")[:, :active].astype(np.int32)
+            best = np.take_along_axis(scores, chosen, axis=-1)
+            shares = np.exp(best - best[:, :1])
         return chosen, shares / shares.sum(axis=-1, keepdims=True)
 
     def experts(

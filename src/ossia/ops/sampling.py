@@ -4,6 +4,9 @@ A draw is the largest of (logit + bias) / temperature + noise over the tokens th
 the noise is Gumbel's, computed from (seed, position, token) alone. So a draw does not depend on what else is in the
 batch, and can be made again. Temperature 0 means the largest of logit + bias, the lowest token among equals.
 
+A logit that is NaN counts as -inf, which is never drawn, and +inf as the largest float: whatever a broken model says, a
+draw is a token that is allowed, or -1 where there is none.
+
 Source: Gumbel-max, e.g. Maddison et al., A* Sampling (arXiv 1411.0030); the counter generator is SplitMix64, Steele et
 al., Fast Splittable Pseudorandom Number Generators (OOPSLA 2014).
 """
@@ -17,6 +20,8 @@ __all__ = ["Draw", "Drawn", "gumbel_noise", "sample"]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # The largest float32 below one: v = 1 would have infinite noise.
 _LARGEST = np.float32(1 - 2**-24)
+
+_FLOAT_MAX = np.finfo(np.float32).max
 
 
 @dataclass(frozen=True)
@@ -79,15 +84,23 @@ def sample(logits: np.ndarray, draw: Draw) -> Drawn:
     tokens = np.array([_draw_row(row, draw, index) for index, row in enumerate(logits)], np.int32)
     if not draw.logprobs:
         return Drawn(tokens, None, None, None)
-    normal = logits - _log_sum_exp(logits)[:, None]
+    logits = _finite(logits)
+    normal = _log_softmax(logits)
     chosen = np.where(tokens >= 0, np.take_along_axis(normal, np.maximum(tokens, 0)[:, None], axis=1)[:, 0], -np.inf)
-    order = np.argsort(-normal, axis=1, kind="stable")[:, : draw.top_logprobs].astype(np.int32)
+    order = np.argsort(-logits, axis=1, kind="stable")[:, : draw.top_logprobs].astype(np.int32)
     return Drawn(tokens, chosen.astype(np.float32), order, np.take_along_axis(normal, order, axis=1))
 
 
-def _log_sum_exp(rows: np.ndarray) -> np.ndarray:
-    largest = rows.max(axis=1)
-    return largest + np.log(np.exp(rows - largest[:, None]).sum(axis=1))
+def _finite(logits: np.ndarray) -> np.ndarray:
+    """The same with -inf for NaN, and the largest float for what is more."""
+    return np.minimum(np.where(np.isnan(logits), np.float32(-np.inf), logits), _FLOAT_MAX)
+
+
+def _log_softmax(rows: np.ndarray) -> np.ndarray:
+    """[L, V]: log-probabilities; all -inf in a row without any finite number."""
+    largest = np.maximum(rows.max(axis=1, keepdims=True), -_FLOAT_MAX)
+    weight = np.exp(rows - largest).sum(axis=1, keepdims=True)
+    return rows - (largest + np.log(np.where(weight > 0, weight, 1)))
 
 
 def _draw_row(row: np.ndarray, draw: Draw, index: int) -> int:
@@ -98,7 +111,9 @@ def _draw_row(row: np.ndarray, draw: Draw, index: int) -> int:
         return -1
     if temperature == 0:
         return int(np.argmax(scores))
-    kept = _filtered(scores / temperature, draw, index)
+    with np.errstate(over="ignore"):
+        scores = np.minimum(scores / temperature, _FLOAT_MAX)
+    kept = _filtered(scores, draw, index)
     ids = np.arange(len(row))
     noise = gumbel_noise(int(draw.seed[index]), int(draw.position[index]), ids)
     return int(np.argmax(kept + noise))
@@ -109,6 +124,7 @@ def _allowed_scores(row: np.ndarray, draw: Draw, index: int) -> np.ndarray:
     scores = row.astype(np.float32)
     entries = slice(int(draw.bias_starts[index]), int(draw.bias_starts[index + 1]))
     np.add.at(scores, draw.bias_tokens[entries], draw.bias_values[entries])
+    scores = _finite(scores)
     if draw.mask is not None:
         bits = np.unpackbits(draw.mask[index].view(np.uint8), bitorder="little")[: len(row)]
         scores[bits == 0] = -np.inf
@@ -121,9 +137,9 @@ def _filtered(scores: np.ndarray, draw: Draw, index: int) -> np.ndarray:
     if draw.top_k[index] > 0:
         order = order[: draw.top_k[index]]
     weights = np.exp(scores[order] - scores[order[0]])
-    before = np.concatenate([[0.0], np.cumsum(weights, dtype=np.float64)[:-1]])
-    enough = before < draw.top_p[index] * weights.sum(dtype=np.float64)
-    enough[0] = True
+    total = np.cumsum(weights, dtype=np.float64)
+    enough = np.concatenate([[True], total[:-1] < draw.top_p[index] * total[-1]])
+    enough |= draw.top_p[index] >= 1
     enough &= weights >= draw.min_p[index]
     kept = np.full_like(scores, -np.inf)
     kept[order[enough]] = scores[order[enough]]

@@ -15,7 +15,7 @@ from torch.nn import functional
 from ossia.config import SWIGLU_ALPHA
 from ossia.errors import BackendError
 from ossia.mxfp4 import GRID, Packed, check_scales
-from ossia.ops.batch import Batch
+from ossia.ops.batch import Batch, check_indices
 from ossia.ops.protocol import Experts, Linear, LowRank, Precision, Role
 from ossia.ops.sampling import Draw, Drawn, sample
 
@@ -73,6 +73,7 @@ class TorchOps:
         pages[:, target] = pages[:, source]
 
     def embed(self, table: Tensor, tokens: np.ndarray) -> Tensor:
+        check_indices("token", tokens, len(table))
         return functional.embedding(self._tensor(tokens).long(), table).float()
 
     def rms_norm(self, x: Tensor, scale: Tensor, eps: float) -> Tensor:
@@ -104,6 +105,8 @@ class TorchOps:
         for request in batch.requests:
             rows = batch.rows(request)
             positions = batch.positions[rows]
+            if not len(positions):
+                continue
             if cache is None:
                 keys, values, first = k[rows], v[rows], int(positions[0])
             else:

@@ -1,0 +1,334 @@
+"""Every operation in C++, on all processors: what serves.
+
+Weights are used as stored, straight from the mapped file. One token's numbers are the same bits however it is batched,
+chunked and threaded: the order of additions is fixed (native/include/ossia.h, native/src/attend.h).
+"""
+
+import weakref
+from collections.abc import Callable
+from ctypes import byref, c_void_p
+from typing import Any
+
+import numpy as np
+from ml_dtypes import bfloat16
+
+from ossia.errors import BackendError
+from ossia.mxfp4 import Packed, check_scales
+from ossia.ops import library
+from ossia.ops.batch import Batch, check_indices
+from ossia.ops.library import address
+from ossia.ops.protocol import Experts, Linear, LowRank, Precision, Role
+from ossia.ops.residence import Cache, Step, Vector, Weight, packed_step, paged_step
+from ossia.ops.sampling import Draw, Drawn
+
+__all__ = ["NativeOps"]
+
+_FLOATS = (np.dtype(np.float32), np.dtype(bfloat16))
+_PRECISIONS = {Precision.EXACT: 0, Precision.FAST: 1}
+
+
+class NativeOps:
+    """`ossia.ops.Ops` over the native library.
+
+    `threads` None means one for each processor that this process may use. `isa` names an instruction set to use instead
+    of the best ("avx512bf16", "avx512", "avx2", "portable"): for tests. Raises BackendError if the library is missing,
+    or the processor lacks what was asked for.
+    """
+
+    name = "native"
+    batch_invariant = True
+
+    def __init__(
+        self, precision: Precision = Precision.EXACT, threads: int | None = None, isa: str | None = None
+    ) -> None:
+        if threads is not None and not 1 <= threads <= 1024:
+            raise BackendError(f"{threads} threads cannot be; 1 to 1024, or None for one each processor, are right")
+        self.precision = precision
+        self._precision = _PRECISIONS[precision]
+        self._cache_dtype = library.F32 if precision is Precision.EXACT else library.BF16
+        self._library = library.load()
+        context = c_void_p()
+        status = self._library.ossia_create(threads or 0, isa.encode() if isa else None, byref(context))
+        _check(status, f"a context for {threads or 'all'} threads and instruction set {isa or 'of this processor'}")
+        self._context = context.value
+        weakref.finalize(self, self._library.ossia_destroy, self._context)
+        self._steps: dict[Any, Any] = {}
+        self._batch: Callable[[], Batch | None] = lambda: None
+
+    @property
+    def threads(self) -> int:
+        """How many threads compute."""
+        return self._library.ossia_threads(self._context)
+
+    @property
+    def isa(self) -> str:
+        """The instruction set in use."""
+        return self._library.ossia_isa(self._context).decode()
+
+    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> Weight | Vector:
+        if isinstance(tensor, Packed):
+            if role is not Role.EXPERTS:
+                raise BackendError(
+                    f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right"
+                )
+            check_scales(tensor, name)
+            return Weight(tensor)
+        if tensor.dtype not in _FLOATS:
+            raise BackendError(f"{name}: {tensor.dtype} is not computed with; bfloat16 or float32 is right")
+        return Vector(tensor) if role is Role.VECTOR else Weight(tensor)
+
+    def array(self, values: np.ndarray) -> np.ndarray:
+        return values
+
+    def numpy(self, array: np.ndarray) -> np.ndarray:
+        return array
+
+    def new_cache(self, slots: int, page_size: int, heads: int, width: int) -> Cache:
+        if page_size < 1 or slots % page_size:
+            raise BackendError(f"{slots} slots are not whole pages of {page_size}; a multiple is right")
+        return Cache(slots // page_size, page_size, heads, width, self._cache_dtype)
+
+    def copy_page(self, cache: Cache, page_size: int, source: int, target: int) -> None:
+        if page_size != cache.struct.page_size:
+            raise BackendError(f"pages of {page_size} positions in a cache with pages of {cache.struct.page_size}")
+        cache.copy_page(source, target)
+
+    def embed(self, table: Weight, tokens: np.ndarray) -> np.ndarray:
+        tokens = np.ascontiguousarray(tokens, np.int32)
+        y = np.empty((len(tokens), table.columns), np.float32)
+        status = self._library.ossia_embed(
+            self._context, table.with_bias(None), address(tokens), len(tokens), address(y)
+        )
+        if status == library.BAD_INDEX:
+            check_indices("token", tokens, table.rows)
+        _check(status, "embed")
+        return y
+
+    def rms_norm(self, x: np.ndarray, scale: Vector, eps: float) -> np.ndarray:
+        x = _floats(x, scale.array.size, "rms_norm")
+        y = np.empty_like(x)
+        status = self._library.ossia_rms_norm(
+            self._context, address(x), scale.address, len(x), x.shape[-1], eps, address(y)
+        )
+        _check(status, "rms_norm")
+        return y
+
+    def linear(self, x: np.ndarray, projection: Linear, adapters: np.ndarray | None = None) -> np.ndarray:
+        return self._linear(x, projection, adapters, self._precision)
+
+    def rope(self, x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
+        tokens, heads, width = x.shape
+        x, cos, sin = _floats(x, width, "rope"), _floats(cos, width // 2, "rope"), _floats(sin, width // 2, "rope")
+        if len(cos) != tokens or len(sin) != tokens:
+            raise BackendError(f"rope: angles of {len(cos)} and {len(sin)} tokens for {tokens}; as many is right")
+        y = np.empty_like(x)
+        status = self._library.ossia_rope(
+            self._context, address(x), address(cos), address(sin), tokens, heads, width, address(y)
+        )
+        _check(status, "rope")
+        return y
+
+    def attend(
+        self,
+        q: np.ndarray,
+        k: np.ndarray,
+        v: np.ndarray,
+        sinks: Vector,
+        cache: Cache | None,
+        batch: Batch,
+        kind: str,
+        window: int | None,
+    ) -> np.ndarray:
+        tokens, heads, width = q.shape
+        if cache is None:
+            step, cache = self._packed_step(batch, k.shape[1], width)
+        else:
+            step = self._paged_step(batch, kind)
+        q, k, v = _floats(q, width, "attend"), _floats(k, width, "attend"), _floats(v, width, "attend")
+        _check_attend(q, k, v, sinks, cache, step)
+        y = np.empty((tokens, heads * width), np.float32)
+        status = self._library.ossia_attend(
+            self._context,
+            address(q),
+            address(k),
+            address(v),
+            sinks.address,
+            heads,
+            cache.address,
+            step.address,
+            window or 0,
+            address(y),
+        )
+        _check(
+            status, f"attend over the pages of {kind}: positions not neighbouring, a bad slot, or a key without a page"
+        )
+        return y
+
+    def route(self, x: np.ndarray, router: Linear, active: int) -> tuple[np.ndarray, np.ndarray]:
+        scores = self._linear(x, router, None, _PRECISIONS[Precision.EXACT])
+        tokens, experts = scores.shape
+        chosen, shares = np.empty((tokens, active), np.int32), np.empty((tokens, active), np.float32)
+        status = self._library.ossia_choose(
+            self._context, address(scores), tokens, experts, active, address(chosen), address(shares)
+        )
+        _check(status, f"the choice of {active} among {experts} experts")
+        return chosen, shares
+
+    def experts(
+        self,
+        x: np.ndarray,
+        chosen: np.ndarray,
+        shares: np.ndarray,
+        experts: Experts,
+        limit: float,
+        adapters: np.ndarray | None = None,
+    ) -> np.ndarray:
+        gate_up, down = experts
+        x = _floats(x, gate_up.weight.columns, "experts")
+        chosen, shares = np.ascontiguousarray(chosen, np.int32), _floats(shares, chosen.shape[-1], "experts")
+        adapters = _adapters(adapters, len(x))
+        terms = _low_rank(gate_up.adapters), _low_rank(down.adapters)
+        y = np.empty((len(x), down.weight.rows), np.float32)
+        status = self._library.ossia_experts(
+            self._context,
+            address(x),
+            len(x),
+            address(chosen),
+            address(shares),
+            chosen.shape[-1],
+            gate_up.weight.with_bias(gate_up.bias),
+            down.weight.with_bias(down.bias),
+            terms[0] and byref(terms[0]),
+            terms[1] and byref(terms[1]),
+            None if adapters is None else address(adapters),
+            limit,
+            self._precision,
+            address(y),
+        )
+        if status == library.BAD_INDEX:
+            check_indices("expert", chosen, gate_up.weight.experts)
+        _check(status, "experts")
+        return y
+
+    def sample(self, logits: np.ndarray, draw: Draw) -> Drawn:
+        rows, vocabulary = logits.shape
+        logits = _floats(logits, vocabulary, "sample")
+        struct, arrays = _draw(draw, rows)
+        tokens = np.empty(rows, np.int32)
+        logprobs = np.empty(rows, np.float32)
+        top_tokens = np.empty((rows, draw.top_logprobs), np.int32)
+        top_values = np.empty((rows, draw.top_logprobs), np.float32)
+        outputs = (address(array) for array in (tokens, logprobs, top_tokens, top_values))
+        status = self._library.ossia_sample(self._context, address(logits), rows, vocabulary, byref(struct), *outputs)
+        del arrays  # were kept alive until here
+        _check(status, "sample: temperature, filter, mask or a token of the biases")
+        return Drawn(tokens, logprobs, top_tokens, top_values) if draw.logprobs else Drawn(tokens, None, None, None)
+
+    def _linear(self, x: np.ndarray, projection: Linear, adapters: np.ndarray | None, precision: int) -> np.ndarray:
+        weight = projection.weight
+        x = _floats(x, weight.columns, "linear")
+        adapters = _adapters(adapters, len(x))
+        terms = _low_rank(projection.adapters)
+        y = np.empty((len(x), weight.rows), np.float32)
+        status = self._library.ossia_linear(
+            self._context,
+            address(x),
+            len(x),
+            weight.with_bias(projection.bias),
+            terms and byref(terms),
+            None if adapters is None else address(adapters),
+            precision,
+            address(y),
+        )
+        _check(status, "linear")
+        return y
+
+    def _paged_step(self, batch: Batch, kind: str) -> Step:
+        steps = self._steps_of(batch)
+        if kind not in steps:
+            steps[kind] = paged_step(batch, kind)
+        return steps[kind]
+
+    def _packed_step(self, batch: Batch, heads: int, width: int) -> tuple[Step, Cache]:
+        steps = self._steps_of(batch)
+        if None not in steps:
+            steps[None] = packed_step(batch, heads, width, self._cache_dtype)
+        return steps[None]
+
+    def _steps_of(self, batch: Batch) -> dict[Any, Any]:
+        """What earlier layers resolved, by kind of layer; kept for the latest batch, while it lives."""
+        if self._batch() is not batch:
+            self._steps = {}
+            self._batch = weakref.ref(batch, lambda _: self._steps.clear())
+        return self._steps
+
+
+def _check(status: int, what: str) -> None:
+    if status != library.OK:
+        raise BackendError(f"the native library refuses {what}: {library.reason(status)}")
+
+
+def _check_attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, sinks: Vector, cache: Cache, step: Step) -> None:
+    tokens, heads, width = q.shape
+    kept, expected = cache.struct, (step.struct.tokens, cache.struct.heads, cache.struct.width)
+    if k.shape != expected or v.shape != expected or (tokens, width) != expected[::2] or sinks.array.size != heads:
+        raise BackendError(
+            f"attend: queries {q.shape}, keys {k.shape}, values {v.shape} and {sinks.array.size} sinks do not fit "
+            f"together, or not a step of {expected[0]} tokens and a cache of {kept.heads} heads of width {kept.width}"
+        )
+    if step.page_size != kept.page_size:
+        raise BackendError(f"a batch with pages of {step.page_size} positions, a cache with pages of {kept.page_size}")
+
+
+def _floats(x: np.ndarray, width: int, operation: str) -> np.ndarray:
+    """The array as the library reads it: contiguous float32, with rows of `width`."""
+    if x.shape[-1] != width:
+        raise BackendError(f"{operation}: rows of {x.shape[-1]} where {width} is right")
+    return np.ascontiguousarray(x, np.float32)
+
+
+def _adapters(adapters: np.ndarray | None, tokens: int) -> np.ndarray | None:
+    if adapters is None:
+        return None
+    if len(adapters) != tokens:
+        raise BackendError(f"adapters of {len(adapters)} tokens for {tokens}; as many is right")
+    return np.ascontiguousarray(adapters, np.int32)
+
+
+def _low_rank(terms: LowRank | None) -> library.LowRank | None:
+    if terms is None:
+        return None
+    a, b, scale = terms
+    return library.LowRank(a.address, b.address, scale.address, len(scale.array), a.array.shape[-2])
+
+
+def _draw(draw: Draw, rows: int) -> tuple[library.Draw, list[np.ndarray]]:
+    """The struct of a draw, and the arrays that it points to."""
+    columns = {
+        "temperature": np.float32,
+        "top_k": np.int32,
+        "top_p": np.float32,
+        "min_p": np.float32,
+        "seed": np.uint64,
+        "position": np.int64,
+        "bias_starts": np.int32,
+        "bias_tokens": np.int32,
+        "bias_values": np.float32,
+    }
+    arrays = [np.ascontiguousarray(getattr(draw, name), dtype) for name, dtype in columns.items()]
+    if any(len(array) != rows for array in arrays[:6]) or len(arrays[6]) != rows + 1:
+        raise BackendError(
+            f"sample: a draw of {[len(array) for array in arrays[:7]]} entries for {rows} rows of logits"
+        )
+    if arrays[6][-1] > min(len(arrays[7]), len(arrays[8])):
+        raise BackendError(
+            f"sample: biases up to {arrays[6][-1]}, but {len(arrays[7])} tokens and {len(arrays[8])} values"
+        )
+    mask_words = 0
+    if draw.mask is not None:
+        arrays.append(np.ascontiguousarray(draw.mask, np.int32))
+        if len(draw.mask) != rows:
+            raise BackendError(f"sample: masks of {len(draw.mask)} rows for {rows} rows of logits; as many is right")
+        mask_words = draw.mask.shape[1]
+    addresses = [address(array) for array in arrays] + [None] * (10 - len(arrays))
+    return library.Draw(*addresses, mask_words, draw.top_logprobs, draw.logprobs), arrays

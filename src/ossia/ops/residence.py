@@ -1,0 +1,143 @@
+"""What the native backend keeps from one call to the next: weights, caches, and the step under way.
+
+The library wants addresses; each object here holds the arrays that its addresses point to, and with them the mapped
+file, for as long as it lives itself.
+"""
+
+import ctypes
+from typing import NamedTuple
+
+import numpy as np
+from ml_dtypes import bfloat16
+
+from ossia.errors import BackendError
+from ossia.mxfp4 import Packed
+from ossia.ops import library
+from ossia.ops.batch import Batch
+
+__all__ = ["PACKED_PAGE", "Cache", "Step", "Vector", "Weight", "packed_step", "paged_step"]
+
+PACKED_PAGE = 64
+"""Positions of a page where the caller has no pages: sequences side by side."""
+
+# The kernels load whole cache lines.
+_ALIGNMENT = 64
+
+
+class Vector:
+    """A small weight, in float32."""
+
+    def __init__(self, tensor: np.ndarray) -> None:
+        self.array = np.ascontiguousarray(tensor, np.float32)
+        self.address = self.array.ctypes.data
+
+
+class Weight:
+    """A matrix or a stack of them, as stored; copied only if its rows do not lie one after another."""
+
+    def __init__(self, tensor: np.ndarray | Packed) -> None:
+        if isinstance(tensor, Packed):
+            self.values, self.scales = np.ascontiguousarray(tensor.blocks), np.ascontiguousarray(tensor.scales)
+            self.dtype = library.MXFP4
+        else:
+            self.values, self.scales = np.ascontiguousarray(tensor), None
+            self.dtype = library.BF16 if tensor.dtype == bfloat16 else library.F32
+        self.experts, self.rows, self.columns = (1, *tensor.shape)[-3:]
+        self._paired: tuple[Vector | None, int, library.Weight] | None = None
+
+    def with_bias(self, bias: Vector | None) -> int:
+        """The address of the library's struct for this weight and its bias; made at the first call."""
+        if self._paired is None or self._paired[0] is not bias:
+            struct = self._struct(bias)
+            self._paired = bias, ctypes.addressof(struct), struct
+        return self._paired[1]
+
+    def _struct(self, bias: Vector | None) -> library.Weight:
+        if bias is not None and bias.array.size != self.experts * self.rows:
+            raise BackendError(
+                f"a bias of {bias.array.size} values for {self.experts} x {self.rows} rows; one for each row is right"
+            )
+        return library.Weight(
+            self.values.ctypes.data,
+            None if self.scales is None else self.scales.ctypes.data,
+            None if bias is None else bias.address,
+            self.experts,
+            self.rows,
+            self.columns,
+            self.dtype,
+        )
+
+
+class Cache:
+    """Pages of keys and values of one layer, laid out as the library likes."""
+
+    def __init__(self, pages: int, page_size: int, heads: int, width: int, dtype: int) -> None:
+        self.struct = library.Cache(None, pages, page_size, heads, width, dtype)
+        self.address = ctypes.addressof(self.struct)
+        page_bytes = library.load().ossia_page_bytes(self.address)
+        if page_bytes == 0:
+            raise BackendError(
+                f"no cache of {pages} pages of {page_size} positions, {heads} heads of width {width} can be kept; "
+                "a positive page size and an even width up to 1024 are right"
+            )
+        # Zeros come from the system untouched: a page takes no memory before it is written.
+        data = np.zeros(pages * page_bytes + _ALIGNMENT, np.uint8)
+        skipped = -data.ctypes.data % _ALIGNMENT
+        self.pages = data[skipped : skipped + pages * page_bytes].reshape(pages, page_bytes)
+        self.struct.data = self.pages.ctypes.data
+
+    def copy_page(self, source: int, target: int) -> None:
+        """Make page `target` hold what page `source` holds."""
+        if not (0 <= source < len(self.pages) and 0 <= target < len(self.pages)):
+            raise BackendError(f"page {source} to {target}: there are pages 0 to {len(self.pages) - 1}")
+        self.pages[target] = self.pages[source]
+
+
+class Step(NamedTuple):
+    """A batch's tokens and their pages in one kind of layer, resolved once for all those layers."""
+
+    address: int
+    struct: library.Step
+    arrays: tuple[np.ndarray, ...]
+    page_size: int
+
+
+def paged_step(batch: Batch, kind: str) -> Step:
+    """The step of a batch whose keys and values stay in a cache."""
+    pages = batch.pages_of(kind)
+    return _step(batch.positions, batch.starts, pages.slots, pages.table, batch.page_size)
+
+
+def packed_step(batch: Batch, heads: int, width: int, dtype: int) -> tuple[Step, Cache]:
+    """The step of sequences side by side: they get pages of a cache of their own, from position 0 on."""
+    lengths = np.diff(batch.starts)
+    counts = -(-lengths // PACKED_PAGE)
+    firsts = np.cumsum(counts) - counts
+    index = np.arange(max(counts, default=0))
+    table = np.where(index < counts[:, None], firsts[:, None] + index, -1)
+    positions, slots = np.zeros(len(batch.tokens), np.int32), np.full(len(batch.tokens), -1, np.int32)
+    for request in batch.requests:
+        rows = batch.rows(request)
+        positions[rows] = np.arange(lengths[request])
+        slots[rows] = firsts[request] * PACKED_PAGE + positions[rows]
+    cache = Cache(int(counts.sum()), PACKED_PAGE, heads, width, dtype)
+    return _step(positions, batch.starts, slots, table, PACKED_PAGE), cache
+
+
+def _step(
+    positions: np.ndarray,
+    starts: np.ndarray,
+    slots: np.ndarray,
+    table: np.ndarray,
+    page_size: int,
+) -> Step:
+    arrays = tuple(np.ascontiguousarray(array, np.int32) for array in (positions, starts, slots, table))
+    tokens, requests = len(positions), len(starts) - 1
+    if len(slots) != tokens or len(table) != requests:
+        raise BackendError(
+            f"a step of {tokens} tokens and {requests} requests has {len(slots)} slots and {len(table)} rows of pages; "
+            "as many is right"
+        )
+    addresses = [array.ctypes.data for array in arrays]
+    struct = library.Step(*addresses, tokens, requests, table.shape[1])
+    return Step(ctypes.addressof(struct), struct, arrays, page_size)

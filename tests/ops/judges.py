@@ -1,0 +1,122 @@
+"""Every operation once more, in float64 and in the plainest words, with the error that float32 may make of it.
+
+Each judge gives the exact value of what the inputs (rounded where a precision rounds) define, and a bound for each
+element: a sum of n products whose terms are at most s in all is off by at most n u s, whatever the order of additions
+(Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), u = 2^-24 being half a unit in the last place.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from ml_dtypes import bfloat16
+
+from ossia.ops import Precision
+
+U = 2.0**-24
+FUNCTION = 8 * U
+"""What one exp, sigmoid, square root or division may be off by, relatively: four units in the last place."""
+
+LEAST_GATE = -400.0
+"""Below it the sigmoid is under 1e-295, and its exp beyond float64: SwiGLU is 0 whatever the gate."""
+
+
+class Judged(NamedTuple):
+    value: np.ndarray  # float64
+    bound: np.ndarray  # float64, how far from it a result may be
+
+    def check(self, result: np.ndarray) -> None:
+        assert result.dtype == np.float32
+        assert result.shape == self.value.shape
+        worst = np.max(np.abs(result - self.value) / np.maximum(self.bound, 1e-37), initial=0.0)
+        assert worst <= 1, f"off by {worst:.3g} times the bound"
+
+
+def rounded(x: np.ndarray, precision: Precision) -> np.ndarray:
+    """What an operation sees of its input, as float64."""
+    return (x.astype(bfloat16) if precision is Precision.FAST else x).astype(np.float64)
+
+
+def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> Judged:
+    x, weight = x.astype(np.float64), weight.astype(np.float64)
+    bias = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
+    count = weight.shape[-1] + 2
+    return Judged(x @ weight.T + bias, count * U * (np.abs(x) @ np.abs(weight).T + np.abs(bias)))
+
+
+def low_rank(x: np.ndarray, a: np.ndarray, b: np.ndarray, scale: float) -> Judged:
+    x, a, b = (array.astype(np.float64) for array in (x, a, b))
+    count = a.shape[-1] + b.shape[-1] + 2
+    return Judged(scale * (x @ a.T @ b.T), count * U * abs(scale) * (np.abs(x) @ np.abs(a).T @ np.abs(b).T))
+
+
+def rms_norm(x: np.ndarray, scale: np.ndarray, eps: float) -> Judged:
+    x, scale = x.astype(np.float64), scale.astype(np.float64)
+    value = x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + eps) * scale
+    # The mean's relative error counts half under the root; then a root, a division and a product.
+    return Judged(value, np.abs(value) * ((x.shape[-1] / 2 + 4) * U + FUNCTION))
+
+
+def rope(x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> Judged:
+    first, second = np.split(x.astype(np.float64), 2, axis=-1)
+    cos, sin = cos.astype(np.float64)[:, None], sin.astype(np.float64)[:, None]
+    value = np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+    size = np.concatenate([abs(first * cos) + abs(second * sin), abs(second * cos) + abs(first * sin)], axis=-1)
+    return Judged(value, 3 * U * size)
+
+
+def attend_one(q: np.ndarray, k: np.ndarray, v: np.ndarray, sink: float) -> Judged:
+    """[E], [S, E], [S, E] -> [E]: one head of one token, over the keys that it sees."""
+    q, k, v = (array.astype(np.float64) for array in (q, k, v))
+    root = np.sqrt(len(q))
+    scores = np.append(k @ q / root, sink)
+    weights = np.exp(scores - scores.max())
+    weights = weights[:-1] / weights.sum()
+    # A score is a sum of E products, then scaled, and the largest is taken away from it; a weight moves by that much,
+    # as does the sum of weights below the fraction.
+    score_error = (len(q) + 4) * U * (np.abs(k) @ np.abs(q)).max() / root + 2 * U * np.abs(scores).max()
+    relative = 2 * score_error + 2 * FUNCTION + 2 * (len(k) + 4) * U
+    return Judged(weights @ v, relative * (weights @ np.abs(v)))
+
+
+def swiglu(h: np.ndarray, limit: float) -> np.ndarray:
+    gate, up = np.clip(h[..., 0::2], LEAST_GATE, limit), np.clip(h[..., 1::2], -limit, limit)
+    return gate / (1 + np.exp(-1.702 * gate)) * (up + 1)
+
+
+def swiglu_error(h: Judged, limit: float) -> np.ndarray:
+    """How far SwiGLU may be off when its inputs are: |d(g sigmoid(1.702 g))/dg| <= 1.1, and |g sigmoid| <= |g|."""
+    gate, up = np.clip(h.value[..., 0::2], LEAST_GATE, limit), np.clip(h.value[..., 1::2], -limit, limit)
+    through_gate = 1.1 * h.bound[..., 0::2] * np.abs(up + 1) + np.abs(gate) * h.bound[..., 1::2]
+    # The argument of exp is rounded too: its error of 2 u |1.702 g| counts as a relative one.
+    own = (2 * FUNCTION + 4 * U * np.abs(gate)) * np.abs(gate) * np.abs(up + 1) / (1 + np.exp(-1.702 * gate))
+    return through_gate + own + 2 * U * np.abs(gate)
+
+
+def expert(
+    x: np.ndarray,
+    gate_up: tuple[np.ndarray, np.ndarray],
+    down: tuple[np.ndarray, np.ndarray],
+    limit: float,
+    precision: Precision,
+    low_rank_of: tuple[Judged, np.ndarray, np.ndarray, float] | None = None,
+) -> Judged:
+    """[D] -> [D]: one expert's output for one token; `low_rank_of` is (term of h, a, b, scale of down)."""
+    h = linear(rounded(x, precision), *gate_up)
+    if low_rank_of is not None:
+        h = Judged(h.value + low_rank_of[0].value, h.bound + low_rank_of[0].bound + U * np.abs(h.value))
+    exact, error = swiglu(h.value, limit), swiglu_error(h, limit)
+    a = rounded(exact.astype(np.float32), precision)
+    if precision is Precision.FAST:
+        # Near the middle between two bfloat16 a tiny error flips the rounding: then it is off by a whole step of 2^-7.
+        flips = rounded((exact - error).astype(np.float32), precision) != rounded(
+            (exact + error).astype(np.float32), precision
+        )
+        error = np.where(flips, 2.0**-7 * np.abs(exact) + error, 0.0)
+    y = linear(a, *down)
+    y = Judged(y.value, y.bound + error @ np.abs(down[0].astype(np.float64)).T)
+    if low_rank_of is None:
+        return y
+    term = low_rank(a, *low_rank_of[1:])
+    _, a_term, b_term, scale = low_rank_of
+    moved = low_rank(error, np.abs(a_term), np.abs(b_term), abs(scale)).value
+    return Judged(y.value + term.value, y.bound + term.bound + moved + U * np.abs(y.value))
