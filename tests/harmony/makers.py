@@ -166,3 +166,19 @@ class Maker:
 
     def conversation(self) -> Any:
         return {"messages": self.some(self.message, 6)}
+
+    def exact_header(self) -> tuple[Any, ...]:
+        """Role, channel, recipient, content type and name that a header says without ambiguity."""
+        role = self.random.choice(("system", "developer", "user", "assistant", "tool"))
+        recipient = self.one(None, self.choose(("functions.f", "browser.search", "python", "user")))
+        content_type = self.one(None, self.choose(CONTENT_TYPES)) if recipient else self.one(None, "<|constrain|>json")
+        name = self.random.choice(TOOLS) if role == "tool" else self.one(None, self.word)
+        return role, self.one(None, self.choose(CHANNELS)), recipient, content_type, name
+
+    def completion(self) -> str:
+        """What a model writes for one message, with its `<|start|>`."""
+        to = self.one("", "", " to=functions.f", " to=python")
+        kind = self.one("", " json", " <|constrain|>json", "<|constrain|>json")
+        places = self.random.choice((to, "")) if to else ""
+        header = f"assistant{places}<|channel|>{self.random.choice(CHANNELS)}{'' if places else to}{kind}"
+        return f"<|start|>{header}<|message|>{self.text()}{self.one('<|end|>', '<|call|>', '<|return|>')}"

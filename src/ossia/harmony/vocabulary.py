@@ -108,6 +108,9 @@ class Vocabulary:
         """The bytes of one token, a control token's name, or those of U+FFFD for an id that is no token."""
         return self._bytes[identifier] if 0 <= identifier < len(self._bytes) else _REPLACEMENT
 
+    def __contains__(self, identifier: int) -> bool:
+        return 0 <= identifier < len(self._bytes) and self._bytes[identifier] is not _REPLACEMENT
+
     def is_control(self, identifier: int) -> bool:
         """Whether the id is a control token's."""
         return identifier in self._control_ids
