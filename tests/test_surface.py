@@ -7,7 +7,7 @@ import pytest
 
 import ossia
 
-PUBLIC = ["ModelConfig", "OssiaError", "__version__", "errors"]
+PUBLIC = ["ModelConfig", "OssiaError", "__version__", "errors", "load"]
 
 HEAVY = "torch transformers triton starlette uvicorn msgspec rich prompt_toolkit tiktoken llguidance numpy"
 

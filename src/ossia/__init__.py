@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from ossia import errors
     from ossia.config import ModelConfig
     from ossia.errors import OssiaError
+    from ossia.pipeline import load
 
 __version__ = "0.1.0"
 
-__all__ = ["ModelConfig", "OssiaError", "__version__", "errors"]
+__all__ = ["ModelConfig", "OssiaError", "__version__", "errors", "load"]
 
-_HOMES = {"ModelConfig": "ossia.config", "OssiaError": "ossia.errors"}
+_HOMES = {"ModelConfig": "ossia.config", "OssiaError": "ossia.errors", "load": "ossia.pipeline"}
 
 
 def __getattr__(name: str) -> Any:

@@ -40,6 +40,8 @@ LARGE = 20e9
 ELEMENT_BYTES = {Precision.EXACT: 4, Precision.FAST: 2}
 """Bytes of a cached key or value."""
 
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+
 CONTEXT_STEP = 1024
 """A context bounded by memory is rounded down to a multiple of this, so that it is the same from run to run."""
 
@@ -350,7 +352,7 @@ def available_bytes() -> int | None:
 
 def _container_bytes() -> int:
     """What the limit of this process's control group leaves. Source: Linux, Documentation/admin-guide/cgroup-v2.rst."""
-    folder = Path("/sys/fs/cgroup")
+    folder = CONTROL_GROUP
     try:
         limit = (folder / "memory.max").read_text("ascii").strip()
         used = int((folder / "memory.current").read_text("ascii"))
