@@ -15,8 +15,8 @@ using namespace ossia;
 // Tokens of one pass: bounds the scratch memory, about 0.1 MB a token at the published sizes.
 constexpr int64_t kMostTokens = 1024;
 
-// Rows of a chunk: 64 of 2880 columns are 98 KB as MXFP4, and 369 KB when decoded, which stays in the second cache. A
-// multiple of 64, so that the 32 activations it gives are a whole chunk of the next product.
+// Rows of a chunk: 64 of 2880 columns are 98 KB as MXFP4. A multiple of 64, so that the 32 activations it gives are a
+// whole chunk of the next product.
 constexpr int64_t kRows = 64;
 
 // A pair is a token at one of its experts, numbered t * active + place. In the order of experts, pairs of one expert
@@ -110,16 +110,14 @@ class Pass {
  private:
   static constexpr int64_t kTokensPerChunk = 4;
 
-  int64_t panel_size() const { return kRows * std::max(request_.gate_up.columns, request_.down.columns); }
-  // Sums before the activation, the activations, and the panel: one of each for every thread.
+  // Each thread's sums before the activation.
   int64_t h_size() const { return kRows * pairs_; }
 
   size_t room() const {
     const int64_t threads = context_.pool.threads();
     return Groups::room(request_.gate_up.experts, pairs_) + x_.room() + a_.room() + gate_up_low_rank_.room() +
            down_low_rank_.room() + ossia::room<const void*>(pairs_) + ossia::room<int32_t>(pairs_) +
-           ossia::room<float>(pairs_ * width_) + ossia::room<float>(threads * h_size()) +
-           ossia::room<uint16_t>(threads * panel_size());
+           ossia::room<float>(pairs_ * width_) + ossia::room<float>(threads * h_size());
   }
 
   void take(Scratch& scratch, const Groups& groups, const int32_t* adapters) {
@@ -137,7 +135,6 @@ class Pass {
     down_low_rank_.take(scratch, pair_adapters);
     outputs_ = scratch.take<float>(pairs_ * width_);
     h_ = scratch.take<float>(threads * h_size());
-    panels_ = scratch.take<uint16_t>(threads * panel_size());
   }
 
   void shrink(const Groups& groups, const LowRank& low_rank, const void* const* rows) {
@@ -163,8 +160,7 @@ class Pass {
   // y[i * stride + r] = row r of the part for its pair i, bias and low-rank term included.
   void project(const ossia_weight& weight, const LowRank& low_rank, const Part& part, const void* const* x, float* y,
                int64_t stride, int thread) {
-    kernels_.products(matrix_of(weight, part.expert), part.first, part.rows, request_.fast, x, part.pairs, y, stride,
-                      panels_ + thread * panel_size());
+    kernels_.products(matrix_of(weight, part.expert), part.first, part.rows, request_.fast, x, part.pairs, y, stride);
     if (weight.bias != nullptr) {
       const float* bias = weight.bias + part.expert * weight.rows + part.first;
       for (int64_t i = 0; i < part.pairs; ++i) kernels_.add_scaled(y + i * stride, bias, 1.f, part.rows);
@@ -204,7 +200,6 @@ class Pass {
   const void** x_rows_ = nullptr;  // the packed token of each pair, in the order of experts
   float* outputs_ = nullptr;       // [pairs, D], in the order of experts
   float* h_ = nullptr;
-  uint16_t* panels_ = nullptr;
 };
 
 bool are_experts(const ossia_weight* gate_up, const ossia_weight* down) {

@@ -21,7 +21,7 @@ struct Kernels {
   int64_t (*packed_bytes)(int64_t columns, bool fast);
   void (*pack)(const float* x, int64_t columns, bool fast, void* packed);
   void (*products)(const Matrix& matrix, int64_t first, int64_t rows, bool fast, const void* const* x, int64_t tokens,
-                   float* y, int64_t stride, uint16_t* panel);
+                   float* y, int64_t stride);
   void (*add_scaled)(float* y, const float* x, float factor, int64_t count);
   void (*widen_row)(const uint16_t* x, int64_t count, float* y);
   void (*swiglu)(const float* h, int64_t count, float limit, float* a);

@@ -55,7 +55,7 @@ class LinearCall {
   // All tokens at the rows `first` up to `first` + `rows`.
   void part(int64_t first, int64_t rows, float* y, int thread) const {
     const Kernels& kernels = context_.kernels;
-    kernels.products(matrix_of(weight_, 0), first, rows, fast_, x_.rows(), tokens_, y + first, weight_.rows, nullptr);
+    kernels.products(matrix_of(weight_, 0), first, rows, fast_, x_.rows(), tokens_, y + first, weight_.rows);
     if (weight_.bias != nullptr) {
       for (int64_t t = 0; t < tokens_; ++t) {
         kernels.add_scaled(y + t * weight_.rows + first, weight_.bias + first, 1.f, rows);

@@ -40,7 +40,7 @@ void LowRank::shrink(int64_t item, int64_t expert, const void* packed_x, int thr
   const int64_t matrix = adapters_[item] * experts_ + expert;
   const Matrix a{terms_->a + matrix * terms_->width * columns_, nullptr, columns_, OSSIA_F32};
   float* sums = temporary(thread);
-  kernels_.products(a, 0, terms_->width, fast_, &packed_x, 1, sums, terms_->width, nullptr);
+  kernels_.products(a, 0, terms_->width, fast_, &packed_x, 1, sums, terms_->width);
   kernels_.pack(sums, terms_->width, false, shrunk_ + item * shrunk_bytes_);
 }
 
@@ -57,7 +57,7 @@ void LowRank::add(int64_t item, int64_t items, int64_t expert, int64_t first, in
     if (adapter < 0) continue;
     const int64_t matrix = adapter * experts_ + expert;
     const Matrix b{terms_->b + matrix * rows_ * terms_->width, nullptr, terms_->width, OSSIA_F32};
-    kernels_.products(b, first, rows, false, shrunk, end - begin, products, rows, nullptr);
+    kernels_.products(b, first, rows, false, shrunk, end - begin, products, rows);
     for (int64_t i = begin; i < end; ++i) {
       kernels_.add_scaled(y + i * stride, products + (i - begin) * rows, terms_->scale[adapter], rows);
     }

@@ -35,6 +35,7 @@ OSSIA_INLINE F32 add_products(F32 sum, Words w, Words x) { return {_mm512_dpbf16
 
 // A row in float32, each chunk as its 16 even-numbered columns and then its 16 odd-numbered; zeros up to whole chunks.
 struct WideActivation {
+  static constexpr int64_t kChunkBytes = kBlock * sizeof(float);
   const float* x;
   OSSIA_INLINE void set(const void* packed) { x = static_cast<const float*>(packed); }
   OSSIA_INLINE void read(int64_t c, Pair& chunk) const {
@@ -44,6 +45,7 @@ struct WideActivation {
 
 // A row in bfloat16, in order; zeros up to whole chunks.
 struct WordActivation {
+  static constexpr int64_t kChunkBytes = kBlock * sizeof(uint16_t);
   const uint16_t* x;
   OSSIA_INLINE void set(const void* packed) { x = static_cast<const uint16_t*>(packed); }
   OSSIA_INLINE void read(int64_t c, Pair& chunk) const { load_pairs(x + c * kBlock, chunk.even, chunk.odd); }
@@ -59,6 +61,7 @@ struct WordActivation {
 template <class T>
 struct DenseRows {
   static constexpr bool kHasTail = true;
+  static constexpr int64_t kChunkBytes = kBlock * sizeof(T);
   const T* values;
   int64_t columns;
 
@@ -84,7 +87,7 @@ struct DenseRows {
   }
 };
 
-#if defined(OSSIA_ISA_avx512) || defined(OSSIA_ISA_avx512bf16)
+#if defined(OSSIA_HAS_WORDS)
 // The sixteen values of a nibble under each scale as bfloat16, which holds them exactly (subnormal ones too).
 struct NibbleWords {
   uint16_t of[256][16];
@@ -122,6 +125,7 @@ OSSIA_INLINE __m512i block_words(const uint8_t* block, uint8_t scale) {
 // Rows of MXFP4. There is no tail: a row is whole blocks.
 struct Mxfp4Rows {
   static constexpr bool kHasTail = false;
+  static constexpr int64_t kChunkBytes = kBlockBytes + 1;
   const uint8_t* blocks;
   const uint8_t* scales;
   int64_t row_blocks;
@@ -139,21 +143,6 @@ struct Mxfp4Rows {
     chunk.v = (__m512bh)block_words(at(r, c), scale(r, c));
   }
 #endif
-  OSSIA_INLINE void read_words(int r, int64_t c, uint16_t* words) const {
-#if defined(OSSIA_ISA_avx512) || defined(OSSIA_ISA_avx512bf16)
-    _mm512_storeu_si512(words, block_words(at(r, c), scale(r, c)));
-#else
-    Pair chunk;
-    float values[2 * kLanes];
-    read(r, c, chunk);
-    store(values, chunk.even);
-    store(values + kLanes, chunk.odd);
-    for (int i = 0; i < kLanes; ++i) {
-      words[2 * i] = static_cast<uint16_t>(as_bits(values[i]) >> 16);
-      words[2 * i + 1] = static_cast<uint16_t>(as_bits(values[kLanes + i]) >> 16);
-    }
-#endif
-  }
   template <int kRows>
   OSSIA_INLINE void prefetch_ahead(int64_t c) const {
     constexpr int64_t kStep = kRows * kBlockBytes;

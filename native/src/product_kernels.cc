@@ -1,6 +1,7 @@
 #include "product_kernels.h"
 
 #include "operands.h"
+#include "tiles.h"
 
 namespace ossia::OSSIA_ISA {
 namespace {
@@ -15,154 +16,95 @@ using FastChunk = Pair;
 constexpr bool kFastWords = false;
 #endif
 
-// Rows and tokens whose sums are kept in registers at once. A tile needs one accumulator of F32 for each row and token
-// beside its operands: 24 + 4 + 1 of AVX-512's 32 registers with bfloat16 words, 8 + 4 of AVX2's 16. At one token,
-// eight rows keep eight sums going, which is what two units with a latency of four need.
-#if defined(OSSIA_ISA_avx512) || defined(OSSIA_ISA_avx512bf16)
-constexpr int kRows = 4, kTokens = 6, kRowsAtOneToken = 8;
-#else
-constexpr int kRows = 2, kTokens = 2, kRowsAtOneToken = 4;
-#endif
-// From this many tokens on, MXFP4 rows are decoded once into the panel: the decoding, once for each tile of tokens,
-// would cost more than storing it.
-constexpr int64_t kTokensForPanel = 5;
+// What a tile reads should stay in the first cache while its activations are used again; 32 KB is the smallest in use.
+constexpr int64_t kFirstCache = 32 * 1024;
 
-// Sums of R rows and M tokens.
-template <class Chunk, int R, int M>
-struct Sums {
-  F32 of[R][M];
+// Rows whose sums wait in memory between two spans of columns.
+constexpr int64_t kRowsInWaiting = 32;
 
-  OSSIA_INLINE Sums() {
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-      for (int m = 0; m < M; ++m) of[r][m] = zero();
-    }
-  }
-
-  // Adds chunk c of the activations times the weights' chunk w.
-  template <class Activation>
-  OSSIA_INLINE void add(const Chunk (&w)[R], const Activation* x, int64_t c) {
-#pragma GCC unroll 8
-    for (int m = 0; m < M; ++m) {
-      Chunk xm;
-      x[m].read(c, xm);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) of[r][m] = add_products(of[r][m], w[r], xm);
-    }
-  }
-
-  OSSIA_INLINE void store_to(float* y, int64_t stride) const {
-#pragma GCC unroll 8
-    for (int m = 0; m < M; ++m) {
-      if constexpr (R % 4 == 0) {
-#pragma GCC unroll 8
-        for (int r = 0; r < R; r += 4) {
-          store_sums(y + m * stride + r, of[r][m], of[r + 1][m], of[r + 2][m], of[r + 3][m]);
-        }
-      } else {
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) y[m * stride + r] = sum(of[r][m]);
-      }
-    }
-  }
-};
-
-// R rows times M tokens. `kFromMemory`: the rows are not in a cache yet.
-template <class Chunk, int R, int M, bool kFromMemory, class Rows, class Activation>
-OSSIA_INLINE void tile(const Rows& rows, const Activation* x, int64_t columns, float* y, int64_t stride) {
-  Sums<Chunk, R, M> sums;
-  Chunk w[R];
-  const int64_t chunks = columns / kBlock;
-  [[maybe_unused]] const int64_t tail = columns % kBlock;
-  for (int64_t c = 0; c < chunks; ++c) {
-    if constexpr (kFromMemory) rows.template prefetch_ahead<R>(c);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) rows.read(r, c, w[r]);
-    sums.add(w, x, c);
-  }
-  if constexpr (Rows::kHasTail) {
-    if (tail > 0) {
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) rows.read_tail(r, chunks, tail, w[r]);
-      sums.add(w, x, chunks);
-    }
-  }
-  sums.store_to(y, stride);
-}
-
-// `tile` for a number of tokens from 1 to M.
-template <class Chunk, int R, int M, bool kFromMemory, class Rows, class Activation>
-OSSIA_INLINE void tile_of(int64_t tokens, const Rows& rows, const Activation* x, int64_t columns, float* y,
-                          int64_t stride) {
-  if (tokens == M) return tile<Chunk, R, M, kFromMemory>(rows, x, columns, y, stride);
-  if constexpr (M > 1) tile_of<Chunk, R, M - 1, kFromMemory>(tokens, rows, x, columns, y, stride);
-}
-
-// All rows times 1 to kTokens tokens.
+// All rows times 1 to kTokens tokens, every tile over all columns.
 template <class Chunk, bool kFromMemory, class Rows, class Activation>
-void few_tokens(const Rows& rows, int64_t count, const Activation* x, int64_t tokens, int64_t columns, float* y,
+void whole_rows(const Rows& rows, int64_t count, const Activation* x, int64_t tokens, int64_t columns, float* y,
                 int64_t stride) {
+  const Span all{0, columns / kBlock, columns % kBlock, true};
   int64_t r = 0;
   if (tokens == 1) {
     for (; r + kRowsAtOneToken <= count; r += kRowsAtOneToken) {
-      tile<Chunk, kRowsAtOneToken, 1, kFromMemory>(rows.from(r), x, columns, y + r, stride);
+      tile<Chunk, kRowsAtOneToken, 1, kFromMemory>(rows.from(r), x, all, nullptr, y + r, stride);
     }
   }
   for (; r + kRows <= count; r += kRows) {
-    tile_of<Chunk, kRows, kTokens, kFromMemory>(tokens, rows.from(r), x, columns, y + r, stride);
+    tile_of<Chunk, kRows, kTokens, kFromMemory>(tokens, rows.from(r), x, all, nullptr, y + r, stride);
   }
   for (; r < count; ++r) {
     for (int64_t t = 0; t < tokens; ++t) {
-      tile<Chunk, 1, 1, false>(rows.from(r), x + t, columns, y + t * stride + r, stride);
+      tile<Chunk, 1, 1, false>(rows.from(r), x + t, all, nullptr, y + t * stride + r, stride);
     }
   }
 }
 
-template <class Chunk, class Activation, bool kFromMemory, class Rows>
+// The same for rows that lie in the second cache, span of columns by span: over all columns, the activations of six
+// tokens would not stay in the first cache from one tile to the next.
+template <class Chunk, class Rows, class Activation>
+void spans_of_rows(const Rows& rows, int64_t count, const Activation* x, int64_t tokens, int64_t columns, float* y,
+                   int64_t stride) {
+  const int64_t chunks = columns / kBlock;
+  const int64_t chunk_bytes = kRows * Rows::kChunkBytes + tokens * Activation::kChunkBytes;
+  const int64_t spans = (chunks * chunk_bytes + kFirstCache - 1) / kFirstCache;
+  const int64_t step = spans == 0 ? 1 : (chunks + spans - 1) / spans;
+  const int64_t whole = count / kRows * kRows;
+  F32 waiting[kRowsInWaiting / kRows][kRows * kTokens];
+  for (int64_t begin = 0; begin < whole; begin += kRowsInWaiting) {
+    const int64_t end = begin + kRowsInWaiting < whole ? begin + kRowsInWaiting : whole;
+    for (int64_t c = 0; c == 0 || c < chunks; c += step) {
+      const bool last = c + step >= chunks;
+      const Span span{c, last ? chunks : c + step, columns % kBlock, last};
+      for (int64_t r = begin; r < end; r += kRows) {
+        tile_of<Chunk, kRows, kTokens, false>(tokens, rows.from(r), x, span, waiting[(r - begin) / kRows], y + r,
+                                              stride);
+      }
+    }
+  }
+  if (whole < count) {
+    whole_rows<Chunk, false>(rows.from(whole), count - whole, x, tokens, columns, y + whole, stride);
+  }
+}
+
+template <class Chunk, class Activation, class Rows>
 void all_tokens(const Rows& rows, int64_t count, const void* const* x, int64_t tokens, int64_t columns, float* y,
                 int64_t stride) {
-  for (int64_t t = 0; t < tokens; t += kTokens) {
-    const int64_t some = tokens - t < kTokens ? tokens - t : kTokens;
+  // Tiles of equal width: eight tokens are better done as four and four than as six and two.
+  const int64_t tiles = (tokens + kTokens - 1) / kTokens;
+  int64_t t = 0;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t some = (tokens - t + tiles - tile - 1) / (tiles - tile);
     Activation packed[kTokens];
     for (int64_t i = 0; i < some; ++i) packed[i].set(x[t + i]);
     if (t == 0) {
-      few_tokens<Chunk, kFromMemory>(rows, count, packed, some, columns, y, stride);
+      whole_rows<Chunk, true>(rows, count, packed, some, columns, y, stride);
+    } else if (some == 1) {
+      whole_rows<Chunk, false>(rows, count, packed, some, columns, y + t * stride, stride);
     } else {
-      few_tokens<Chunk, false>(rows, count, packed, some, columns, y + t * stride, stride);
+      spans_of_rows<Chunk>(rows, count, packed, some, columns, y + t * stride, stride);
     }
-  }
-}
-
-void decode_panel(const Mxfp4Rows& rows, int64_t count, uint16_t* panel) {
-  for (int64_t r = 0; r < count; ++r) {
-    const Mxfp4Rows row = rows.from(r);
-    for (int64_t c = 0; c < rows.row_blocks; ++c) {
-      row.prefetch_ahead<4>(c / 4);
-      row.read_words(0, c, panel + (r * rows.row_blocks + c) * kBlock);
-    }
+    t += some;
   }
 }
 
 template <class Chunk, class Activation>
 void products_as(const Matrix& matrix, int64_t first, int64_t rows, const void* const* x, int64_t tokens, float* y,
-                 int64_t stride, uint16_t* panel) {
+                 int64_t stride) {
   const int64_t columns = matrix.columns;
   if (matrix.dtype == OSSIA_F32) {
     const DenseRows<float> all{static_cast<const float*>(matrix.values), columns};
-    return all_tokens<Pair, Activation, true>(all.from(first), rows, x, tokens, columns, y, stride);
+    return all_tokens<Pair, Activation>(all.from(first), rows, x, tokens, columns, y, stride);
   }
   if (matrix.dtype == OSSIA_BF16) {
     const DenseRows<uint16_t> all{static_cast<const uint16_t*>(matrix.values), columns};
-    return all_tokens<Chunk, Activation, true>(all.from(first), rows, x, tokens, columns, y, stride);
+    return all_tokens<Chunk, Activation>(all.from(first), rows, x, tokens, columns, y, stride);
   }
   const Mxfp4Rows all{static_cast<const uint8_t*>(matrix.values), matrix.scales, columns / kBlock};
-  if (tokens < kTokensForPanel || panel == nullptr) {
-    return all_tokens<Chunk, Activation, true>(all.from(first), rows, x, tokens, columns, y, stride);
-  }
-  decode_panel(all.from(first), rows, panel);
-  const DenseRows<uint16_t> decoded{panel, columns};
-  all_tokens<Chunk, Activation, false>(decoded, rows, x, tokens, columns, y, stride);
+  all_tokens<Chunk, Activation>(all.from(first), rows, x, tokens, columns, y, stride);
 }
 
 // One chunk of n <= 32 columns, zeros after them.
@@ -213,11 +155,11 @@ void pack(const float* x, int64_t columns, bool fast, void* packed) {
 }
 
 void products(const Matrix& matrix, int64_t first, int64_t rows, bool fast, const void* const* x, int64_t tokens,
-              float* y, int64_t stride, uint16_t* panel) {
+              float* y, int64_t stride) {
   if (fast) {
-    products_as<FastChunk, FastActivation>(matrix, first, rows, x, tokens, y, stride, panel);
+    products_as<FastChunk, FastActivation>(matrix, first, rows, x, tokens, y, stride);
   } else {
-    products_as<Pair, WideActivation>(matrix, first, rows, x, tokens, y, stride, panel);
+    products_as<Pair, WideActivation>(matrix, first, rows, x, tokens, y, stride);
   }
 }
 

@@ -17,10 +17,9 @@ int64_t packed_bytes(int64_t columns, bool fast);
 void pack(const float* x, int64_t columns, bool fast, void* packed);
 
 // y[t * stride + r] = row `first` + r of the matrix times x[t], for r < rows and t < tokens. The x are packed rows of C
-// columns, packed with the same `fast`. `panel`, if not nullptr, has room for rows * C 16-bit words; it spares MXFP4
-// rows from being decoded again for each few tokens.
+// columns, packed with the same `fast`.
 void products(const Matrix& matrix, int64_t first, int64_t rows, bool fast, const void* const* x, int64_t tokens,
-              float* y, int64_t stride, uint16_t* panel);
+              float* y, int64_t stride);
 
 // y[i] = x[i] * factor + y[i], rounded once.
 void add_scaled(float* y, const float* x, float factor, int64_t count);

@@ -1,0 +1,122 @@
+// Products of a few rows with a few tokens, their sums kept in registers.
+
+#ifndef OSSIA_TILES_H_
+#define OSSIA_TILES_H_
+
+#include "operands.h"
+
+namespace ossia::OSSIA_ISA {
+
+// Rows and tokens whose sums are kept in registers at once. A tile needs one accumulator of F32 for each row and token
+// beside its operands: 24 + 4 + 1 of AVX-512's 32 registers with bfloat16 words, 8 + 4 of AVX2's 16. At one token,
+// eight rows keep eight sums going, which is what two units with a latency of four need.
+#if defined(OSSIA_ISA_avx512) || defined(OSSIA_ISA_avx512bf16)
+constexpr int kRows = 4, kTokens = 6, kRowsAtOneToken = 8;
+#else
+constexpr int kRows = 2, kTokens = 2, kRowsAtOneToken = 4;
+#endif
+
+// The chunks of 32 columns that a tile goes through; after the last come `tail` columns that fill no chunk.
+struct Span {
+  int64_t begin, end, tail;
+  bool last;
+};
+
+// Sums of R rows and M tokens. Every loop over them must be unrolled: an array indexed by a loop's variable lies in
+// memory.
+template <class Chunk, int R, int M>
+struct Sums {
+  F32 of[R][M];
+
+  OSSIA_INLINE void clear() {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+      for (int m = 0; m < M; ++m) of[r][m] = zero();
+    }
+  }
+
+  OSSIA_INLINE void take_from(const F32* waiting) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+      for (int m = 0; m < M; ++m) of[r][m] = waiting[r * M + m];
+    }
+  }
+
+  OSSIA_INLINE void leave_at(F32* waiting) const {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+      for (int m = 0; m < M; ++m) waiting[r * M + m] = of[r][m];
+    }
+  }
+
+  // Adds chunk c of the activations times the weights' chunk w.
+  template <class Activation>
+  OSSIA_INLINE void add(const Chunk (&w)[R], const Activation* x, int64_t c) {
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) {
+      Chunk xm;
+      x[m].read(c, xm);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) of[r][m] = add_products(of[r][m], w[r], xm);
+    }
+  }
+
+  OSSIA_INLINE void store_to(float* y, int64_t stride) const {
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) {
+      if constexpr (R % 4 == 0) {
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r += 4) {
+          store_sums(y + m * stride + r, of[r][m], of[r + 1][m], of[r + 2][m], of[r + 3][m]);
+        }
+      } else {
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) y[m * stride + r] = sum(of[r][m]);
+      }
+    }
+  }
+};
+
+// R rows times M tokens over one span of columns. `kFromMemory`: the rows are not in a cache yet. Between the first
+// span and the last, the sums wait in `waiting` [R * M].
+template <class Chunk, int R, int M, bool kFromMemory, class Rows, class Activation>
+OSSIA_INLINE void tile(const Rows& rows, const Activation* x, const Span& span, F32* waiting, float* y,
+                       int64_t stride) {
+  Sums<Chunk, R, M> sums;
+  if (span.begin == 0) {
+    sums.clear();
+  } else {
+    sums.take_from(waiting);
+  }
+  Chunk w[R];
+  for (int64_t c = span.begin; c < span.end; ++c) {
+    if constexpr (kFromMemory) rows.template prefetch_ahead<R>(c);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) rows.read(r, c, w[r]);
+    sums.add(w, x, c);
+  }
+  if (!span.last) return sums.leave_at(waiting);
+  if constexpr (Rows::kHasTail) {
+    if (span.tail > 0) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) rows.read_tail(r, span.end, span.tail, w[r]);
+      sums.add(w, x, span.end);
+    }
+  }
+  sums.store_to(y, stride);
+}
+
+// `tile` for a number of tokens from 1 to M.
+template <class Chunk, int R, int M, bool kFromMemory, class Rows, class Activation>
+OSSIA_INLINE void tile_of(int64_t tokens, const Rows& rows, const Activation* x, const Span& span, F32* waiting,
+                          float* y, int64_t stride) {
+  if (tokens == M) return tile<Chunk, R, M, kFromMemory>(rows, x, span, waiting, y, stride);
+  if constexpr (M > 1) tile_of<Chunk, R, M - 1, kFromMemory>(tokens, rows, x, span, waiting, y, stride);
+}
+
+}  // namespace ossia::OSSIA_ISA
+
+#endif  // OSSIA_TILES_H_
