@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pytest
+
+from ossia.checkpoint import find, published_configs
+from ossia.config import ModelConfig
+from ossia.errors import ModelNotFoundError
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "hub"
+
+
+def keep(cache: Path, name: str, revision: str = "abc123") -> Path:
+    """A model as huggingface_hub leaves one."""
+    folder = cache / f"models--{name.replace('/', '--')}"
+    (folder / "snapshots" / revision).mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(revision)
+    return folder / "snapshots" / revision
+
+
+def test_a_path_is_itself(cache: Path, tmp_path: Path):
+    (tmp_path / "nano").mkdir()
+    assert find(str(tmp_path)) == tmp_path
+    assert find("nano") == Path("nano")
+
+
+def test_a_hub_name_is_found_in_the_cache(cache: Path):
+    snapshot = keep(cache, "openai/gpt-oss-20b")
+    assert find("openai/gpt-oss-20b") == snapshot
+
+
+def test_the_hub_agrees_where_its_cache_is(cache: Path):
+    """The judge: huggingface_hub's own lookup of a cached file."""
+    hub = pytest.importorskip("huggingface_hub")
+    (keep(cache, "some/model") / "config.json").write_text("{}")
+    assert hub.try_to_load_from_cache("some/model", "config.json", cache_dir=cache) == str(
+        find("some/model") / "config.json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"HF_HUB_CACHE": "one"}, "one"),
+        ({"HF_HOME": "two"}, "two/hub"),
+        ({"XDG_CACHE_HOME": "three"}, "three/huggingface/hub"),
+    ],
+)
+def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch: pytest.MonkeyPatch, variables, expected: str):
+    for name in ("HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(tmp_path / value))
+    snapshot = keep(tmp_path / expected, "some/model")
+    assert find("some/model") == snapshot
+
+
+def test_an_interrupted_download_is_no_model(cache: Path):
+    (cache / "models--some--model" / "refs").mkdir(parents=True)
+    (cache / "models--some--other" / "snapshots").mkdir(parents=True)
+    for name in ("some/model", "some/other"):
+        with pytest.raises(ModelNotFoundError):
+            find(name)
+
+
+def test_an_unknown_name_is_told_what_is_near(cache: Path):
+    keep(cache, "openai/gpt-oss-20b")
+    with pytest.raises(
+        ModelNotFoundError, match=r"no model 'openai/gpt-os-20b' here; did you mean openai/gpt-oss-20b\?"
+    ):
+        find("openai/gpt-os-20b")
+    with pytest.raises(ModelNotFoundError, match=r"did you mean nano\?"):
+        find("nanno")
+    with pytest.raises(ModelNotFoundError, match="A folder, a GGUF file, 'nano' or a hub name in the local cache"):
+        find("zzz")
+
+
+@pytest.mark.parametrize("name", ["20b", "gpt-oss-120b", "openai/gpt-oss-20b"])
+def test_published_names_say_what_can_be_had(cache: Path, name: str):
+    size = "120b" if "120" in name else "20b"
+    with pytest.raises(ModelNotFoundError, match=f"ossia make-random {size} --out DIR"):
+        find(name)
+    assert ModelConfig.read(published_configs()[name]).num_hidden_layers == {"20b": 24, "120b": 36}[size]
