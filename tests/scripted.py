@@ -1,7 +1,8 @@
 """An engine that says what it is told to say, for tests of all that stands above one."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from ossia.engine import Output, SamplingParams
 from ossia.engine.request import Finish
@@ -24,11 +25,13 @@ def ids(vocabulary: Vocabulary, text: str) -> list[int]:
 class ScriptedEngine:
     """Takes the part of `ossia.engine.Engine` that a turn needs; each prompt gets the next of `answers`.
 
-    An answer ends with "stop" after `<|return|>` or `<|call|>`, else with "length". `interrupt` is called before the
-    step of that number, as a person's ctrl-c would come.
+    An answer ends with "stop" after `<|return|>` or `<|call|>`, else with "length". `before_step` is called with the
+    number of the step. `name` and `settings` are for whoever stands in for a loader.
     """
 
     context = 512
+    name = ""
+    settings: Mapping[str, object] = MappingProxyType({})
 
     def __init__(self, vocabulary: Vocabulary, *answers: str, per_step: int = 1) -> None:
         self._vocabulary = vocabulary
@@ -36,10 +39,22 @@ class ScriptedEngine:
         self._per_step = per_step
         self._steps: Iterator[Output] = iter(())
         self._cancelled = False
+        self.before_step: Callable[[int], None] = lambda number: None
+        self._number = 0
+        self._last: list[int] = []
         self.prompts: list[str] = []
         self.params: list[SamplingParams] = []
 
+    def script(self, text: str) -> list[int]:
+        """The tokens of an answer."""
+        return ids(self._vocabulary, text)
+
+    def count_of(self, control: str) -> int:
+        """How often a control token stands in the last prompt: as a token, not as text that spells it."""
+        return self._last.count(self._vocabulary.control[control])
+
     def add(self, prompt: Sequence[int], params: SamplingParams) -> int:
+        self._last = list(prompt)
         self.prompts.append(self._vocabulary.decode(prompt))
         self.params.append(params)
         self._cancelled = False
@@ -47,6 +62,8 @@ class ScriptedEngine:
         return len(self.prompts)
 
     def step(self) -> list[Output]:
+        self._number += 1
+        self.before_step(self._number)
         if self._cancelled:
             return [self._output((), "cancelled", 0, 0, self.params[-1])]
         return [next(self._steps)]

@@ -1,0 +1,72 @@
+"""A conversation that goes on."""
+
+import os
+import signal
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from ossia.assistant import Event
+from ossia.cli._session import SAMPLING, Session, interruptible
+from ossia.errors import ContextLengthError
+from ossia.harmony import Effort
+from tests.cli.tiny import CONTEXT
+
+OPTIONS = dict.fromkeys([*SAMPLING, "precision", "threads", "context", "effort", "system", "date"]) | {
+    "backend": "reference"
+}
+
+
+def ignore(event: Event) -> None:
+    pass
+
+
+def test_what_was_generated_is_found_in_the_cache(tiny: Path):
+    session = Session.open(str(tiny), Namespace(**OPTIONS | {"max_tokens": 20, "seed": 4}))
+    first = session.ask("Hello", ignore)
+    second = session.ask("Again", ignore)
+    assert first.usage.cached_tokens == 0
+    assert second.usage.cached_tokens > 100, "the system's and the user's first message at least"
+    assert second.usage.prompt_tokens > first.usage.prompt_tokens
+
+
+def test_an_error_leaves_the_conversation_as_it_was(tiny: Path):
+    session = Session.open(str(tiny), Namespace(**OPTIONS | {"max_tokens": 5}))
+    session.ask("Hello", ignore)
+    before = list(session.messages)
+    with pytest.raises(ContextLengthError):
+        session.ask("word " * 2 * CONTEXT, ignore)
+    assert session.messages == before
+    session.ask("Still there?", ignore)
+
+
+def test_settings_are_those_in_effect(tiny: Path):
+    session = Session.open(str(tiny), Namespace(**OPTIONS | {"temperature": 0.5, "effort": "low"}))
+    assert session.settings() == {
+        "path": str(tiny),
+        "backend": "reference",
+        "precision": "exact",
+        "threads": None,
+        "context": CONTEXT,
+        "effort": "low",
+        "system": None,
+        "date": None,
+        "temperature": 0.5,
+        "top_p": 1.0,
+        "top_k": 0,
+        "min_p": 0.0,
+        "seed": None,
+        "max_tokens": None,
+    }
+    assert session.effort is Effort.LOW
+
+
+def test_the_first_ctrl_c_asks_and_the_second_interrupts():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interruptible() as stopped:
+        assert not stopped()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stopped()
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
