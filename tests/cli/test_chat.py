@@ -30,10 +30,8 @@ def test_each_line_is_answered(scripted: Scripted, monkeypatch, capsys):
     lines(monkeypatch, "What is 2 + 2?", "", "And 3 + 3?")
     assert main(["chat"]) == 0
     assert capsys.readouterr() == ("It is 4.\nIt is 6.\n", "Easy.\n")
-    assert (
-        "<|message|>What is 2 + 2?<|end|><|start|>assistant<|channel|>final<|message|>It is 4.<|end|>"
-        in engine.prompts[1]
-    )
+    answered = "What is 2 + 2?<|end|><|start|>assistant<|channel|>final<|message|>It is 4.<|end|>"
+    assert answered in engine.prompts[1]
     assert "Easy." not in engine.prompts[1]
 
 
@@ -57,9 +55,8 @@ def test_effort_changes_the_next_prompt(scripted: Scripted, monkeypatch, capsys)
     assert main(["chat"]) == 0
     assert "Reasoning: medium" in engine.prompts[0]
     assert "Reasoning: high" in engine.prompts[1]
-    assert (
-        "effort high\neffort high\nno effort is called 'huge'; none, low, medium, high are\n" in capsys.readouterr().err
-    )
+    said = capsys.readouterr().err
+    assert "effort high\neffort high\nno effort is called 'huge'; none, low, medium, high are\n" in said
 
 
 def test_clear_forgets(scripted: Scripted, monkeypatch):

@@ -35,7 +35,7 @@ def test_words_anywhere(parser: argparse.ArgumentParser, words: list[str], posit
     assert (found.words, found.effort) == (positionals, effort)
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "1.5", "x", "", "１x"])
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "x", ""])
 def test_whole_numbers(text: str):
     with pytest.raises(argparse.ArgumentTypeError, match="is not a whole number from 1 on"):
         _options.at_least(1)(text)
