@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from ossia.errors import TensorError
-from ossia.mxfp4 import GRID, LARGEST_SCALE, Packed, check_scales, decode, encode, to_halves, to_neighbours
+from ossia.mxfp4 import GRID, LARGEST_SCALE, Packed, Rule, check_scales, decode, encode, to_halves, to_neighbours
 
 MAGNITUDES = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]
 
@@ -88,7 +88,7 @@ def test_gguf_package_agrees_on_values_and_on_halves() -> None:
     scale=st.integers(0, LARGEST_SCALE),
     nibbles=npst.arrays(np.uint8, (4, 32), elements=st.integers(0, 15)),
 )
-def test_values_on_the_grid_survive(rule: str, scale: int, nibbles: np.ndarray) -> None:
+def test_values_on_the_grid_survive(rule: Rule, scale: int, nibbles: np.ndarray) -> None:
     """Exactly, whatever the rule: with 6 units in a block no other scale represents it, and 4 chooses the same."""
     nibbles[:, 0] = 7
     values = GRID[nibbles] * np.float32(2.0) ** np.float32(scale - 127)

@@ -1,22 +1,23 @@
 import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any, get_args
 
 import ml_dtypes
 import numpy as np
 import pytest
 
-from ossia.checkpoint import Checkpoint, conversion, convert, open_checkpoint, tensor_hash, write
+from ossia.checkpoint import Checkpoint, Experts, conversion, convert, open_checkpoint, tensor_hash, write
 from ossia.errors import CheckpointError, TensorError
 from ossia.harmony import Vocabulary
-from ossia.mxfp4 import Packed, decode, encode
+from ossia.mxfp4 import Packed, Rule, decode, encode
 from tests.checkpoint.models import SMALL, TOKENIZER, assert_same, tensors_for
 
 LAYOUTS = ["hugging_face", "original", "gguf", "ollama"]
 GATE_UP = "model.layers.0.mlp.experts.gate_up_proj"
 
 
-def written(path: Path, layout="hugging_face", experts="mxfp4", **options) -> Checkpoint:
+def written(path: Path, layout: Any = "hugging_face", experts: Experts = "mxfp4", **options: Any) -> Checkpoint:
     write(path, SMALL, tensors_for(SMALL, experts), layout, **options)
     return open_checkpoint(path)
 
@@ -58,7 +59,7 @@ def test_dense_experts_are_kept_or_quantised(tmp_path: Path):
     dense = written(tmp_path / "dense", experts="bfloat16")
     convert(dense, tmp_path / "kept", "gguf")
     assert_same(open_checkpoint(tmp_path / "kept").tensors, dense.tensors)
-    for rule in ("error", "ocp"):
+    for rule in get_args(Rule):
         done = convert(dense, tmp_path / rule, "original", quantise=True, rule=rule)
         quantised = open_checkpoint(tmp_path / rule)
         assert quantised.experts == "mxfp4"

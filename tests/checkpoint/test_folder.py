@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from ossia.checkpoint import Checkpoint, open_checkpoint, write
+from ossia.checkpoint import Checkpoint, Tensor, open_checkpoint, write
 from ossia.checkpoint.folder import INDEX, open_folder
 from ossia.checkpoint.layouts import places
 from ossia.checkpoint.safetensors import header
@@ -53,15 +53,17 @@ def test_a_folder_written_by_the_safetensors_package_is_read_by_our_names(tmp_pa
     assert checkpoint.stored["lm_head.weight"] == "BF16"
 
 
+def parts_of(tensor: Tensor) -> tuple[np.ndarray, ...]:
+    return (tensor.blocks, tensor.scales) if isinstance(tensor, Packed) else (tensor,)
+
+
 def test_tensors_are_views_and_not_copies(folder: Path):
     tensors = open_folder(folder).tensors
     for name in tensors:
-        tensor = tensors[name]
-        for part in (tensor.blocks, tensor.scales) if isinstance(tensor, Packed) else (tensor,):
+        for part, again in zip(parts_of(tensors[name]), parts_of(tensors[name]), strict=True):
             assert not part.flags.writeable
             assert not part.flags.owndata
-            again = tensors[name]
-            assert np.shares_memory(part, again.blocks if part.ndim == 4 else getattr(again, "scales", again))
+            assert np.shares_memory(part, again)
 
 
 def test_rows_of_a_fused_qkv_are_views_too(tmp_path: Path):

@@ -45,7 +45,7 @@ def test_the_original_layout_is_as_the_reference_reads_it(tmp_path: Path):
     tensors = tensors_for(SMALL)
     write(tmp_path / "model", SMALL, tensors, "original")
     found = judge.load_file(tmp_path / "model" / "model.safetensors")
-    stacked = np.concatenate([tensors[f"model.layers.1.self_attn.{one}_proj.weight"] for one in "qkv"])
+    stacked = np.concatenate([np.asarray(tensors[f"model.layers.1.self_attn.{one}_proj.weight"]) for one in "qkv"])
     np.testing.assert_array_equal(found["block.1.attn.qkv.weight"], stacked)
     gate_up = tensors["model.layers.0.mlp.experts.gate_up_proj"]
     assert isinstance(gate_up, Packed)

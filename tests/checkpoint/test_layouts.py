@@ -1,13 +1,13 @@
 import pytest
 
-from ossia.checkpoint import expected_tensors, published_configs
-from ossia.checkpoint.layouts import experts_in, layout_of, places
+from ossia.checkpoint import Experts, expected_tensors, published_configs
+from ossia.checkpoint.layouts import Layout, Place, experts_in, layout_of, places
 from ossia.config import ModelConfig
 from ossia.errors import CheckpointError
 from tests.checkpoint.models import SMALL
 
 
-def files_tensors(layout, experts="mxfp4", config=SMALL):
+def files_tensors(layout: Layout, experts: Experts = "mxfp4", config: ModelConfig = SMALL) -> dict[str, Place]:
     return {place.name: place for kept in places(config, layout, experts).values() for place in kept}
 
 
@@ -61,7 +61,12 @@ def test_layouts_and_experts_are_told_by_names():
 
 
 def test_every_tensor_has_a_place_of_its_own():
-    for layout, experts in (("hugging_face", "mxfp4"), ("hugging_face", "bfloat16"), ("original", "mxfp4")):
+    forms: list[tuple[Layout, Experts]] = [
+        ("hugging_face", "mxfp4"),
+        ("hugging_face", "bfloat16"),
+        ("original", "mxfp4"),
+    ]
+    for layout, experts in forms:
         table = places(SMALL, layout, experts)
         assert list(table) == list(expected_tensors(SMALL, experts))
         taken = [(place.name, place.row) for kept in table.values() for place in kept]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ossia.checkpoint import expected_tensors, make_random, open_checkpoint, published_configs, random_weights
-from ossia.checkpoint.random_weights import random_tensors
+from ossia.checkpoint.random_weights import Dense, random_tensors
 from ossia.checkpoint.streams import pieces
 from ossia.config import ModelConfig
 from ossia.errors import CapacityError
@@ -42,10 +42,10 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
-def tensors_of(config: ModelConfig, seed: int = 0, dense="gaussian") -> dict[str, str]:
+def tensors_of(config: ModelConfig, seed: int = 0) -> dict[str, str]:
     """A hash of every tensor as it is drawn."""
     found = {}
-    for name, tensor in random_tensors(config, seed, dense):
+    for name, tensor in random_tensors(config, seed):
         digest = hashlib.sha256()
         for _, piece in pieces(tensor):
             digest.update(piece.blocks.tobytes() if isinstance(piece, Packed) else piece.tobytes())
@@ -115,7 +115,8 @@ def test_activations_neither_vanish_nor_explode(computed):
 def test_gaussian_values_are_none_that_eight_bits_hold():
     """Q8_0 changes most of them: its scale is the largest of 32 over 127, and bfloat16 has 8 bits for each."""
     gguf = pytest.importorskip("gguf")
-    for dense, kept in (("gaussian", 0.2), ("q8", 1.0)):
+    limits: list[tuple[Dense, float]] = [("gaussian", 0.2), ("q8", 1.0)]
+    for dense, kept in limits:
         head = dict(random_tensors(SMALL, 0, dense))["lm_head.weight"]
         values = np.concatenate([np.asarray(piece) for _, piece in pieces(head)]).astype(np.float32)
         kind = gguf.GGMLQuantizationType.Q8_0

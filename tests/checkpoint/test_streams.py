@@ -35,8 +35,8 @@ def test_others_are_refused(given: list[tuple[str, np.ndarray]], message: str):
 def test_pieces_cover_a_tensor_in_order_without_copies(shape: tuple[int, ...]):
     tensor = np.zeros(shape, np.int16)
     cut = list(pieces(tensor))
-    assert [row for row, _ in cut] == [0, *itertools.accumulate(len(piece) for _, piece in cut)][:-1]
-    assert sum(len(piece) for _, piece in cut) == shape[0]
+    assert [row for row, _ in cut] == [0, *itertools.accumulate(piece.shape[0] for _, piece in cut)][:-1]
+    assert sum(piece.shape[0] for _, piece in cut) == shape[0]
     for _, piece in cut:
         assert isinstance(piece, np.ndarray)
         assert np.shares_memory(piece, tensor)

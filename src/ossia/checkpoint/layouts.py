@@ -113,9 +113,9 @@ def layout_of(names: Iterable[str]) -> Layout:
     )
 
 
-def experts_in(found: Mapping[str, np.ndarray]) -> Experts:
+def experts_in(names: Iterable[str]) -> Experts:
     """How the experts of a checkpoint with these tensors are kept."""
-    return "mxfp4" if any(name.endswith(("_blocks", ".blocks", "_scales", ".scales")) for name in found) else "bfloat16"
+    return "mxfp4" if any(name.endswith(("_blocks", ".blocks", "_scales", ".scales")) for name in names) else "bfloat16"
 
 
 def assemble(found: Mapping[str, np.ndarray], kept: tuple[Place, ...], rows: int) -> Tensor:
