@@ -1,7 +1,7 @@
 """The commands of README.md do what it shows.
 
 A ```console block is run, line by line: what follows `$ ` is the command, the lines below are what it prints (`...`
-stands for anything). A `make` command is only looked up, since `make test` would start this very test. The commands of
+stands for anything). A ```python block is run as it is. A `make` command is only looked up, since `make test` would start this very test. The commands of
 a ```sh block are not run here: the test below lists them all, so that none hides there.
 """
 
@@ -63,6 +63,13 @@ def test_a_command_prints_what_is_shown(example: Example, tmp_path: Path):
     shown = shell(example.command, tmp_path)
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     assert doctest.OutputChecker().check_output(example.expected or "...\n", shown, options), shown
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_runs(block: str, tmp_path: Path):
+    shown = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert shown.returncode == 0, shown.stderr
+    assert "1776" in shown.stdout
 
 
 def test_commands_that_are_not_run_are_these():
