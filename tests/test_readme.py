@@ -1,8 +1,9 @@
 """The commands of README.md do what it shows.
 
 A ```console block is run, line by line: what follows `$ ` is the command, the lines below are what it prints (`...`
-stands for anything). A ```python block is run as it is. A `make` command is only looked up, since `make test` would start this very test. The commands of
-a ```sh block are not run here: the test below lists them all, so that none hides there.
+stands for anything). A ```python block is run as it is. A `make` command is only looked up, since `make test` would
+start this very test. The commands of a ```sh block are not run here: the test below lists them all, so that none hides
+there.
 """
 
 import doctest
