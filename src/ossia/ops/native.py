@@ -17,7 +17,7 @@ from ossia.mxfp4 import Packed, check_scales
 from ossia.ops import library
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.library import address
-from ossia.ops.protocol import Experts, Linear, LowRank, Precision, Role
+from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role
 from ossia.ops.residence import Cache, Step, Vector, Weight, packed_step, paged_step
 from ossia.ops.sampling import Draw, Drawn
 
@@ -65,7 +65,7 @@ class NativeOps:
         """The instruction set in use."""
         return self._library.ossia_isa(self._context).decode()
 
-    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> Weight | Vector:
+    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> Handle:
         if isinstance(tensor, Packed):
             if role is not Role.EXPERTS:
                 raise BackendError(
