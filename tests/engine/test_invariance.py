@@ -17,7 +17,7 @@ from tests.engine.counting import CountingOps, counting_model
 from tests.engine.models import load, small_config
 from tests.engine.traffic import BOUNDARY, STOP, Answer, Wish, alone, random_wishes, serve
 
-ROUNDS = int(os.environ.get("OSSIA_DEEP", "0")) or 20
+ROUNDS = int(os.environ.get("OSSIA_DEEP", "0")) or 12
 """How many random loads; OSSIA_DEEP=1000 is a run of some minutes."""
 
 WINDOW = 7

@@ -82,6 +82,7 @@ def test_masks_follow_the_grammar_through_a_draft_and_leave_it_where_it_was(coun
     assert (draw.mask.shape, draw.mask.dtype) == ((5, 2), np.int32)
     # 9 may not come third: what follows it will not be looked at.
     assert [bits(mask) for mask in draw.mask[:3]] == [[3, 4], [5, 40], [6, 52]]
+    assert [len(bits(mask)) for mask in draw.mask[3:]] == [64, 64]
     assert isinstance(made.grammar, Pattern)
     assert made.grammar.at == 0
 

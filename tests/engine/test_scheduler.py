@@ -209,13 +209,14 @@ def test_the_lowest_rank_is_preempted_and_comes_back_where_it_was():
     planner.add(second)
     while not planner.preemptions:
         play(planner)
-    assert (planner.running, planner.waiting) == ([first], [second])
+    assert (planner.running, planner.waiting) == ([first], [second]), "preempted, and not let in again at once"
     tokens = list(second.tokens)
     planner.finish(first)
     [(number, start, end)] = play(planner)
     assert (number, end) == (2, len(tokens))
     assert 8 <= start < end, "its pages were idle: most of what was computed is still there"
     assert second.tokens[: len(tokens)] == tokens
+    assert second.cached_tokens == 0, "what the caller saved is what was there when the prompt was first looked at"
 
 
 def test_the_same_prompt_is_computed_once_and_then_shared():
@@ -234,5 +235,10 @@ def test_a_request_that_does_not_fit_waits_and_nobody_overtakes_it():
         planner.add(request(number, length))
     assert play(planner) == [(1, 0, 20)]
     assert [waiting.id for waiting in planner.waiting] == [2, 3]
+    looked, look = [], planner.ledger.open
+    planner.ledger.open = lambda holding: (looked.append(holding), look(holding))[1]
+    planner.plan()
+    planner.plan()
+    assert not looked, "its prefix is not looked for again while no page has become available"
     planner.finish(planner.running[0])
     assert [number for number, _, _ in play(planner)] == [2, 3]

@@ -120,12 +120,17 @@ class Ledger:
         for mark in marks:
             self._keep_mark(holding, mark)
         for kind in self.kinds:
-            table, pool = holding.tables[kind.name], self.pools[kind.name]
-            first, end = kind.first_page(length), kind.end_page(length)
+            table, first = holding.tables[kind.name], kind.first_page(length)
             while table.first < first:
-                pool.release(table.pop_first())
+                self.pools[kind.name].release(table.pop_first())
+        self.trim(holding)
+
+    def trim(self, holding: Holding) -> None:
+        """Give back the pages reserved beyond what is computed."""
+        for kind in self.kinds:
+            table, end = holding.tables[kind.name], kind.end_page(holding.computed)
             while table.end > end:
-                pool.release(table.pop())
+                self.pools[kind.name].release(table.pop())
 
     def close(self, holding: Holding) -> None:
         """Take all pages back; what was computed stays findable, its end included."""

@@ -37,7 +37,9 @@ class Scheduler:
         insort(self.waiting, request, key=_rank)
 
     def plan(self) -> list[Share]:
-        """This step's shares, pages reserved. Planning again without `settle` gives no other pages."""
+        """This step's shares, pages reserved. A step that failed, and so was not settled, may be planned again."""
+        for request in self.running:
+            self.ledger.trim(request.holding)
         shares: list[Share] = []
         budget = self._max_step_tokens - sum(request.generating for request in self.running)
         preempted = self.preemptions
@@ -94,10 +96,7 @@ class Scheduler:
         if not self.waiting or len(self.running) >= self._max_requests:
             return None
         request = self.waiting[0]
-        # Looking for a long prefix takes milliseconds: not again until a page has become available.
-        if self._refused and self._refused[0] is request and self._refused[1] == self.ledger.available:
-            return None
-        if self._computed_by_another(request):
+        if self._refused_before(request) or self._computed_by_another(request):
             return None
         self.ledger.open(request.holding)
         if not self.ledger.fits(request.holding):
@@ -108,6 +107,12 @@ class Scheduler:
             request.cached_tokens = request.holding.computed
         insort(self.running, self.waiting.pop(0), key=_rank)
         return request
+
+    def _refused_before(self, request: Request) -> bool:
+        """Whether it did not fit when no fewer pages were available: a long prefix is not looked for in vain."""
+        if self._refused is None or self._refused[0] is not request:
+            return False
+        return all(now <= then for now, then in zip(self.ledger.available, self._refused[1], strict=True))
 
     def _computed_by_another(self, request: Request) -> bool:
         """Whether the same prompt is on its way through the model: once it is there, it can be shared."""
