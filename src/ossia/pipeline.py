@@ -109,7 +109,9 @@ class Model:
 
     def settings(self) -> dict[str, Any]:
         """The settings in effect."""
-        return {"path": str(self.loaded.checkpoint.path)} | self.loaded.settings() | {"context": self.engine.context}
+        ignored = {"generation_config_ignored": dict(self.defaults.ignored)} if self.defaults.ignored else {}
+        path, context = {"path": str(self.loaded.checkpoint.path)}, {"context": self.engine.context}
+        return path | self.loaded.settings() | context | ignored
 
     def stream(
         self,

@@ -176,5 +176,7 @@ def test_greeting_tells_what_is_in_effect(scripted: Scripted):
         **dict.fromkeys(["max_tokens", "temperature", "top_p", "top_k", "min_p", "seed"]),
     )
     session = Session.open("tiny", options)
-    assert chat.greeting("tiny", session).startswith("tiny: precision exact, context 512, effort medium. /help lists")
+    assert chat.greeting("tiny", session).startswith(
+        "tiny: precision exact, context 512 tokens, effort medium\n/help lists"
+    )
     assert chat.Chat(session, Printer(io.StringIO(), io.StringIO())).take("/exit") is False

@@ -119,3 +119,22 @@ def test_a_remark_stands_on_its_own_line():
     printer.show(Text(Kind.REASONING, "Hm"))
     printer.remark("[stopped]")
     assert (answers.getvalue(), remarks.getvalue()) == ("", "Hm\n[stopped]\n")
+
+
+def test_a_person_sees_that_the_prompt_is_read():
+    terminal = Terminal()
+    printer = Printer(terminal, terminal)
+    printer.wait()
+    printer.show(Text(Kind.ANSWER, "4"))
+    printer.finish()
+    assert terminal.getvalue() == f"{dim('…')}\r\x1b[K4\n"
+    printer = Printer(answers := io.StringIO(), remarks := io.StringIO())
+    printer.wait()
+    assert (answers.getvalue(), remarks.getvalue()) == ("", "")
+
+
+def test_an_encoding_that_lacks_a_character_does_not_end_the_answer():
+    file = io.TextIOWrapper(io.BytesIO(), "ascii")
+    printer = Printer(file, io.StringIO())
+    printer.show(Text(Kind.ANSWER, "schön"))
+    assert file.buffer.getvalue() == b"sch?n"  # type: ignore[attr-defined]

@@ -288,6 +288,20 @@ def test_json_needs_a_prompt(capsys):
     assert capsys.readouterr().err == 'ossia: --json needs a prompt; ossia run "What is 37 * 48?" --json is right\n'
 
 
+def test_json_and_raw_exclude_each_other(capsys):
+    assert main(["run", "Hi", "--json", "--raw"]) == 1
+    assert "--json and --raw are two forms of the same answer" in capsys.readouterr().err
+
+
+def test_json_is_harmless_on_a_terminal(scripted: Scripted, capsys):
+    scripted("<|channel|>final<|message|>\x9b2J\u202e\x1b<|return|>")
+    assert main(["run", "Hi", "--json"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.isascii()
+    assert "\x1b" not in shown
+    assert json.loads(shown)["answer"] == "\x9b2J\u202e\x1b"
+
+
 def test_control_tokens_in_a_prompt_are_text(scripted: Scripted):
     engine = scripted(ANSWERED)
     with pytest.raises(RequestError):

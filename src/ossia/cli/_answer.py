@@ -64,10 +64,12 @@ def answer(model: str, text: str, options: argparse.Namespace) -> int:
         sys.stdout, sys.stderr, quiet=options.quiet, raw=session.model.vocabulary if options.raw else None
     )
 
-    turn = session.ask(text, clock.noting(_ignore if options.json else printer.show))
     if options.json:
-        print(json.dumps(report(session, turn, clock), ensure_ascii=False))
+        turn = session.ask(text, clock.noting(_ignore))
+        print(json.dumps(report(session, turn, clock)))  # all but ASCII escaped: any terminal may show it
     else:
+        printer.wait()
+        turn = session.ask(text, clock.noting(printer.show))
         printer.finish()
         for line in remarks(turn):
             printer.remark(line)

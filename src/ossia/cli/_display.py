@@ -35,6 +35,12 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
+    def begin(self) -> None:
+        """Say that it has begun, where nobody knows how far it is."""
+        if self._shown:
+            self._next = time.monotonic()
+            print(f"\r{self._label} …", end="", file=sys.stderr, flush=True)
+
     def show(self, done: float, total: float) -> None:
         """Draw the bar at `done` of `total`, unless it was drawn a moment ago."""
         now = time.monotonic()

@@ -1,5 +1,6 @@
 """A turn on the screen while it is written."""
 
+import io
 import os
 from typing import TextIO
 
@@ -22,9 +23,17 @@ class Printer:
         self._quiet = quiet
         self._raw = raw and Decoder(raw)
         self._kind: Kind | None = None
+        self._waiting = False
+
+    def wait(self) -> None:
+        """Show a person that the prompt is being read, until the first event."""
+        if self._remarks.is_terminal and not self._quiet:
+            self._remarks.write("…", dim=True)
+            self._waiting = True
 
     def show(self, event: Event) -> None:
         """Print what an event brings."""
+        self._wipe()
         match event:
             case Drawn(tokens) if self._raw:
                 self._answers.write("".join(map(self._raw.push, tokens)))
@@ -35,6 +44,7 @@ class Printer:
 
     def finish(self) -> None:
         """End the last line."""
+        self._wipe()
         if self._raw:
             self._answers.write(self._raw.finish())
         self._close()
@@ -49,6 +59,11 @@ class Printer:
         """Say what went wrong, even when quiet."""
         self._close()
         self._remarks.write(f"ossia: {text}\n")
+
+    def _wipe(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            self._remarks.wipe_line()
 
     def _say(self, kind: Kind, text: str, recipient: str | None) -> None:
         if kind is Kind.ANSWER:
@@ -70,6 +85,8 @@ class _Stream:
     """A text stream, and whether it stands at the beginning of a line."""
 
     def __init__(self, stream: TextIO) -> None:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an encoding that lacks a character must not end the answer
         self._stream = stream
         self._in_line = False
         self.is_terminal = stream.isatty()
@@ -82,6 +99,11 @@ class _Stream:
         shown = visible(text) if self.is_terminal else text
         self._stream.write(f"\x1b[2m{shown}\x1b[22m" if dim and self._dims else shown)
         self._stream.flush()
+
+    def wipe_line(self) -> None:
+        self._stream.write("\r\x1b[K")
+        self._stream.flush()
+        self._in_line = False
 
     def end_line(self, apart: bool = False) -> None:
         if self._in_line:

@@ -36,7 +36,7 @@ class Session:
     def open(cls, name: str, options: argparse.Namespace) -> "Session":
         """Load the model of that name and take over the options of `_options.add_answering` and `.add_running`."""
         with Progress(f"loading {name}") as progress:
-            progress.show(0, 1)
+            progress.begin()
             model = load(
                 name,
                 backend=options.backend,

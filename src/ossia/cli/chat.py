@@ -1,6 +1,7 @@
 """`ossia chat`: a conversation, line by line."""
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -54,14 +55,20 @@ def talk(model: str, options: argparse.Namespace) -> int:
     for line in _typed() if interactive else _piped():
         if not Chat(session, printer, options.verbose).take(line):
             break
+        if interactive:
+            print(file=sys.stderr)
     return 0
 
 
 def greeting(model: str, session: "Session") -> str:
     """What a chat begins with."""
     settings = session.settings()
-    shown = ", ".join(f"{key} {settings[key]}" for key in ("precision", "context", "effort"))
-    return f"{model}: {shown}. /help lists the commands; ctrl-c stops an answer, ctrl-d leaves."
+    most = session.model.loaded.config.max_position_embeddings
+    context = f"{settings['context']:,}" + (f" of {most:,}" if settings["context"] < most else "")
+    return (
+        f"{model}: precision {settings['precision']}, context {context} tokens, effort {settings['effort']}\n"
+        "/help lists the commands; ctrl-c stops an answer, ctrl-d leaves"
+    )
 
 
 class Chat:
@@ -91,6 +98,7 @@ class Chat:
         from ossia.cli._answer import Clock, details, remarks
 
         clock = Clock()
+        self._printer.wait()
         turn = self._session.ask(line, clock.noting(self._printer.show))
         self._printer.finish()
         for remark in remarks(turn):
@@ -142,9 +150,14 @@ def _one_line(error: OssiaError | OSError) -> str:
 
 
 def _piped() -> Iterator[str]:
-    """Lines from a file or a pipe."""
+    """Lines from a file or a pipe, or from a person whose answers go into one."""
+    sign = "> " if sys.stdin.isatty() else ""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    print(sign, end="", file=sys.stderr, flush=True)
     for line in sys.stdin:
         yield line.rstrip("\n")
+        print(sign, end="", file=sys.stderr, flush=True)
 
 
 def _typed() -> Iterator[str]:

@@ -40,6 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Answer, or hand over to the chat."""
     model, prompt = model_and_prompt(options.words)
+    if options.json and options.raw:
+        raise RequestError("--json and --raw are two forms of the same answer; one of them is right")
     piped = piped_text(sys.stdin)
     if prompt is None and piped is None:
         return _chat(model, options)
