@@ -88,36 +88,13 @@ struct DenseRows {
 };
 
 #if defined(OSSIA_HAS_WORDS)
-// The sixteen values of a nibble under each scale as bfloat16, which holds them exactly (subnormal ones too).
-struct NibbleWords {
-  uint16_t of[256][16];
-
-  static constexpr uint16_t word(int scale, int nibble) {
-    const int sign = (nibble & 8) << 12, magnitude = nibble & 7;
-    if (scale == 255) return 0x7FC0;
-    if (magnitude == 0) return static_cast<uint16_t>(sign);
-    // 0.5 is a power of two alone; the others are a power of two with one bit of fraction.
-    const int exponent = scale + (magnitude >> 1) - 1;
-    const int fraction = magnitude > 1 && (magnitude & 1) ? 0x40 : 0;
-    if (exponent >= 255) return static_cast<uint16_t>(sign | 0x7F80);
-    if (exponent <= 0) return static_cast<uint16_t>(sign | (0x80 | fraction) >> (1 - exponent));
-    return static_cast<uint16_t>(sign | exponent << 7 | fraction);
-  }
-  constexpr NibbleWords() : of() {
-    for (int scale = 0; scale < 256; ++scale) {
-      for (int nibble = 0; nibble < 16; ++nibble) of[scale][nibble] = word(scale, nibble);
-    }
-  }
-};
-inline constexpr NibbleWords kNibbleWords;
-
 // One MXFP4 block as 32 bfloat16 in order.
 OSSIA_INLINE __m512i block_words(const uint8_t* block, uint8_t scale) {
   // The lookup takes the low five bits of each 16-bit index, and the table is there twice, so that bit 4 does not
   // matter: byte b becomes the indices b and b >> 4.
   const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)block));
   const __m512i indices = _mm512_or_si512(bytes, _mm512_slli_epi32(bytes, 12));
-  const __m512i table = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i*)kNibbleWords.of[scale]));
+  const __m512i table = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i*)kNibbles.words[scale]));
   return _mm512_permutexvar_epi16(indices, table);
 }
 #endif
@@ -136,7 +113,7 @@ struct Mxfp4Rows {
   OSSIA_INLINE const uint8_t* at(int r, int64_t c) const { return blocks + (r * row_blocks + c) * kBlockBytes; }
   OSSIA_INLINE uint8_t scale(int r, int64_t c) const { return scales[r * row_blocks + c]; }
   OSSIA_INLINE void read(int r, int64_t c, Pair& chunk) const {
-    Nibbles(power_of_scale(scale(r, c))).pairs(at(r, c), chunk.even, chunk.odd);
+    nibble_pairs(at(r, c), scale(r, c), chunk.even, chunk.odd);
   }
 #if defined(OSSIA_HAS_WORDS)
   OSSIA_INLINE void read(int r, int64_t c, Words& chunk) const {

@@ -7,19 +7,27 @@
 // A kernel source must not call inline functions of the standard library: the linker keeps one copy of such a function
 // for the whole program, and it may be the one compiled for a processor that this machine does not have.
 //
-// Each set's file defines, for F32 and the 16-bit patterns of bfloat16:
-//     load load_tail store store_tail zero broadcast                 (a tail is n < 16 lanes; the others load as 0)
-//     add sub mul div fma min max                                    fma(a, b, c) = a * b + c, rounded once
-//     select_less(a, b, x, y)                                        where a < b x else y
-//     round                                                          to the nearest whole number, ties to even
-//     scale(x, n)                                                    x * 2^n for whole n; infinite or 0 beyond the
-//     range split(x, exponent)                                             fraction in [sqrt(1/2), sqrt(2)) of a
-//     positive normal x, and the power widen(bits) widen_tail round_bf16 round_bf16_tail              16 bfloat16 <->
-//     F32, to nearest, ties to even load_pairs(bits, even, odd)                                    32 bfloat16, the
-//     even-numbered and the odd-numbered load_pairs(floats, even, odd)                                  32 float
-//     likewise sum max_lane                                                   over the lanes: i with i + 8, then + 4, +
-//     2, + 1 Nibbles(power), .pairs(bytes, even, odd)                       32 MXFP4 values: low nibbles even, high
-//     nibbles odd prefetch
+// Each set's file defines these for F32 (a tail is n < 16 lanes; the others load as 0):
+//
+//     load, load_tail, store, store_tail, zero, broadcast
+//     add, sub, mul, div, min, max
+//     fma(a, b, c)                 a * b + c, rounded once
+//     select_less(a, b, x, y)      where a < b x, else y
+//     round                        to the nearest whole number, ties to even
+//     scale(x, n)                  x * 2^n for whole n; infinite or 0 beyond the range
+//     split(x, exponent)           the fraction in [sqrt(1/2), sqrt(2)) of a positive normal x, and its power
+//     sum, max_lane                over the lanes: i with i + 8, then + 4, + 2, + 1
+//     store_sums(p, a, b, c, d)    the sum of each, to four neighbouring floats
+//
+// for the 16-bit patterns of bfloat16 (rounding is to nearest, ties to even):
+//
+//     widen, widen_tail, round_bf16, round_bf16_tail
+//     load_pairs(p, even, odd)     32 bfloat16 or float: the even-numbered and the odd-numbered
+//
+// and for the weights:
+//
+//     nibble_pairs(p, scale, even, odd)    32 MXFP4 values from 16 bytes: the low nibbles, the high nibbles
+//     prefetch(p)                          a hint, for any address whatever
 
 #ifndef OSSIA_SIMD_H_
 #define OSSIA_SIMD_H_
@@ -57,19 +65,9 @@ OSSIA_INLINE uint16_t bf16_of(float value) {
 }
 OSSIA_INLINE float float_of_bf16(uint16_t bits) { return as_float(uint32_t{bits} << 16); }
 
-// 2^(byte - 127), exact also for 0, which is subnormal; NaN for 255. A table, because kernels ask once for each block.
-struct Powers {
-  uint32_t bits[256];
-  constexpr Powers() : bits() {
-    for (uint32_t byte = 0; byte < 256; ++byte) bits[byte] = byte << 23;
-    bits[0] = 0x00400000;
-    bits[255] = 0x7FC00000;
-  }
-};
-inline constexpr Powers kPowers;
-OSSIA_INLINE float power_of_scale(uint8_t byte) { return as_float(kPowers.bits[byte]); }
-
 }  // namespace ossia
+
+#include "nibbles.h"
 
 #if defined(OSSIA_ISA_avx512) || defined(OSSIA_ISA_avx512bf16)
 #include "simd_avx512.h"

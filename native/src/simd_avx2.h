@@ -143,25 +143,18 @@ OSSIA_INLINE float max_lane(F32 a) {
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
-// The eight magnitudes of a nibble under one scale; its top bit is the sign.
-class Nibbles {
- public:
-  explicit OSSIA_INLINE Nibbles(float power)
-      : table_(_mm256_mul_ps(_mm256_setr_ps(0.f, .5f, 1.f, 1.5f, 2.f, 3.f, 4.f, 6.f), _mm256_set1_ps(power))) {}
-  OSSIA_INLINE void pairs(const uint8_t* p, F32& even, F32& odd) const {
-    const __m128i bytes = _mm_loadu_si128((const __m128i*)p);
-    const __m256i low = _mm256_cvtepu8_epi32(bytes), high = _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(bytes, bytes));
-    even = {values(low), values(high)};
-    odd = {values(_mm256_srli_epi32(low, 4)), values(_mm256_srli_epi32(high, 4))};
-  }
-
- private:
-  OSSIA_INLINE __m256 values(__m256i nibbles) const {
-    const __m256i sign = _mm256_slli_epi32(_mm256_and_si256(nibbles, _mm256_set1_epi32(8)), 28);
-    return _mm256_xor_ps(_mm256_permutevar8x32_ps(table_, nibbles), _mm256_castsi256_ps(sign));
-  }
-  __m256 table_;
-};
+// Eight values from the low nibbles of `nibbles`; the table holds magnitudes, and the nibble's top bit is the sign.
+OSSIA_INLINE __m256 nibble_values(__m256 table, __m256i nibbles) {
+  const __m256i sign = _mm256_slli_epi32(_mm256_and_si256(nibbles, _mm256_set1_epi32(8)), 28);
+  return _mm256_xor_ps(_mm256_permutevar8x32_ps(table, nibbles), _mm256_castsi256_ps(sign));
+}
+OSSIA_INLINE void nibble_pairs(const uint8_t* p, uint8_t scale, F32& even, F32& odd) {
+  const __m256 table = _mm256_castsi256_ps(_mm256_load_si256((const __m256i*)kNibbles.bits[scale]));
+  const __m128i bytes = _mm_loadu_si128((const __m128i*)p);
+  const __m256i low = _mm256_cvtepu8_epi32(bytes), high = _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(bytes, bytes));
+  even = {nibble_values(table, low), nibble_values(table, high)};
+  odd = {nibble_values(table, _mm256_srli_epi32(low, 4)), nibble_values(table, _mm256_srli_epi32(high, 4))};
+}
 
 OSSIA_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 

@@ -92,23 +92,13 @@ OSSIA_INLINE void store_sums(float* p, F32 a, F32 b, F32 c, F32 d) {
 }
 OSSIA_INLINE float max_lane(F32 a) { return _mm512_reduce_max_ps(a.v); }
 
-// The sixteen values of a nibble under one scale.
-class Nibbles {
- public:
-  explicit OSSIA_INLINE Nibbles(float power)
-      : table_(_mm512_mul_ps(
-            _mm512_setr_ps(0.f, .5f, 1.f, 1.5f, 2.f, 3.f, 4.f, 6.f, -0.f, -.5f, -1.f, -1.5f, -2.f, -3.f, -4.f, -6.f),
-            _mm512_set1_ps(power))) {}
-  OSSIA_INLINE void pairs(const uint8_t* p, F32& even, F32& odd) const {
-    // The lookup takes the low four bits of its index, so the low nibble needs no masking.
-    const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p));
-    even.v = _mm512_permutexvar_ps(bytes, table_);
-    odd.v = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), table_);
-  }
-
- private:
-  __m512 table_;
-};
+OSSIA_INLINE void nibble_pairs(const uint8_t* p, uint8_t scale, F32& even, F32& odd) {
+  // The lookup takes the low four bits of its index, so the low nibble needs no masking.
+  const __m512 table = _mm512_load_ps(kNibbles.bits[scale]);
+  const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p));
+  even.v = _mm512_permutexvar_ps(bytes, table);
+  odd.v = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), table);
+}
 
 OSSIA_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 

@@ -127,22 +127,11 @@ OSSIA_INLINE float max_lane(F32 a) {
   return largest;
 }
 
-// The sixteen values of a nibble under one scale.
-class Nibbles {
- public:
-  explicit OSSIA_INLINE Nibbles(float power) {
-    constexpr float kGrid[16] = {0.f,  .5f,  1.f,  1.5f,  2.f,  3.f,  4.f,  6.f,
-                                 -0.f, -.5f, -1.f, -1.5f, -2.f, -3.f, -4.f, -6.f};
-    for (int i = 0; i < 16; ++i) table_[i] = kGrid[i] * power;
-  }
-  OSSIA_INLINE void pairs(const uint8_t* p, F32& even, F32& odd) const {
-    even = each([&](int i) { return table_[p[i] & 15]; });
-    odd = each([&](int i) { return table_[p[i] >> 4]; });
-  }
-
- private:
-  float table_[16];
-};
+OSSIA_INLINE void nibble_pairs(const uint8_t* p, uint8_t scale, F32& even, F32& odd) {
+  const uint32_t* table = kNibbles.bits[scale];
+  even = each([&](int i) { return as_float(table[p[i] & 15]); });
+  odd = each([&](int i) { return as_float(table[p[i] >> 4]); });
+}
 
 OSSIA_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
 

@@ -1,0 +1,23 @@
+// Runs the checks of simd.h for every instruction set that this processor has.
+
+#include <cstdio>
+
+#include "check.h"
+#include "kernels.h"
+#include "simd_checks.h"
+
+int main() {
+  const auto run = [](const char* isa, void (*check)()) {
+    if (ossia::choose_kernels(isa) == nullptr) return std::printf("%s: not on this processor\n", isa);
+    const int before = ossia::test::failures;
+    check();
+    return std::printf("%s: %d failures\n", isa, ossia::test::failures - before);
+  };
+  run("portable", ossia::portable::check_simd);
+#if defined(OSSIA_X86)
+  run("avx2", ossia::avx2::check_simd);
+  run("avx512", ossia::avx512::check_simd);
+  run("avx512bf16", ossia::avx512bf16::check_simd);
+#endif
+  return ossia::test::failures > 0;
+}
