@@ -119,11 +119,23 @@ def test_without_max_tokens_the_answer_ends_with_the_context(counting: LoadedMod
 
 @pytest.mark.parametrize(
     ("prompt", "message"),
-    [([], "prompt is empty"), ([-1], "token 0 of the prompt is -1; ids from 0 to 52"), ([3, 53], "token 1 .* is 53")],
+    [
+        (np.array([1.0, 2.0]), "prompt is not a sequence of token ids"),
+        ("hello", "prompt is not a sequence of token ids"),
+        ([], "prompt is empty"),
+        ([-1], "token 0 of the prompt is -1; ids from 0 to 52"),
+        ([3, 53], "token 1 .* is 53"),
+    ],
 )
 def test_a_prompt_that_is_none_is_refused(counting: LoadedModel, prompt: list[int], message: str):
     with pytest.raises(RequestError, match=message):
         engine_of(counting).add(prompt)
+
+
+def test_a_prompt_may_be_an_array(counting: LoadedModel):
+    prompt = random_prompt(9, seed=1)
+    outputs = list(engine_of(counting).generate(np.array(prompt, np.int32), GREEDY))  # type: ignore[arg-type]
+    assert text(outputs) == greedy(counting, prompt, 12)
 
 
 def test_what_the_model_does_not_have_is_refused():

@@ -11,10 +11,10 @@ from ossia.errors import ConfigError, OssiaError, RequestError
 __all__ = ["EngineConfig", "SamplingParams"]
 
 LEAST_TEMPERATURE = 1e-6
-"""Below it logit / temperature could leave float32's range (1e6 * 1e32 is near its end); 0 is the way to say greedy."""
+"""At this one, logits 3e-5 apart are told apart for certain (noises differ by less than 26): 0 says that plainly."""
 
 LARGEST_PENALTY = 100.0
-"""Far beyond any logit, and its product with a token's count stays exact enough in float32."""
+"""Far beyond the spread of any logits; the API that these come from has 2."""
 
 BIASES = (-1e6, 1e6)
 """Finite biases: beyond any logit, and still far from what float32 cannot tell apart from infinity."""
@@ -35,7 +35,7 @@ class EngineConfig:
     message): there the sliding layers' pages are kept, so that another prompt can go on from it. `stop_tokens` end a
     request that brings none of its own. Both are ids; the engine knows no text.
 
-    `full_pages` and `sliding_pages` size the cache; None derives them, see `ossia.engine.pages`. With `cache_bytes`,
+    `full_pages` and `sliding_pages` size the cache; None derives them, see `ossia.engine.memory`. With `cache_bytes`,
     the sliding layers get what is derived, and the full layers the rest.
     """
 

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
+from operator import index
 from typing import TypedDict, Unpack
 
 from ossia.engine.config import EngineConfig, SamplingParams
@@ -92,7 +93,6 @@ class Engine:
         """
         params = params or SamplingParams()
         tokens = self._checked(prompt, params)
-        index = self._adapter(adapter)
         ops = self.model.ops
         start = root([adapter or "", ops.name, str(ops.precision)], salt)
         request = Request(
@@ -102,7 +102,7 @@ class Engine:
             seed=secrets.randbits(SEED_BITS) if params.seed is None else params.seed,
             max_tokens=params.max_tokens or self.context - len(tokens),
             stop_tokens=frozenset(self.config.stop_tokens if params.stop_tokens is None else params.stop_tokens),
-            adapter=index,
+            adapter=self._adapter(adapter),
             priority=priority,
             grammar=self._compiled(grammar),
             drafter=drafter,
@@ -112,7 +112,10 @@ class Engine:
         return request.id
 
     def step(self) -> list[Output]:
-        """Compute some tokens of as many requests as possible; outputs of those with something new to say."""
+        """Compute some tokens of as many requests as possible; outputs of those with something new to say.
+
+        When the backend raises, nothing has changed: the step can be made again.
+        """
         shares = self._scheduler.plan()
         if shares:
             rows = self._sampler.rows(shares)
@@ -190,7 +193,7 @@ class Engine:
 
     def _checked(self, prompt: Sequence[int], params: SamplingParams) -> list[int]:
         """The prompt as a list of its own, if it and what is asked for can be honoured."""
-        tokens, vocabulary = [int(token) for token in prompt], self.model.config.vocab_size
+        tokens, vocabulary = _whole_numbers(prompt), self.model.config.vocab_size
         if not tokens:
             raise RequestError("the prompt is empty; at least one token is right")
         for place, token in enumerate(tokens):
@@ -238,8 +241,8 @@ class Engine:
         if finish:
             self._end(request, kept, finish)
         else:
-            request.look_ahead()
             self._undelivered.append(self._output(request, kept, None))
+            request.look_ahead()
 
     def _end(self, request: Request, kept: Sequence[Choice], finish: Finish) -> None:
         self._scheduler.finish(request)
@@ -258,6 +261,14 @@ class Engine:
             generated_tokens=len(request.tokens) - request.prompt_tokens,
             seed=request.seed,
         )
+
+
+def _whole_numbers(prompt: Sequence[int]) -> list[int]:
+    """A list of its own, of Python's integers."""
+    try:
+        return [index(token) for token in prompt]
+    except TypeError as error:
+        raise RequestError(f"the prompt is not a sequence of token ids: {error}") from error
 
 
 def _choice(request: Request, place: int, choices: Iterator[Choice]) -> Choice:

@@ -1,8 +1,8 @@
 """How many pages each kind of layer gets, and what they take in bytes.
 
-A slot of one layer is a key and a value for each key/value head: 2 * K * E numbers, of 4 bytes at `exact`, 2 at `fast`.
-At 20b and `fast` that is 2 KiB, so a token costs 24 KiB in the 12 full layers, and a window of 128 costs 3 MiB in the
-12 sliding ones, however long the request.
+A slot of one layer is a key and a value for each key/value head: 2 * K * E numbers, of 4 bytes at `exact`, 2 at `fast`
+(the numpy reference always takes 4). At 20b and `fast` that is 2 KiB, so a token costs 24 KiB in the 12 full layers,
+and a window of 128 costs 3 MiB in the 12 sliding ones, however long the request.
 
 Unless the operator says otherwise,
 

@@ -132,7 +132,8 @@ class Request:
             self.ahead = self.drafter.propose(self.tokens)
 
     def extend(self, tokens: Sequence[int]) -> None:
-        """Append tokens of the answer."""
+        """Append tokens of the answer; what was expected is over."""
+        self.ahead, self.forced = (), False
         self.tokens.extend(tokens)
         if self.params.penalised:
             for token in tokens:
