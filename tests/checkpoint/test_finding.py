@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ossia.checkpoint import find, published_configs
+from ossia.checkpoint import find, find_config, published_configs
 from ossia.config import ModelConfig
 from ossia.errors import ModelNotFoundError
 
@@ -66,6 +66,22 @@ def test_an_interrupted_download_is_no_model(cache: Path):
     for name in ("some/model", "some/other"):
         with pytest.raises(ModelNotFoundError):
             find(name)
+
+
+def test_names_that_no_file_can_have_are_unknown(cache: Path):
+    for name in ("x" * 5000, "a\0b", ""):
+        with pytest.raises(ModelNotFoundError, match="no model"):
+            find(name)
+
+
+def test_a_config_is_a_json_file_or_a_published_name(cache: Path, tmp_path: Path):
+    (tmp_path / "mine.json").write_text("{}")
+    assert find_config("mine.json") == Path("mine.json")
+    assert find_config("20b") == published_configs()["20b"]
+    (tmp_path / "20b").mkdir()
+    assert find_config("20b") is None
+    assert find_config("openai/gpt-oss-20b") == published_configs()["20b"]
+    assert find_config("x" * 5000) is None
 
 
 def test_an_unknown_name_is_told_what_is_near(cache: Path):

@@ -17,7 +17,7 @@ random_weights random checkpoints
 
 from ossia.checkpoint.checkpoint import Checkpoint, Vocabulary
 from ossia.checkpoint.conversion import Conversion, convert, tensor_hash
-from ossia.checkpoint.finding import find, published_configs
+from ossia.checkpoint.finding import find, find_config, published_configs
 from ossia.checkpoint.random_weights import make_random
 from ossia.checkpoint.reader import open_checkpoint
 from ossia.checkpoint.tensors import Experts, Spec, Tensor, active_parameters, expected_tensors
@@ -36,6 +36,7 @@ __all__ = [
     "convert",
     "expected_tensors",
     "find",
+    "find_config",
     "make_random",
     "open_checkpoint",
     "published_configs",

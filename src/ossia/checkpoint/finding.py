@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ossia.errors import ModelNotFoundError
 
-__all__ = ["find", "published_configs"]
+__all__ = ["find", "find_config", "published_configs"]
 
 _EMBEDDED = "nano"
 
@@ -18,7 +18,7 @@ def find(name: str) -> Path:
     A hub name is looked up in the local cache only, at its revision `main`. Raises ModelNotFoundError, which says what
     would be right.
     """
-    if Path(name).exists():
+    if _exists(name):
         return Path(name)
     if name == _EMBEDDED:
         return _embedded()
@@ -26,6 +26,13 @@ def find(name: str) -> Path:
     if name in cached:
         return cached[name]
     raise ModelNotFoundError(f"no model {name!r} here{_advice(name, [*cached, _EMBEDDED])}")
+
+
+def find_config(name: str) -> Path | None:
+    """The config that goes by `name` where no weights are needed: a JSON file, or a published model's name."""
+    if _exists(name):
+        return Path(name) if Path(name).suffix == ".json" else None
+    return published_configs().get(name)
 
 
 def published_configs() -> dict[str, Path]:
@@ -36,6 +43,14 @@ def published_configs() -> dict[str, Path]:
         for file in sorted(folder.glob("*.json"))
         for prefix in ("", "gpt-oss-", "openai/gpt-oss-")
     }
+
+
+def _exists(name: str) -> bool:
+    try:
+        return bool(name) and Path(name).exists()
+    except OSError:
+        # Too long for a file's name, or in a folder that may not be looked into: no path that could be opened.
+        return False
 
 
 def _embedded() -> Path:
@@ -70,7 +85,9 @@ def _cached() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in sorted(_hub_cache().glob("models--*")):
         reference = folder / "refs" / "main"
-        snapshot = folder / "snapshots" / (reference.read_text("utf-8").strip() if reference.is_file() else "")
+        snapshot = (
+            folder / "snapshots" / (reference.read_text("utf-8", "replace").strip() if reference.is_file() else "")
+        )
         if snapshot.is_dir() and snapshot.name != "snapshots":
             found[folder.name.removeprefix("models--").replace("--", "/")] = snapshot
     return found

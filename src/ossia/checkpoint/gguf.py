@@ -7,6 +7,7 @@ Source: ggml-org/ggml, docs/gguf.md (versions 2 and 3, little-endian); ggml.h, `
 """
 
 import math
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 from ossia.checkpoint.safetensors import map_file
 from ossia.errors import CheckpointError, TensorError
 
-__all__ = ["MAGIC", "SIZES", "TYPES", "GgufFile", "GgufTensor", "read_gguf"]
+__all__ = ["MAGIC", "SIZES", "TYPES", "GgufFile", "GgufTensor", "parts_of", "read_gguf"]
 
 MAGIC = b"GGUF"
 
@@ -44,6 +45,7 @@ SIZES: dict[str, tuple[int, int]] = {
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _LARGEST_RANK = 4
+_MOST_PARTS = 999
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +66,34 @@ class GgufFile:
     size: int
 
 
+def parts_of(file: Path) -> list[Path]:
+    """All files of the model that `file` is a part of, by its name: `model-00001-of-00003.gguf` has two others."""
+    match = re.fullmatch(r"(.*)-(\d{5})-of-(\d{5})\.gguf", file.name)
+    if not match or not 1 <= int(match[2]) <= int(match[3]) <= _MOST_PARTS:
+        return [file]
+    return [file.with_name(f"{match[1]}-{part:05}-of-{match[3]}.gguf") for part in range(1, int(match[3]) + 1)]
+
+
 def read_gguf(file: Path) -> GgufFile:
-    """A GGUF file, mapped.
+    """A GGUF file, mapped; if its name says that it is one of several, all of them, with the first one's metadata.
 
     Raises CheckpointError (TensorError, naming the tensor) when it is damaged, cut short or contradicts itself, or has
     tensors quantised in a way that is not read here.
     """
+    first, *rest = (_read_part(part) for part in parts_of(file))
+    tensors, size = dict(first.tensors), first.size
+    for part in rest:
+        if twice := sorted(tensors.keys() & part.tensors.keys()):
+            raise TensorError(f"{file}: {twice[0]} is in two of its parts; once is right")
+        tensors |= part.tensors
+        size += part.size
+    count = first.metadata.get("split.count", 1)
+    if count not in (0, len(rest) + 1):
+        raise CheckpointError(f"{file}: is one of {count!r:.80} parts; names like model-00001-of-00003.gguf are right")
+    return GgufFile(first.metadata, tensors, size)
+
+
+def _read_part(file: Path) -> GgufFile:
     data = map_file(file)
     try:
         reader = _Reader(data)

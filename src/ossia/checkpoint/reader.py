@@ -4,13 +4,16 @@ Safetensors checkpoints are memory-mapped, and every tensor is a read-only view 
 alone, so that a model larger than memory opens at once. One check needs the data and is left to whoever first uses a
 tensor: `mxfp4.check_scales(packed, name)`, for the scale byte that is no number; backends call it as they prepare a
 tensor. It reads 1/17 of the tensor.
+
+A file that another program cuts short while it is mapped ends the process at the next read behind its end (SIGBUS):
+nothing in Python can turn that into an error. Writers that rename, as ours does, never cause it.
 """
 
 from pathlib import Path
 
 from ossia.checkpoint.checkpoint import Checkpoint
 from ossia.checkpoint.folder import open_folder
-from ossia.checkpoint.gguf import MAGIC
+from ossia.checkpoint.gguf import MAGIC, parts_of
 from ossia.checkpoint.gguf_layout import open_gguf
 from ossia.errors import CheckpointError, ModelNotFoundError
 
@@ -20,14 +23,14 @@ __all__ = ["open_checkpoint"]
 def open_checkpoint(path: Path | str) -> Checkpoint:
     """Opens a folder of the Hugging Face or the `original/` layout, or a GGUF file.
 
-    A folder without safetensors but with one GGUF file is that file. Raises ModelNotFoundError when there is nothing of
-    that name, ConfigError, CheckpointError or TensorError when it is there but cannot be right.
+    A folder without safetensors but with one GGUF file, whole or in parts, is that file. Raises ModelNotFoundError when
+    there is nothing of that name, ConfigError, CheckpointError or TensorError when it is there but cannot be right.
     """
     path = Path(path)
     if path.is_dir():
-        alone = sorted(path.glob("*.gguf"))
-        if len(alone) == 1 and not any(path.glob("*.safetensors")):
-            return open_gguf(alone[0])
+        found = sorted(path.glob("*.gguf"))
+        if found and parts_of(found[0]) == found and not any(path.glob("*.safetensors")):
+            return open_gguf(found[0])
         return open_folder(path)
     if not path.exists():
         raise ModelNotFoundError(f"{path}: no such file or folder")

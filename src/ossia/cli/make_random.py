@@ -28,12 +28,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw and write."""
-    from ossia.checkpoint import expected_tensors, make_random, published_configs
+    from ossia.checkpoint import expected_tensors, find_config, make_random
     from ossia.config import ModelConfig
 
-    published = published_configs()
-    named = not Path(options.config).exists() and options.config in published
-    config = ModelConfig.read(published[options.config] if named else Path(options.config))
+    config = ModelConfig.read(find_config(options.config) or Path(options.config))
     started = time.monotonic()
     with Progress(f"writing {options.out}") as bar:
         make_random(options.out, config, options.seed, options.dense, bar.show)

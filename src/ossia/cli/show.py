@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,18 +44,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _describe(name: str) -> tuple["ModelConfig", dict[str, Any]]:
     """The config of what goes by `name`, and what there is to say of it."""
-    from ossia.checkpoint import find, open_checkpoint, published_configs
+    from ossia.checkpoint import find, find_config, open_checkpoint
     from ossia.config import ModelConfig
 
-    published = published_configs()
-    if not Path(name).exists() and name in published:
-        config = ModelConfig.read(published[name])
+    if file := find_config(name):
+        config = ModelConfig.read(file)
         return config, {"model": name, "layout": None, **_numbers(config, "mxfp4")}
-    path = find(name)
-    if path.is_file() and path.suffix == ".json":
-        config = ModelConfig.read(path)
-        return config, {"model": name, "layout": None, **_numbers(config, "mxfp4")}
-    checkpoint = open_checkpoint(path)
+    checkpoint = open_checkpoint(find(name))
     stored = sorted(set(checkpoint.stored.values()))
     about = {"model": name, "layout": checkpoint.layout, "stored": stored, "stored_bytes": checkpoint.bytes}
     return checkpoint.config, about | _numbers(checkpoint.config, checkpoint.experts)
