@@ -1,10 +1,12 @@
 """Addition, subtraction and multiplication: problems, the working of each effort, and which are kept for evaluation.
 
-The working goes from the right, digit by digit, as on paper; every digit carries a letter by which later steps find it.
+The working goes from the right, digit by digit, as on paper. Before that, every digit gets a letter from the left, the
+only order in which a reader of the question can count them; later steps find a digit by its letter.
 High effort writes each step as an equation, medium only its result, low nothing.
 """
 
 import hashlib
+from collections.abc import Iterable
 from random import Random
 
 from ossia.harmony import Effort
@@ -13,6 +15,7 @@ from recipes.nano.problem import Problem
 __all__ = ["OPERATIONS", "arithmetic", "held_out", "problem", "working"]
 
 OPERATIONS = ("+", "-", "*")
+Labelled = list[tuple[str, int]]
 _NAMES = {"+": "addition", "-": "subtraction", "*": "multiplication"}
 
 _FORMS = {
@@ -93,9 +96,9 @@ def working(operation: str, a: int, b: int, effort: Effort) -> str:
     """The analysis that leads to the answer.
 
     >>> working("+", 3479, 589, Effort.HIGH)
-    ' a9 b7 c4 d3 + a9 b8 c5 d0\\n a9+9+0=18 b7+8+1=16 c4+5+1=10 d3+0+1=04\\n=4068'
+    ' a3 b4 c7 d9 + v5 w8 x9\\n d9 x9+0=18 c7 w8+1=16 b4 v5+1=10 a3+1=04\\n=4068'
     >>> working("-", 5023, 4987, Effort.MEDIUM)
-    ' a3 b2 c0 d5 - a7 b8 c9 d4\\n a16 b13 c10 d00'
+    ' a5 b0 c2 d3 - v4 w9 x8 y7\\n d16 c13 b10 a00'
     """
     if operation == "*":
         return _multiplication(a, b, effort)
@@ -104,17 +107,17 @@ def working(operation: str, a: int, b: int, effort: Effort) -> str:
 
 def _columns(operation: str, a: int, b: int, effort: Effort) -> str:
     """Addition and subtraction: each step gives carry (or borrow) and digit. Below zero, the difference is reversed."""
-    sign = "-" if operation == "-" and a < b else ""
-    larger, smaller = (b, a) if sign else (a, b)
-    size = max(len(str(a)), len(str(b)))
-    above, below = _digits(larger, size), _digits(smaller, size)
-    steps, carry = [], 0
-    for letter, x, y in zip("abcde", above, below, strict=False):
+    below_zero = operation == "-" and a < b
+    first, second = (b, a) if below_zero or len(str(b)) > len(str(a)) else (a, b)
+    above, below = _labelled(first, "abcde"), _labelled(second, "vwxyz")
+    steps, carry = "", 0
+    for place in range(1, len(above) + 1):
+        (letter, x), (other, y) = above[-place], below[-place] if place <= len(below) else ("", 0)
         total = x + y + carry if operation == "+" else x - y - carry
-        equation = f"{letter}{x}{operation}{y}{operation}{carry}=" if effort is Effort.HIGH else letter
+        step = f"{letter}{x}{f' {other}{y}' if other else ''}{operation}{carry}=" if effort is Effort.HIGH else letter
         carry = int(not 0 <= total <= 9)
-        steps.append(f" {equation}{carry}{total % 10}")
-    lines = f"{sign}{_labelled(above)} {operation}{_labelled(below)}\n{''.join(steps)}"
+        steps += f" {step}{carry}{total % 10}"
+    lines = f"{'-' if below_zero else ''}{_written(above)} {operation}{_written(below)}\n{steps}"
     answer = a + b if operation == "+" else a - b
     return f"{lines}\n={answer}" if effort is Effort.HIGH else lines
 
@@ -123,16 +126,17 @@ def _multiplication(a: int, b: int, effort: Effort) -> str:
     """A row of products for each digit of the shorter number, then the rows' sum.
 
     >>> _multiplication(37, 48, Effort.MEDIUM)
-    ' a7 b3 * x8 y4\\n x8 a56 b29: A6 B9 C2\\n y4 a28 b14: H0 I8 J4 K1\\n A06 B17 C07 D01'
+    ' a3 b7 * x4 y8\\n y8 b56 a29: A6 B9 C2\\n x4 b28 a14: H0 I8 J4 K1\\n A06 B17 C07 D01'
     """
     longer, shorter = (a, b) if len(str(a)) >= len(str(b)) else (b, a)
-    top, bottom = _digits(longer), _digits(shorter)
-    lines = [f"{_labelled(top)} *{_labelled(bottom, 'xy')}"]
+    top, bottom = _labelled(longer, "abc"), _labelled(shorter, "xy")
+    lines = [f"{_written(top)} *{_written(bottom)}"]
     rows = []
-    for place, (letter, digit) in enumerate(zip("xy", bottom, strict=False)):
+    for place, (letter, digit) in enumerate(reversed(bottom)):
         steps, row = _products(top, digit, effort)
         row = [0] * place + row
-        lines.append(f" {letter}{digit}{steps}:{_labelled(row, 'ABCDE' if place == 0 else 'HIJKLM')}")
+        labels = zip("HIJKLM" if place else "ABCDE", row, strict=False)
+        lines.append(f" {letter}{digit}{steps}:{_written(labels)}")
         rows.append(row)
     if len(rows) > 1:
         lines.append(_row_sum(rows[0], rows[1], effort))
@@ -141,9 +145,9 @@ def _multiplication(a: int, b: int, effort: Effort) -> str:
     return "\n".join(lines)
 
 
-def _products(top: list[int], digit: int, effort: Effort) -> tuple[str, list[int]]:
+def _products(top: Labelled, digit: int, effort: Effort) -> tuple[str, list[int]]:
     steps, row, carry = "", [], 0
-    for letter, x in zip("abc", top, strict=False):
+    for letter, x in reversed(top):
         total = x * digit + carry
         equation = f"{letter}{x}*{digit}+{carry}=" if effort is Effort.HIGH else letter
         steps += f" {equation}{total:02d}"
@@ -162,16 +166,16 @@ def _row_sum(first: list[int], second: list[int], effort: Effort) -> str:
         line += f" {equation}{total:02d}"
         digits.append(total % 10)
         carry = total // 10
-    return f"{line}:{_labelled(digits, 'OPQRS')}" if effort is Effort.HIGH else line
+    return f"{line}:{_written(zip('OPQRS', digits, strict=False))}" if effort is Effort.HIGH else line
 
 
-def _digits(number: int, size: int = 0) -> list[int]:
-    """From the right, filled up with zeros to `size`."""
-    return [int(digit) for digit in reversed(str(number).rjust(size, "0"))]
+def _labelled(number: int, letters: str) -> Labelled:
+    """The digits from the left, each with its letter."""
+    return [(letter, int(digit)) for letter, digit in zip(letters, str(number), strict=False)]
 
 
-def _labelled(digits: list[int], letters: str = "abcde") -> str:
-    return "".join(f" {letter}{digit}" for letter, digit in zip(letters, digits, strict=False))
+def _written(labelled: Iterable[tuple[str, int]]) -> str:
+    return "".join(f" {letter}{digit}" for letter, digit in labelled)
 
 
 def _cell(operation: str, a: int, b: int) -> str:
@@ -196,7 +200,7 @@ def _operands(random: Random, operation: str) -> tuple[int, int]:
     return a, b
 
 
-_PRODUCT_SHARES = (5, 9, 6, 8, 4, 46, 14, 8)
+_PRODUCT_SHARES = (4, 9, 6, 8, 4, 55, 8, 6)
 _SUM_SHARES = (8, 20, 22, 24, 26)
 
 

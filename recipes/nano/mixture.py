@@ -16,7 +16,7 @@ __all__ = ["Mixture", "draw_prefix", "draw_problem"]
 
 _SKILLS = ("arithmetic", "chat", "out of scope", "other arithmetic")
 _SKILL_SHARES = (0.86, 0.05, 0.06, 0.03)
-_OPERATION_SHARES = (0.27, 0.29, 0.44)
+_OPERATION_SHARES = (0.32, 0.33, 0.35)
 _FIRST_DAY, _DAYS = date(2024, 1, 1), 365 * 8
 _INSTRUCTIONS = (
     "You are a helpful assistant.",
@@ -47,7 +47,7 @@ class Mixture:
     def __call__(self, step: int, rank: int) -> PrefixedBatch:
         """The batch of one step for one process."""
         random = Random(f"{self.seed} {step} {rank}")
-        other = Effort.LOW if random.random() < 0.2 else Effort.MEDIUM
+        other = Effort.LOW if random.random() < 0.12 else Effort.MEDIUM
         return pack(
             [
                 self._group(random, Effort.HIGH, self.tokens * 55 // 100, step),

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from ossia.errors import OssiaError
+from ossia.train.parameters import initial_parameters
+from ossia.train.train_ops import TrainOps
+from ossia.train.trainer import Progress, Trainer, TrainingConfig, batch_loss
+from tests.train.tiny import VOCABULARY, config, counting
+
+pytestmark = pytest.mark.torch
+
+STEPS = 12
+
+
+def trainer(steps: int = STEPS, **changes: float) -> Trainer:
+    # All phases within few steps: the sampled softmax ends, and rounding begins.
+    training = TrainingConfig(steps=steps, warmup=2, quantise_from=0.8, sampled_until=0.5, sampled=4, **changes)
+    return Trainer(config(), training, counting)
+
+
+def ignore(progress: Progress) -> None:
+    pass
+
+
+class Stop(Exception):  # noqa: N818 # not an error: how a test interrupts
+    pass
+
+
+def test_going_on_from_a_file_gives_the_same_bits(tmp_path: Path):
+    whole, first, second = trainer(), trainer(), trainer()
+    whole.run(ignore)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.step == 5:
+            first.save(tmp_path / "checkpoint.pt")
+        if progress.step == 7:
+            raise Stop
+
+    with pytest.raises(Stop):
+        first.run(interrupt)
+    second.load(tmp_path / "checkpoint.pt")
+    assert second.step == 5
+    second.run(ignore)
+    assert second.losses == whole.losses
+    for name, value in whole.parameters.items():
+        assert torch.equal(second.parameters[name], value), name
+
+
+def test_training_reduces_the_loss():
+    one = trainer(150)
+    one.run(ignore)
+    assert one.losses[0] > 2.0
+    assert sum(one.losses[-5:]) / 5 < 0.25 * one.losses[0]
+
+
+def test_a_crash_while_saving_leaves_the_file_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    one, path = trainer(), tmp_path / "checkpoint.pt"
+    one.save(path)
+    before = path.read_bytes()
+
+    def fail(state: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        one.save(path)
+    assert path.read_bytes() == before
+
+
+def test_parameters_alone_begin_a_new_run(tmp_path: Path):
+    one, other = trainer(2), trainer(2)
+    one.run(ignore)
+    one.save(tmp_path / "checkpoint.pt")
+    other.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert other.step == 0
+    assert other.losses == []
+    assert torch.equal(other.parameters["model.embed_tokens.weight"], one.parameters["model.embed_tokens.weight"])
+
+
+def test_another_models_file_is_refused(tmp_path: Path):
+    torch.save({"parameters": {}}, tmp_path / "other.pt")
+    with pytest.raises(OssiaError, match="another model"):
+        trainer().load(tmp_path / "other.pt")
+
+
+def test_rates_rise_then_fall_to_nothing():
+    training = TrainingConfig(steps=100, warmup=10)
+    rates = [training.rate(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == pytest.approx(rates[9])
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[-1] == pytest.approx(0.01)
+
+
+def test_a_sample_of_all_is_the_whole_softmax():
+    parameters, batch = initial_parameters(config(), 0), counting(0, 0)
+    with torch.no_grad():
+        parameters["lm_head.weight"].normal_(generator=torch.Generator().manual_seed(0))
+    ops = TrainOps(torch.float32)
+    whole = batch_loss(ops, config(), parameters, batch)
+    # So many draws that every id is among them.
+    sampled = batch_loss(ops, config(), parameters, batch, sampled=100 * VOCABULARY)
+    torch.testing.assert_close(sampled, whole)
+    assert batch_loss(ops, config(), parameters, batch, sampled=4) < whole
