@@ -7,6 +7,7 @@ High effort writes each step as an equation, medium only its result, low nothing
 
 import hashlib
 from collections.abc import Iterable
+from itertools import zip_longest
 from random import Random
 
 from ossia.harmony import Effort
@@ -108,15 +109,16 @@ def working(operation: str, a: int, b: int, effort: Effort) -> str:
 def _columns(operation: str, a: int, b: int, effort: Effort) -> str:
     """Addition and subtraction: each step gives carry (or borrow) and digit. Below zero, the difference is reversed."""
     below_zero = operation == "-" and a < b
-    first, second = (b, a) if below_zero or len(str(b)) > len(str(a)) else (a, b)
+    first, second = (b, a) if below_zero else (a, b)
     above, below = _labelled(first, "abcde"), _labelled(second, "vwxyz")
     steps, carry = "", 0
-    for place in range(1, len(above) + 1):
-        (letter, x), (other, y) = above[-place], below[-place] if place <= len(below) else ("", 0)
+    for upper, lower in zip_longest(reversed(above), reversed(below)):
+        (letter, x), (_, y) = upper or lower, (upper and lower) or ("", 0)
         total = x + y + carry if operation == "+" else x - y - carry
-        step = f"{letter}{x}{f' {other}{y}' if other else ''}{operation}{carry}=" if effort is Effort.HIGH else letter
+        digits = _written(digit for digit in (upper, lower) if digit)
+        step = f"{digits}{operation}{carry}=" if effort is Effort.HIGH else f" {letter}"
         carry = int(not 0 <= total <= 9)
-        steps += f" {step}{carry}{total % 10}"
+        steps += f"{step}{carry}{total % 10}"
     lines = f"{'-' if below_zero else ''}{_written(above)} {operation}{_written(below)}\n{steps}"
     answer = a + b if operation == "+" else a - b
     return f"{lines}\n={answer}" if effort is Effort.HIGH else lines

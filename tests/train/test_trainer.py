@@ -14,9 +14,9 @@ pytestmark = pytest.mark.torch
 STEPS = 12
 
 
-def trainer(steps: int = STEPS, **changes: float) -> Trainer:
+def trainer(steps: int = STEPS) -> Trainer:
     # All phases within few steps: the sampled softmax ends, and rounding begins.
-    training = TrainingConfig(steps=steps, warmup=2, quantise_from=0.8, sampled_until=0.5, sampled=4, **changes)
+    training = TrainingConfig(steps=steps, warmup=2, quantise_from=0.8, sampled_until=0.5, sampled=4)
     return Trainer(config(), training, counting)
 
 
