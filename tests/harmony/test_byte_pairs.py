@@ -1,7 +1,9 @@
+import time
+
 import pytest
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from ossia.harmony.byte_pairs import ALPHABET, GPT2_PATTERN, BytePairs, from_alphabet, to_alphabet
+from ossia.harmony.byte_pairs import ALPHABET, GPT2_PATTERN, BytePairs, Merges, from_alphabet, to_alphabet
 
 
 def test_the_alphabet_is_gpt2s() -> None:
@@ -26,3 +28,21 @@ def test_the_lowest_rank_merges_first() -> None:
     assert pairs.encode("abcd") == [258, 100]
     assert pairs.encode("abbc") == [257, 256]
     assert pairs.encode("ab c") == [257, 32, 99]
+
+
+def test_listed_merges_go_by_their_list() -> None:
+    ranks = {bytes([byte]): byte for byte in range(256)} | {b"bc": 256, b"ab": 257, b"abc": 258}
+    listed = Merges(ranks, [(b"a", b"b"), (b"b", b"c"), (b"a", b"bc")], GPT2_PATTERN)
+    assert listed.encode("abc") == [257, 99]  # ab comes first, and ab with c makes nothing
+    assert listed.encode("bca") == [256, 97]
+    assert listed.encode("\ud800") == [0xEF, 0xBF, 0xBD]
+
+
+@pytest.mark.parametrize("unit", ["a", "ab", " ", "\n"])
+def test_listed_merges_do_not_hang_on_long_pieces(unit: str) -> None:
+    ranks = {bytes([byte]): byte for byte in range(256)} | {b"a" * 2**power: 255 + power for power in range(1, 6)}
+    merges = [(b"a" * 2**power, b"a" * 2**power) for power in range(5)]
+    begin = time.process_time()
+    ids = Merges(ranks, merges, GPT2_PATTERN).encode(unit * 100_000)
+    assert time.process_time() - begin < 10
+    assert len(ids) == (100_000 // 32 if unit == "a" else len(unit) * 100_000)

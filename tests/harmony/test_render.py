@@ -7,8 +7,6 @@ from hypothesis import given
 
 from ossia.errors import ConversationError
 from ossia.harmony import (
-    BROWSER,
-    PYTHON,
     Conversation,
     DeveloperContent,
     Effort,
@@ -91,14 +89,6 @@ def test_analysis_of_all_finished_turns_is_dropped_where_the_judge_keeps_some() 
 def test_all_but_analysis_survives_dropping() -> None:
     messages = turn(1) + turn(2) + [said("user", "again?")]
     assert drop_finished_analysis(messages) == [message for message in messages if message.channel != "analysis"]
-
-
-def test_builtin_tools_are_the_judges(vocabulary: Vocabulary, judge: openai_harmony.HarmonyEncoding) -> None:
-    system = openai_harmony.SystemContent.new().with_browser_tool().with_python_tool()
-    message = openai_harmony.Message.from_role_and_content(openai_harmony.Role.SYSTEM, system)
-    expected = judge.render_conversation(openai_harmony.Conversation.from_messages([message]))
-    content = SystemContent(tools={"python": PYTHON, "browser": BROWSER})
-    assert render(Conversation((Message("system", content),)), vocabulary, as_="conversation") == expected
 
 
 @pytest.mark.parametrize("role", ["user", "tool", "developer", "system", "assistant"])

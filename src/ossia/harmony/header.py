@@ -163,7 +163,8 @@ def _bare_channel(
     names = [word for word in words if word in CHANNELS]
     if not names:
         return channel, words
-    found.append((RepairKind.HEADER_FORM if channel is None else RepairKind.DUPLICATE_CHANNEL, names[0]))
+    kind = RepairKind.HEADER_FORM if channel is None else RepairKind.DUPLICATE_CHANNEL
+    found.append((kind, " ".join(names)))
     return channel or names[0], [word for word in words if word not in CHANNELS]
 
 

@@ -1,8 +1,8 @@
 """Vocabularies as files hold them: Hugging Face's `tokenizer.json`, and the lists in a GGUF.
 
-Both write ordinary tokens in the byte-level alphabet and give merges in order. Ranks say the same only if the merges
-are complete (every split of a token into two tokens is one) and ordered as the ids are; both published files are made
-so, and it is checked.
+Both write ordinary tokens in the byte-level alphabet and give merges in order. Ranks say the same if the merges are
+complete (every split of a token into two tokens is one) and ordered as the ids are, which both published files are;
+tokenizers trained elsewhere list one merge a token, and are encoded by their list.
 
 Source: huggingface/tokenizers, the BPE model and the Split and ByteLevel pre-tokenizers; huggingface/transformers,
 convert_slow_tokenizer.py, `TikTokenConverter`, for how merges are made of ranks.
@@ -10,6 +10,7 @@ convert_slow_tokenizer.py, `TikTokenConverter`, for how merges are made of ranks
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 from ossia.errors import VocabularyError
@@ -25,11 +26,15 @@ GGUF_NORMAL, GGUF_CONTROL, GGUF_USER_DEFINED, GGUF_UNUSED = 1, 3, 4, 5
 
 
 class Tables(NamedTuple):
-    """What a file holds: ordinary tokens with their ids, control tokens with theirs, and the pattern."""
+    """What a file holds: ordinary tokens with their ids, control tokens with theirs, the pattern, and the merges.
+
+    The merges are None when they say what the ids say as ranks.
+    """
 
     ranks: dict[bytes, int]
     control: dict[str, int]
     pattern: str
+    merges: list[tuple[bytes, bytes]] | None
 
 
 def read_tokenizer_json(data: bytes) -> Tables:
@@ -44,8 +49,9 @@ def read_tokenizer_json(data: bytes) -> Tables:
     model = _object(root.get("model"), "model")
     control = _added_tokens(root.get("added_tokens"))
     vocab = _vocab(model, control)
-    ranks = _to_ranks(vocab, model.get("merges"))
-    return Tables(ranks, control, _pattern(_object(root.get("pre_tokenizer"), "pre_tokenizer")))
+    pattern = _pattern(_object(root.get("pre_tokenizer"), "pre_tokenizer"))
+    ranks = _to_ranks(vocab)
+    return Tables(ranks, control, pattern, _own_merges(vocab, ranks, model.get("merges")))
 
 
 def read_gguf(tokens: Sequence[str], types: Sequence[int], merges: Sequence[str]) -> Tables:
@@ -58,12 +64,22 @@ def read_gguf(tokens: Sequence[str], types: Sequence[int], merges: Sequence[str]
     unknown = sorted({kind for _, kind in kinds} - {GGUF_NORMAL, GGUF_CONTROL, GGUF_USER_DEFINED, GGUF_UNUSED})
     if unknown:
         raise VocabularyError(f"the GGUF has tokens of type {unknown[0]}; a byte-level vocabulary has types 1, 3, 4, 5")
-    return Tables(_to_ranks(vocab, list(merges)), control, O200K_PATTERN)
+    ranks = _to_ranks(vocab)
+    return Tables(ranks, control, O200K_PATTERN, _own_merges(vocab, ranks, list(merges)))
 
 
-def write_tokenizer_json(ranks: Mapping[bytes, int], names: Mapping[int, str], pattern: str) -> bytes:
-    """A `tokenizer.json` of these ordinary tokens and control tokens (by id); every split of a token is a merge."""
+def write_tokenizer_json(
+    ranks: Mapping[bytes, int],
+    names: Mapping[int, str],
+    pattern: str,
+    merges: Sequence[tuple[bytes, bytes]] | None,
+) -> bytes:
+    """A `tokenizer.json` of these ordinary tokens and control tokens (by id).
+
+    Without merges every split of a token is one, and a piece that is a token is that token at once, as in tiktoken.
+    """
     vocab = {to_alphabet(token): rank for token, rank in sorted(ranks.items(), key=lambda item: item[1])}
+    listed = list(_all_merges(vocab)) if merges is None else [list(map(to_alphabet, merge)) for merge in merges]
     root = {
         "version": "1.0",
         "truncation": None,
@@ -79,7 +95,7 @@ def write_tokenizer_json(ranks: Mapping[bytes, int], names: Mapping[int, str], p
         },
         "post_processor": None,
         "decoder": _BYTE_LEVEL | {"use_regex": True},
-        "model": _BPE | {"vocab": vocab, "merges": list(_all_merges(vocab))},
+        "model": _BPE | {"ignore_merges": merges is None, "vocab": vocab, "merges": listed},
     }
     return json.dumps(root, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -93,7 +109,6 @@ _BPE = {
     "end_of_word_suffix": None,
     "fuse_unk": False,
     "byte_fallback": False,
-    "ignore_merges": True,  # a piece that is a token is that token at once, as tiktoken has it
 }
 
 
@@ -164,32 +179,34 @@ def _pair(merge: object) -> Pair:
             raise VocabularyError(f"a merge would be two tokens, found {merge!r}")
 
 
-def _check_merges(vocab: Mapping[str, int], merges: Sequence[Pair]) -> None:
-    """Whether the merges say what the ids say as ranks; none at all leaves it to the ids."""
-    if not merges:
-        return
-    last = -1
+def _own_merges(
+    vocab: Mapping[str, int], ranks: Mapping[bytes, int], listed: object
+) -> list[tuple[bytes, bytes]] | None:
+    """The merges, or None when ranks say the same; a file without any leaves it to the ranks, too."""
+    if ranks == o200k.ranks():  # the published table needs no proof, which would take it a second
+        return None
+    merges = _merges(listed)
     for left, right in merges:
-        merged = vocab.get(left + right)
-        if merged is None or left not in vocab or right not in vocab:
+        if left + right not in vocab or left not in vocab or right not in vocab:
             raise VocabularyError(f"the merge of {left!r} and {right!r} names a token that the vocabulary lacks")
-        if merged < last:
-            raise VocabularyError(f"the merges are not in the order of the ids: {left + right!r} comes too late")
-        last = merged
-    complete = sum(len(_splits(token, vocab)) for token in vocab)
-    if len(set(merges)) != complete:
-        raise VocabularyError(f"the merges are incomplete: {len(set(merges))} of the {complete} that ranks stand for")
+    if not merges or _are_ranks(vocab, merges):
+        return None
+    return [(from_alphabet(left), from_alphabet(right)) for left, right in merges]
 
 
-def _to_ranks(vocab: Mapping[str, int], merges: object) -> dict[bytes, int]:
+def _are_ranks(vocab: Mapping[str, int], merges: Sequence[Pair]) -> bool:
+    made = [vocab[left + right] for left, right in merges]
+    ordered = all(first <= second for first, second in pairwise(made))
+    return ordered and len(set(merges)) == sum(len(_splits(token, vocab)) for token in vocab)
+
+
+def _to_ranks(vocab: Mapping[str, int]) -> dict[bytes, int]:
     ranks: dict[bytes, int] = {}
     for token, identifier in vocab.items():
         try:
             ranks[from_alphabet(token)] = identifier
         except ValueError as error:
             raise VocabularyError(f"the token {token!r} is not byte-level: {error}") from error
-    if ranks != o200k.ranks():  # the published table needs no proof, which would take it a second
-        _check_merges(vocab, _merges(merges))
     return ranks
 
 

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from ossia.errors import VocabularyError
 from ossia.harmony import o200k
-from ossia.harmony.byte_pairs import O200K_PATTERN, SINGLE_DIGITS_PATTERN, BytePairs
+from ossia.harmony.byte_pairs import O200K_PATTERN, SINGLE_DIGITS_PATTERN, BytePairs, Merges
 from ossia.harmony.o200k import CONTROL_TOKENS
 from ossia.harmony.tokenizer_file import read_gguf, read_tokenizer_json, write_tokenizer_json
 
@@ -24,13 +24,21 @@ class Vocabulary:
     """Ordinary tokens, which are bytes with a rank, and control tokens, which no text encodes to.
 
     `ranks` gives the id of every ordinary token, `control` that of every control token by its name, such as
-    `<|start|>`; `pattern` cuts text into pieces. Raises VocabularyError when a control token that Harmony needs is
+    `<|start|>`; `pattern` cuts text into pieces. `merges` are the pairs that make a token, in their order, where that
+    is not every split of it in the order of ids. Raises VocabularyError when a control token that Harmony needs is
     missing, when a single byte has no token, or when two tokens share an id.
     """
 
-    def __init__(self, ranks: Mapping[bytes, int], control: Mapping[str, int], pattern: str = O200K_PATTERN) -> None:
+    def __init__(
+        self,
+        ranks: Mapping[bytes, int],
+        control: Mapping[str, int],
+        pattern: str = O200K_PATTERN,
+        merges: Sequence[tuple[bytes, bytes]] | None = None,
+    ) -> None:
         self.control: Mapping[str, int] = MappingProxyType(dict(control))
         self.pattern = pattern
+        self._merges = merges
         self._ranks = dict(ranks)
         self._check()
         self.start, self.end, self.message = (self.control[f"<|{name}|>"] for name in ("start", "end", "message"))
@@ -72,7 +80,7 @@ class Vocabulary:
     def to_tokenizer_json(self) -> bytes:
         """A `tokenizer.json` that Hugging Face's fast tokenizers read, and that encodes as this vocabulary does."""
         names = {identifier: name for name, identifier in self.control.items()}
-        return write_tokenizer_json(self._ranks, names, self.pattern)
+        return write_tokenizer_json(self._ranks, names, self.pattern, self._merges)
 
     def tokenizer_config(self) -> Mapping[str, object]:
         """The `tokenizer_config.json` that stands beside it."""
@@ -94,7 +102,8 @@ class Vocabulary:
         if len(ranks) != count:
             raise VocabularyError(f"cannot shorten to {count} tokens: {len(ranks)} have a rank below that")
         control = {name: count + index for index, name in enumerate(CONTROL_TOKENS)}
-        return type(self)(ranks, control, SINGLE_DIGITS_PATTERN if digits == "single" else self.pattern)
+        merges = self._merges and [pair for pair in self._merges if b"".join(pair) in ranks]
+        return type(self)(ranks, control, SINGLE_DIGITS_PATTERN if digits == "single" else self.pattern, merges)
 
     def encode(self, text: str) -> list[int]:
         """The ids of the text as ordinary tokens: `<|end|>` in it is seven characters, never a control token."""
@@ -121,8 +130,10 @@ class Vocabulary:
         return MappingProxyType(self._ranks)
 
     @cached_property
-    def _pairs(self) -> BytePairs:
-        return BytePairs(self._ranks, self.pattern)
+    def _pairs(self) -> BytePairs | Merges:
+        if self._merges is None:
+            return BytePairs(self._ranks, self.pattern)
+        return Merges(self._ranks, self._merges, self.pattern)
 
     def _check(self) -> None:
         missing = [name for name in CONTROL_TOKENS[1:] if name not in self.control]
