@@ -168,6 +168,24 @@ def test_a_call_that_nobody_answers_ends_the_turn(tools: tuple[str, ...]):
     assert done.messages[-1].recipient == "functions.add"
 
 
+@pytest.mark.parametrize(
+    ("channel", "recipient", "kind"),
+    [
+        ("analysis", None, Kind.REASONING),
+        ("analysis", "python", Kind.CALL),  # how the built-in tools are called
+        ("commentary", "functions.f", Kind.CALL),
+        ("commentary", None, Kind.PREAMBLE),
+        ("commentary", "all", Kind.PREAMBLE),
+        ("final", None, Kind.ANSWER),
+        ("final", "all", Kind.ANSWER),
+        (None, None, Kind.ANSWER),
+        ("weather", None, Kind.ANSWER),
+    ],
+)
+def test_kinds(channel: str | None, recipient: str | None, kind: Kind):
+    assert Kind.of(Message("assistant", "", channel=channel, recipient=recipient)) is kind
+
+
 def test_a_preamble_is_for_the_user():
     events, done, _ = run("<|channel|>commentary<|message|>One moment.<|end|><|start|>assistant" + ANSWERED)
     assert texts(events)[0] == (Kind.PREAMBLE, "One moment.")

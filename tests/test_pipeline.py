@@ -88,6 +88,14 @@ def test_the_next_turn_finds_the_last_in_the_cache(path: Path):
     assert second.usage.cached_tokens > 100, "all up to the user's first message at least"
 
 
+def test_another_conversation_finds_the_system_message_in_the_cache(path: Path):
+    model = pipeline.load(str(path), backend="reference")
+    system = render(Conversation(pipeline.conversation_of(HELLO).messages[:1]), VOCABULARY, as_="conversation")
+    model.chat(HELLO, max_tokens=2)
+    other = model.chat([{"role": "user", "content": "Quite another thing"}], max_tokens=2)
+    assert other.usage.cached_tokens == len(system), "up to the end of the message that both begin with"
+
+
 def test_chat(scripted):
     model, engine = scripted(ANSWER)
     turn = model.chat([{"role": "system", "content": "Be kind."}, *HELLO], effort="high", date="2026-01-31", top_p=0.5)

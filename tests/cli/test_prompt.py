@@ -40,6 +40,9 @@ def test_ctrl_c_twice_leaves_and_once_does_not(keys: PipeInput, capsys):
     assert next(lines) == "whole"
     assert capsys.readouterr().err == "ctrl-c once more, or ctrl-d, leaves\n"
     keys.send_text(CTRL_C)
+    keys.send_text("and another\r")
+    assert next(lines) == "and another"
+    keys.send_text(CTRL_C)
     keys.send_text(CTRL_C)
     assert list(lines) == []
 

@@ -188,12 +188,25 @@ def test_one_word_is_the_prompt_unless_it_names_a_model(words: list[str], found:
     assert verb.model_and_prompt(words) == found
 
 
-def test_an_existing_path_is_a_model(tiny: Path, tmp_path: Path):
+def test_an_existing_path_is_a_model(tiny: Path, tmp_path: Path, monkeypatch):
     assert verb.model_and_prompt([str(tiny)]) == (str(tiny), None)
     (tmp_path / "model.gguf").touch()
     (tmp_path / "question").touch()
     assert verb.names_a_model(str(tmp_path / "model.gguf"))
-    assert not verb.names_a_model(str(tmp_path / "question"))
+    monkeypatch.chdir(tmp_path)
+    assert verb.names_a_model("model.gguf")
+    assert not verb.names_a_model("question")
+    (tmp_path / "notes").mkdir()
+    assert not verb.names_a_model("notes")
+    monkeypatch.chdir(tiny.parent)
+    assert verb.names_a_model(tiny.name)
+
+
+@pytest.mark.parametrize("word", ["/models/none", "./none", "../none", "none/"])
+def test_what_is_written_as_a_path_is_meant_as_one(word: str, capsys):
+    assert verb.names_a_model(word)
+    assert main(["run", word, "Hi"]) == 1
+    assert f"no model '{word}' here" in capsys.readouterr().err
 
 
 def test_three_words_are_too_many(capsys):

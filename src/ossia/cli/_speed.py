@@ -96,7 +96,6 @@ def time_once(engine: Engine, load: Load, random: np.random.Generator) -> Repeat
     decode together from their first token to their last.
     """
     vocabulary = engine.model.config.vocab_size
-    engine.forget()
     prompts = [random.integers(vocabulary, size=load.depth + load.prompt).tolist() for _ in range(load.batch)]
     if load.depth:
         _run(engine, [prompt[: load.depth] for prompt in prompts], 1)

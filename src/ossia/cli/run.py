@@ -20,6 +20,9 @@ openai/gpt-oss-20b; then the prompt comes from stdin, and if that is a terminal,
 and PROMPT. What is piped in follows the prompt, after an empty line."""
 
 HUB_NAME = re.compile(r"[A-Za-z][\w.-]*/[A-Za-z][\w.-]*")
+WRITTEN_PATH = re.compile(r"\.{0,2}/\S*|\S+/")
+"""What can only be meant as a path, whether or not anything is there: /models/x, ./x, ../x, x/."""
+
 PATIENCE_SECONDS = 1.0
 """How long stdin may stay silent before we say that we wait for it."""
 
@@ -64,14 +67,14 @@ def model_and_prompt(words: list[str]) -> tuple[str, str | None]:
 
 
 def names_a_model(word: str) -> bool:
-    """Whether a word on its own is a model's name rather than a prompt."""
+    """Whether a word on its own is a model's name or path rather than a prompt."""
     from ossia.checkpoint import published_configs
 
-    if word == "nano" or word in published_configs() or HUB_NAME.fullmatch(word):
+    if word == "nano" or word in published_configs() or HUB_NAME.fullmatch(word) or WRITTEN_PATH.fullmatch(word):
         return True
     try:
-        path = Path(word).expanduser()
-        return path.is_dir() or (path.is_file() and path.suffix in (".gguf", ".safetensors"))
+        path = Path(word)
+        return (path / "config.json").is_file() or (path.is_file() and path.suffix in (".gguf", ".safetensors"))
     except (OSError, ValueError):  # too long for a file's name, or with a zero byte in it: a prompt
         return False
 
