@@ -24,7 +24,7 @@ from recipes.nano.mixture import draw_prefix, draw_problem
 from recipes.nano.problem import Problem
 from recipes.nano.weather import weather
 
-__all__ = ["EFFORTS", "RESULTS", "Score", "evaluate", "interval"]
+__all__ = ["EFFORTS", "RESULTS", "Score", "evaluate", "interval", "right"]
 
 EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 RESULTS = Path(__file__).with_name("results.json")
@@ -81,11 +81,11 @@ def evaluate(model: Path, count: int) -> dict[str, Any]:
             cases = _cases(cell, draw, effort, count)
             answers = _answers(engine, [_prompt(form, case) for case in cases])
             texts = [form.vocabulary.decode(answer) for answer in answers]
-            right = [_right(case.problem, text) for case, text in zip(cases, texts, strict=True)]
+            verdicts = [right(case.problem, text) for case, text in zip(cases, texts, strict=True)]
             tokens = sum(map(len, answers)) / len(answers)
-            scores.append(Score(cell, effort, len(cases), sum(right), round(tokens, 1)))
-            transcripts += _examples(cell, effort, cases, texts, right)
-            print(f"{cell:24} {effort:7} {sum(right):4}/{len(cases)}  {tokens:6.1f} tokens", flush=True)
+            scores.append(Score(cell, effort, len(cases), sum(verdicts), round(tokens, 1)))
+            transcripts += _examples(cell, effort, cases, texts, verdicts)
+            print(f"{cell:24} {effort:7} {sum(verdicts):4}/{len(cases)}  {tokens:6.1f} tokens", flush=True)
     return {
         "sha256": sha256(model)[WEIGHTS],
         "settings": {"backend": loaded.ops.name, "precision": str(loaded.ops.precision), "sampling": "greedy"},
@@ -154,7 +154,7 @@ def _answers(engine: Engine, prompts: Sequence[Sequence[int]]) -> list[list[int]
     return list(answers.values())
 
 
-def _right(problem: Problem, text: str) -> bool:
+def right(problem: Problem, text: str) -> bool:
     """A call must name the function and give exactly its arguments; what follows the result is another turn."""
     if problem.tool:
         call = f" to=functions.{problem.tool.function}<|channel|>commentary <|constrain|>json<|message|>"
@@ -165,11 +165,11 @@ def _right(problem: Problem, text: str) -> bool:
 
 
 def _examples(
-    cell: str, effort: Effort, cases: Sequence[Case], texts: Sequence[str], right: Sequence[bool]
+    cell: str, effort: Effort, cases: Sequence[Case], texts: Sequence[str], verdicts: Sequence[bool]
 ) -> Iterator[dict[str, Any]]:
     """One answer at random, and one that is wrong if there is any."""
     random = Random(f"examples {cell} {effort}")
-    wrong = [index for index, fine in enumerate(right) if not fine]
+    wrong = [index for index, fine in enumerate(verdicts) if not fine]
     for index in [random.randrange(len(cases)), *random.sample(wrong, min(1, len(wrong)))]:
         question, expected = cases[index].problem.question, cases[index].problem.answer
         yield {
@@ -178,7 +178,7 @@ def _examples(
             "question": question,
             "expected": expected,
             "text": texts[index],
-            "right": right[index],
+            "right": verdicts[index],
         }
 
 

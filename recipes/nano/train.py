@@ -22,7 +22,6 @@ from recipes.nano.shape import model_config
 
 CHECKPOINT = "checkpoint.pt"
 CURVE = "loss.png"
-_SAVE_EVERY = 60.0  # seconds
 
 
 def main() -> None:
@@ -53,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--muon-rate", type=float, default=TrainingConfig.muon_rate)
     parser.add_argument("--adam-rate", type=float, default=TrainingConfig.adam_rate)
     parser.add_argument("--full-at-first", type=float, default=0.25, help="part of prefixes that are real, at first")
+    parser.add_argument("--save-every", type=float, default=60.0, help="seconds")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -71,16 +71,16 @@ def _train(rank: int, arguments: argparse.Namespace, port: int | None) -> None:
         trainer.load(checkpoint)
     elif arguments.start:
         trainer.load(arguments.start, weights_only=True)
-    trainer.run(_Reporter(trainer, arguments.output) if rank == 0 else _silent)
+    trainer.run(_Reporter(trainer, arguments.output, arguments.save_every) if rank == 0 else _silent)
     if port is not None:
         dist.destroy_process_group()
 
 
 class _Reporter:
-    """Prints a line of progress, and saves once a minute and at the end."""
+    """Prints a line of progress, and saves every so many seconds and at the end."""
 
-    def __init__(self, trainer: Trainer, output: Path) -> None:
-        self._trainer, self._output = trainer, output
+    def __init__(self, trainer: Trainer, output: Path, save_every: float) -> None:
+        self._trainer, self._output, self._save_every = trainer, output, save_every
         self._began, self._saved = time.monotonic(), time.monotonic()
         self._first, self._tokens = trainer.step, 0
 
@@ -98,13 +98,13 @@ class _Reporter:
                 file=sys.stderr,
                 flush=True,
             )
-        if now - self._saved > _SAVE_EVERY or progress.step == steps:
+        if now - self._saved >= self._save_every or progress.step == steps:
             self._saved = now
             self._trainer.save(self._output / CHECKPOINT)
             training = self._trainer.training
-            marks = {"MXFP4": round(steps * training.quantise_from)}
-            marks["whole softmax"] = round(steps * training.sampled_until)
-            reached = {name: step for name, step in marks.items() if step <= progress.step}
+            marks = {"whole softmax": training.sampled_until, "MXFP4": training.quantise_from}
+            steps_of = {name: round(steps * part) for name, part in marks.items()}
+            reached = {name: step for name, step in steps_of.items() if step <= progress.step}
             write_curve(self._output / CURVE, self._trainer.losses, reached)
 
 

@@ -1,0 +1,70 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ossia.train.train_ops import TrainOps
+from ossia.train.trainer import TrainingConfig, batch_loss
+from recipes.nano.train import CHECKPOINT, CURVE, new_trainer
+
+pytestmark = pytest.mark.torch
+
+ROOT = Path(__file__).parents[2]
+STEPS, TOKENS = 5, 256
+LONG = 240.0  # seconds; a busy machine starts torch slowly
+
+
+def start(output: Path, processes: int = 1) -> subprocess.Popen[bytes]:
+    arguments = ["--output", str(output), "--steps", str(STEPS), "--tokens", str(TOKENS), "--save-every", "0"]
+    command = [sys.executable, "-m", "recipes.nano.train", *arguments, "--processes", str(processes)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
+
+
+def state(output: Path) -> dict[str, Any]:
+    return torch.load(output / CHECKPOINT, weights_only=True)
+
+
+def finished(run: subprocess.Popen[bytes]) -> None:
+    _, told = run.communicate(timeout=LONG)
+    assert run.returncode == 0, told.decode()
+
+
+def kill_after_saving(output: Path) -> None:
+    run, deadline = start(output), time.monotonic() + LONG
+    while not (output / CHECKPOINT).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+
+
+def test_a_killed_run_goes_on_to_the_same_end(tmp_path: Path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    uninterrupted = start(whole)
+    kill_after_saving(killed)
+    assert 1 <= state(killed)["step"] <= STEPS
+    finished(start(killed))
+    finished(uninterrupted)
+    ours, theirs = state(killed), state(whole)
+    assert ours["losses"] == theirs["losses"]
+    for name, value in theirs["parameters"].items():
+        assert torch.equal(ours["parameters"][name], value), name
+    assert (killed / CURVE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_processes_learn_from_the_batches_of_both(tmp_path: Path):
+    finished(start(tmp_path, processes=2))
+    first = state(tmp_path)["losses"][0]
+    trainer = new_trainer(TrainingConfig(steps=STEPS), TOKENS)
+    with torch.no_grad():
+        sampled = TrainingConfig.sampled
+        alone = [
+            batch_loss(TrainOps(), trainer.config, trainer.parameters, trainer.data(0, rank), sampled).item()
+            for rank in range(2)
+        ]
+    assert first == pytest.approx(sum(alone) / 2, abs=1e-5)
