@@ -45,9 +45,17 @@ const T* values_of(const KeyValues& cache, int32_t page, int head) {
   return reinterpret_cast<const T*>(cache.data + page * cache.page_bytes + head * cache.head_bytes + cache.value_bytes);
 }
 
-// ROWS rows' scores at GROUPS * 16 neighbouring positions.
+// Asks for the BYTES from `p` on, before they are needed.
+template <int BYTES>
+OSSIA_INLINE void prefetch_bytes(const void* p) {
+#pragma GCC unroll 8
+  for (int i = 0; i < BYTES; i += 64) prefetch(static_cast<const char*>(p) + i);
+}
+
+// ROWS rows' scores at GROUPS * 16 neighbouring positions. What lies at `ahead`, as large as these keys, is asked for.
 template <int ROWS, int GROUPS, class T>
-OSSIA_INLINE void score_tile(const float* const* q, const T* keys, int width, F32 factor, float* const* to) {
+OSSIA_INLINE void score_tile(const float* const* q, const T* keys, const T* ahead, int width, F32 factor,
+                             float* const* to) {
   F32 sums[ROWS][GROUPS];
 #pragma GCC unroll 8
   for (int row = 0; row < ROWS; ++row) {
@@ -59,6 +67,7 @@ OSSIA_INLINE void score_tile(const float* const* q, const T* keys, int width, F3
 #pragma GCC unroll 2
     for (int group = 0; group < GROUPS; ++group) {
       load_both(keys + (group * width + e) * kLanes, even[group], odd[group]);
+      prefetch_bytes<2 * kLanes * sizeof(T)>(ahead + (group * width + e) * kLanes);
     }
 #pragma GCC unroll 8
     for (int row = 0; row < ROWS; ++row) {
@@ -78,23 +87,26 @@ OSSIA_INLINE void score_tile(const float* const* q, const T* keys, int width, F3
 
 // ROWS rows' scores at `groups` * 16 neighbouring positions of one page.
 template <int ROWS, class T>
-void score_page(const float* const* q, const T* keys, int groups, int width, float* const* to) {
+void score_page(const float* const* q, const T* keys, const T* ahead, int groups, int width, float* const* to) {
   const F32 factor = broadcast(1.f / __builtin_sqrtf(static_cast<float>(width)));
   float* at[ROWS];
   int group = 0;
   for (; group + kTileGroups <= groups; group += kTileGroups) {
     for (int row = 0; row < ROWS; ++row) at[row] = to[row] + group * kLanes;
-    score_tile<ROWS, kTileGroups>(q, keys + int64_t{group} * width * kLanes, width, factor, at);
+    const int64_t offset = int64_t{group} * width * kLanes;
+    score_tile<ROWS, kTileGroups>(q, keys + offset, ahead + offset, width, factor, at);
   }
   for (; group < groups; ++group) {
     for (int row = 0; row < ROWS; ++row) at[row] = to[row] + group * kLanes;
-    score_tile<ROWS, 1>(q, keys + int64_t{group} * width * kLanes, width, factor, at);
+    const int64_t offset = int64_t{group} * width * kLanes;
+    score_tile<ROWS, 1>(q, keys + offset, ahead + offset, width, factor, at);
   }
 }
 
 // Adds `count` positions' weighted values to the sums of ROWS rows.
 template <int ROWS, class T>
-void mix_page(const float* const* weights, const T* values, int count, int padded, float* const* mixed) {
+void mix_page(const float* const* weights, const T* values, const T* ahead, int count, int padded,
+              float* const* mixed) {
   for (int e = 0; e < padded; e += 2 * kLanes) {
     F32 low[ROWS], high[ROWS];
 #pragma GCC unroll 8
@@ -102,6 +114,7 @@ void mix_page(const float* const* weights, const T* values, int count, int padde
     for (int position = 0; position < count; ++position) {
       F32 first, second;
       load_both(values + int64_t{position} * padded + e, first, second);
+      prefetch_bytes<2 * kLanes * sizeof(T)>(ahead + int64_t{position} * padded + e);
 #pragma GCC unroll 8
       for (int row = 0; row < ROWS; ++row) {
         const F32 weight = broadcast(weights[row][position]);
@@ -117,14 +130,16 @@ void mix_page(const float* const* weights, const T* values, int count, int padde
   }
 }
 
-// Calls body(page, offset, position, count) for each run of neighbouring positions in one page, within [first, end).
+// Calls body(page, next, offset, position, count) for each run of neighbouring positions in one page, within [first,
+// end); `next` is the page of the run that follows, or `last` after the last.
 template <class F>
-OSSIA_INLINE void each_page(int page_size, const int32_t* table, int32_t first, int32_t end, F body) {
+OSSIA_INLINE void each_page(int page_size, const int32_t* table, int32_t first, int32_t end, int32_t last, F body) {
   for (int32_t position = first; position < end;) {
     const int offset = position % page_size;
     const int left = end - position, room = page_size - offset;
     const int count = left < room ? left : room;
-    body(table[position / page_size], offset, position, count);
+    const int32_t next = count < left ? table[(position + count) / page_size] : last;
+    body(table[position / page_size], next, offset, position, count);
     position += count;
   }
 }
@@ -132,23 +147,32 @@ OSSIA_INLINE void each_page(int page_size, const int32_t* table, int32_t first, 
 template <int ROWS, class T>
 void score_rows(const KeyValues& cache, int head, const int32_t* table, const float* const* q, int32_t first,
                 int32_t end, int32_t origin, float* const* scores) {
-  each_page(cache.page_size, table, first, end, [&](int32_t page, int offset, int32_t position, int count) {
-    const int group = offset / kLanes, groups = (offset + count - 1) / kLanes - group + 1;
-    float* to[ROWS];
-    for (int row = 0; row < ROWS; ++row) to[row] = scores[row] + (position - offset % kLanes - origin);
-    score_page<ROWS>(q, keys_of<T>(cache, page, head) + int64_t{group} * cache.width * kLanes, groups, cache.width, to);
-  });
+  const int32_t none = -1;
+  each_page(cache.page_size, table, first, end, none,
+            [&](int32_t page, int32_t next, int offset, int32_t position, int count) {
+              const int group = offset / kLanes, groups = (offset + count - 1) / kLanes - group + 1;
+              float* to[ROWS];
+              for (int row = 0; row < ROWS; ++row) to[row] = scores[row] + (position - offset % kLanes - origin);
+              const int64_t skipped = int64_t{group} * cache.width * kLanes;
+              // After the last keys come the first values.
+              const T* ahead = next == none ? values_of<T>(cache, table[first / cache.page_size], head)
+                                            : keys_of<T>(cache, next, head);
+              score_page<ROWS>(q, keys_of<T>(cache, page, head) + skipped, ahead + skipped, groups, cache.width, to);
+            });
 }
 
 template <int ROWS, class T>
 void mix_rows(const KeyValues& cache, int head, const int32_t* table, int32_t first, int32_t end, int32_t origin,
               const float* const* weights, float* const* mixed) {
-  each_page(cache.page_size, table, first, end, [&](int32_t page, int offset, int32_t position, int count) {
-    const float* from[ROWS];
-    for (int row = 0; row < ROWS; ++row) from[row] = weights[row] + (position - origin);
-    const T* values = values_of<T>(cache, page, head) + int64_t{offset} * cache.padded;
-    mix_page<ROWS>(from, values, count, cache.padded, mixed);
-  });
+  const int32_t last = table[(end - 1) / cache.page_size];
+  each_page(cache.page_size, table, first, end, last,
+            [&](int32_t page, int32_t next, int offset, int32_t position, int count) {
+              const float* from[ROWS];
+              for (int row = 0; row < ROWS; ++row) from[row] = weights[row] + (position - origin);
+              const int64_t skipped = int64_t{offset} * cache.padded;
+              const T* values = values_of<T>(cache, page, head) + skipped;
+              mix_page<ROWS>(from, values, values_of<T>(cache, next, head) + skipped, count, cache.padded, mixed);
+            });
 }
 
 // Turns a row's scores at [begin, end), multiples of 16, into weights; those outside [first, last) count as -infinity.
