@@ -1,5 +1,7 @@
 """Lines from a person at a terminal."""
 
+import os
+import select
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,3 +75,15 @@ def test_without_the_variable_it_is_in_the_home(monkeypatch, tmp_path: Path):
 def test_commands_are_completed_at_the_beginning(text: str, names: list[str]):
     completer = _prompt.Commands(["/exit", "/effort", "/clear"])
     assert [found.text for found in completer.get_completions(Document(text), CompleteEvent())] == names
+
+
+def test_keys_do_not_appear_amidst_an_answer():
+    person, terminal = os.openpty()
+    with _prompt.unechoed(terminal):
+        os.write(person, b"typed ahead\n")
+        assert select.select([person], [], [], 0.1)[0] == []
+    os.write(person, b"x")
+    assert os.read(person, 10) == b"x", "echoed again"
+    assert os.read(terminal, 100) == b"typed ahead\n", "and nothing is lost"
+    os.close(person)
+    os.close(terminal)

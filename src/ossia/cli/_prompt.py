@@ -2,7 +2,9 @@
 
 import os
 import sys
+import termios
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -12,7 +14,7 @@ from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-__all__ = ["Commands", "history_file", "read_lines"]
+__all__ = ["Commands", "history_file", "read_lines", "unechoed"]
 
 
 def read_lines(commands: Iterable[str]) -> Iterator[str]:
@@ -50,6 +52,19 @@ class Commands(Completer):
         text = document.text_before_cursor
         if text.startswith("/"):
             yield from (Completion(name, -len(text)) for name in self._commands if name.startswith(text))
+
+
+@contextmanager
+def unechoed(terminal: int) -> Iterator[None]:
+    """Within it, keys that are pressed do not appear amidst an answer; they wait for the next prompt."""
+    before = termios.tcgetattr(terminal)
+    quiet = [*before]
+    quiet[3] &= ~(termios.ECHO | termios.ECHONL)
+    termios.tcsetattr(terminal, termios.TCSADRAIN, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
 def history_file() -> Path:

@@ -49,14 +49,13 @@ def talk(model: str, options: argparse.Namespace) -> int:
     session = Session.open(model, options)
     raw = session.model.vocabulary if options.raw else None
     printer = Printer(sys.stdout, sys.stderr, quiet=options.quiet, raw=raw)
-    interactive = sys.stdin.isatty() and sys.stdout.isatty()
-    if interactive and not options.quiet:
-        print(greeting(model, session), file=sys.stderr)
-    for line in _typed() if interactive else _piped():
-        if not Chat(session, printer, options.verbose).take(line):
-            break
-        if interactive:
-            print(file=sys.stderr)
+    chat = Chat(session, printer, options.verbose)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        if not options.quiet:
+            print(greeting(model, session), file=sys.stderr)
+        _with_a_person(chat)
+    else:
+        all(chat.take(line) for line in _piped())
     return 0
 
 
@@ -160,8 +159,12 @@ def _piped() -> Iterator[str]:
         print(sign, end="", file=sys.stderr, flush=True)
 
 
-def _typed() -> Iterator[str]:
-    """Lines from a person at a terminal, with history and completion, until ctrl-d or a second ctrl-c."""
-    from ossia.cli._prompt import read_lines
+def _with_a_person(chat: Chat) -> None:
+    """Lines from a terminal, with history and completion, until ctrl-d or a second ctrl-c."""
+    from ossia.cli._prompt import read_lines, unechoed
 
-    return read_lines(COMMANDS)
+    for line in read_lines(COMMANDS):
+        with unechoed(sys.stdin.fileno()):
+            if not chat.take(line):
+                return
+        print(file=sys.stderr)
