@@ -197,7 +197,8 @@ def test_a_generator_left_early_cancels_and_keeps_what_others_were_told(counting
     for _ in range(3):
         next(outputs)
     outputs.close()  # type: ignore[attr-defined]
-    assert finish(engine)[other] == greedy(counting, random_prompt(5, seed=1), 12)
+    cancelled = other + 1
+    assert finish(engine) == {other: greedy(counting, random_prompt(5, seed=1), 12), cancelled: []}
 
 
 def test_two_generators_take_turns(counting: LoadedModel):
@@ -322,6 +323,12 @@ def test_a_new_question_after_the_same_instructions_shares_them(counting: Loaded
     for seed in (2, 3):
         [*outputs] = engine.generate(turn(system, message(9, seed), [START, 7]), GREEDY)
     assert outputs[0].cached_tokens == len(system)
+
+
+def test_what_two_prompts_share_without_a_control_token_a_third_goes_on_from(counting: LoadedModel):
+    engine, examples = engine_of(counting), random_prompt(43, seed=1)
+    cached = [first(engine, [*examples, *random_prompt(9, seed)]).cached_tokens for seed in (2, 3, 4)]
+    assert cached == [0, 0, 40]
 
 
 def test_one_prompt_for_several_answers_is_computed_once():

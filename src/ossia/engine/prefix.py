@@ -8,7 +8,8 @@ pages are merely findable, and stay as long as nobody needs the room. At a mark 
 tail in every kind of layer; whoever goes on from a tail gets a copy to write to, while the request that made it
 only ever writes behind it.
 
-So a prompt that leaves an earlier one in the middle of a conversation goes on from the last mark before the parting.
+So a prompt that leaves an earlier one in the middle of a conversation goes on from the last mark before the parting. If
+the full layers still have more than that, the parting itself becomes a mark: what two prompts share, a third will too.
 """
 
 import hashlib
@@ -34,14 +35,16 @@ def root(parts: Iterable[str], salt: bytes) -> bytes:
 class Holding:
     """What one request has in the cache: its pages, and the keys and values of its first `computed` tokens in them.
 
-    `tokens` is the request's own list: it may grow, and what is computed of it never changes.
+    `tokens` is the request's own list: it may grow, and what is computed of it never changes. `parting` is how many of
+    them the full layers already had, in whole pages, when the request was opened.
     """
 
-    __slots__ = ("_digests", "_page_size", "computed", "tables", "tokens")
+    __slots__ = ("_digests", "_page_size", "computed", "parting", "tables", "tokens")
 
     def __init__(self, tokens: list[int], start: bytes, page_size: int) -> None:
         self.tokens = tokens
         self.computed = 0
+        self.parting = 0
         self.tables: dict[str, PageTable] = {}
         self._digests = [start]
         self._page_size = page_size
@@ -75,8 +78,10 @@ class Ledger:
     def open(self, holding: Holding) -> None:
         """Give a request its tables and the longest prefix of its tokens that is kept, at most all but the last."""
         holding.tables = {kind.name: PageTable(kind.end_page(self._context)) for kind in self.kinds}
-        holding.computed = 0
-        for length in self._lengths(holding, len(holding.tokens) - 1):
+        limit = len(holding.tokens) - 1
+        reach = self._reach(holding, limit // self._page_size)
+        holding.computed, holding.parting = 0, reach * self._page_size
+        for length in self._lengths(holding, reach, limit):
             found = self._find(holding, length)
             if found is not None and self._adopt(holding, length, found):
                 return
@@ -168,10 +173,10 @@ class Ledger:
                 held = int(holding.tables[kind.name].pages[page])
                 self.pools[kind.name].keep(held, holding.key(page, length), tail=page == tail)
 
-    def _lengths(self, holding: Holding, limit: int) -> Iterator[int]:
-        """The lengths of prefixes that may be kept, longest first."""
+    def _lengths(self, holding: Holding, reach: int, limit: int) -> Iterator[int]:
+        """The lengths of prefixes that may be kept, longest first: at most `reach` pages and a tail, up to `limit`."""
         some = self.pools[self.kinds[0].name]
-        for page in range(self._reach(holding, limit // self._page_size), -1, -1):
+        for page in range(reach, -1, -1):
             begin = page * self._page_size
             for tail in some.tails(holding.digest(page)):
                 if begin + tail <= limit:

@@ -136,9 +136,8 @@ class Scheduler:
         """
         start, tokens = request.holding.computed, request.tokens
         marks = [place + 1 for place in range(start, computed) if tokens[place] in self._boundaries]
-        if start < request.prompt_tokens - 1 <= computed:
-            marks.append(request.prompt_tokens - 1)
-        return marks
+        ends = (request.prompt_tokens - 1, request.holding.parting)
+        return marks + [mark for mark in ends if start < mark <= computed]
 
 
 def _rank(request: Request) -> tuple[int, int]:
