@@ -13,7 +13,7 @@ from typing import Any
 from recipes.nano.evaluate import EFFORTS, RESULTS, interval
 from recipes.nano.export import DEFAULT_EFFORT
 
-__all__ = ["CARD", "card"]
+__all__ = ["CARD", "TRAINING", "card", "draw"]
 
 FOLDER = Path(__file__).parent
 CARD = FOLDER.parents[1] / "docs" / "nano.md"

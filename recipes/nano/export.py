@@ -21,7 +21,7 @@ from ossia.mxfp4 import Packed, encode
 from recipes.nano.conversation import vocabulary
 from recipes.nano.shape import model_config
 
-__all__ = ["DEFAULT_EFFORT", "EMBEDDED", "WEIGHTS", "export", "sha256"]
+__all__ = ["DEFAULT_EFFORT", "EMBEDDED", "SUMS", "WEIGHTS", "export", "sha256"]
 
 EMBEDDED = Path(__file__).parents[2] / "src" / "ossia" / "data" / "nano"
 WEIGHTS = "model.safetensors"

@@ -15,7 +15,7 @@ from recipes.nano.weather import weather
 __all__ = ["Mixture", "draw_prefix", "draw_problem"]
 
 _SKILLS = ("arithmetic", "chat", "out of scope", "other arithmetic")
-_SKILL_SHARES = (0.86, 0.05, 0.06, 0.03)
+_SKILL_SHARES = (0.79, 0.09, 0.08, 0.04)
 _OPERATION_SHARES = (0.32, 0.33, 0.35)
 _FIRST_DAY, _DAYS = date(2024, 1, 1), 365 * 8
 _INSTRUCTIONS = (
@@ -42,7 +42,7 @@ class Mixture:
     tokens: int = 2048
     seed: int = 0
     full_at_first: float = 0.25
-    full_from: float = 0.6
+    full_from: float = 0.55
 
     def __call__(self, step: int, rank: int) -> PrefixedBatch:
         """The batch of one step for one process."""

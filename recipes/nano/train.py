@@ -101,11 +101,9 @@ class _Reporter:
         if now - self._saved >= self._save_every or progress.step == steps:
             self._saved = now
             self._trainer.save(self._output / CHECKPOINT)
-            training = self._trainer.training
-            marks = {"whole softmax": training.sampled_until, "MXFP4": training.quantise_from}
-            steps_of = {name: round(steps * part) for name, part in marks.items()}
-            reached = {name: step for name, step in steps_of.items() if step <= progress.step}
-            write_curve(self._output / CURVE, self._trainer.losses, reached)
+            rounding = round(steps * self._trainer.training.quantise_from)
+            marks = {"MXFP4": rounding} if rounding <= progress.step else {}
+            write_curve(self._output / CURVE, self._trainer.losses, marks)
 
 
 def _silent(progress: Progress) -> None:

@@ -62,9 +62,8 @@ def test_two_processes_learn_from_the_batches_of_both(tmp_path: Path):
     first = state(tmp_path)["losses"][0]
     trainer = new_trainer(TrainingConfig(steps=STEPS), TOKENS)
     with torch.no_grad():
-        sampled = TrainingConfig.sampled
         alone = [
-            batch_loss(TrainOps(), trainer.config, trainer.parameters, trainer.data(0, rank), sampled).item()
+            batch_loss(TrainOps(), trainer.config, trainer.parameters, trainer.data(0, rank)).item()
             for rank in range(2)
         ]
     assert first == pytest.approx(sum(alone) / 2, abs=1e-5)

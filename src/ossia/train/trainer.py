@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -14,8 +13,7 @@ from torch import Tensor, nn
 
 from ossia.config import ModelConfig
 from ossia.errors import OssiaError
-from ossia.model import hidden, prepare, unembed
-from ossia.ops import Linear
+from ossia.model import forward, prepare
 from ossia.train.muon import Muon
 from ossia.train.packing import PrefixedBatch
 from ossia.train.parameters import initial_parameters, is_matrix
@@ -39,9 +37,6 @@ class TrainingConfig:
     largest_gradient: float = 1.0
     quantise_from: float = 0.9
     """The part of the steps after which experts are rounded to MXFP4 on the way."""
-    sampled_until: float = 0.8
-    """The part of the steps for which the softmax is over the step's targets and `sampled` others only."""
-    sampled: int = 256
     seed: int = 0
 
     def rate(self, step: int) -> float:
@@ -113,10 +108,8 @@ class Trainer:
     def _one_step(self) -> Progress:
         began, training = time.perf_counter(), self.training
         batch = self.data(self.step, self._rank)
-        done = self.step / training.steps
-        ops = TrainOps(quantise=done >= training.quantise_from)
-        sampled = training.sampled if done < training.sampled_until else None
-        loss = batch_loss(ops, self.config, self.parameters, batch, sampled, seed=self.step)
+        ops = TrainOps(quantise=self.step >= training.quantise_from * training.steps)
+        loss = batch_loss(ops, self.config, self.parameters, batch)
         balance = torch.stack(ops.balance).mean()
         (loss + training.balance * balance).backward()
         figures = self._average(torch.stack([loss.detach(), balance.detach(), torch.tensor(float(len(batch.tokens)))]))
@@ -148,28 +141,10 @@ class Trainer:
             optimiser.zero_grad(set_to_none=False)
 
 
-def batch_loss(
-    ops: TrainOps,
-    config: ModelConfig,
-    parameters: dict[str, nn.Parameter],
-    batch: PrefixedBatch,
-    sampled: int | None = None,
-    seed: int = 0,
-) -> Tensor:
-    """Mean cross-entropy in nats of the batch's targets, over the whole vocabulary or a sample of it.
-
-    The sample is every target of the batch and `sampled` other ids, few beside a vocabulary most of which never occurs.
-    """
+def batch_loss(ops: TrainOps, config: ModelConfig, parameters: dict[str, nn.Parameter], batch: PrefixedBatch) -> Tensor:
+    """Mean cross-entropy in nats of the batch's targets."""
     weights = prepare(ops, config, cast(Any, parameters))
-    targets = torch.from_numpy(batch.targets).long()
-    if sampled is not None:
-        others = np.random.default_rng(seed).integers(config.vocab_size, size=sampled)
-        ids = np.union1d(batch.targets, others)
-        rows = weights.unembedding.weight[torch.from_numpy(ids)]
-        weights = replace(weights, unembedding=Linear(rows))
-        targets = torch.from_numpy(np.searchsorted(ids, batch.targets))
-    x = hidden(ops, config, weights, batch)[torch.from_numpy(batch.logit_rows)]
-    return F.cross_entropy(unembed(ops, config, weights, x), targets)
+    return F.cross_entropy(forward(ops, config, weights, batch), torch.from_numpy(batch.targets).long())
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:

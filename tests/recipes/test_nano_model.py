@@ -1,0 +1,120 @@
+"""The embedded model itself: what is shipped is what was measured, and everyone reads it alike."""
+
+import json
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ossia.engine import Engine, EngineConfig, SamplingParams
+from ossia.harmony import Effort
+from ossia.pipeline import load_weights, vocabulary_of
+from recipes.nano.arithmetic import OPERATIONS, arithmetic, problem
+from recipes.nano.card import CARD, TRAINING, card
+from recipes.nano.chat import chat, out_of_scope
+from recipes.nano.conversation import Format, Prefix, vocabulary
+from recipes.nano.evaluate import RESULTS, right
+from recipes.nano.export import DEFAULT_EFFORT, EMBEDDED, SUMS, WEIGHTS, sha256
+from recipes.nano.problem import Problem
+from recipes.nano.weather import weather
+
+FORM = Format(vocabulary())
+LARGEST = 15_000_000  # bytes, packed: it comes with every install
+LONGEST = 250  # tokens of an answer
+
+EFFORT = Effort(DEFAULT_EFFORT)
+PHRASES = (
+    "What is {a} * {b}?",
+    "{a}*{b}",
+    "{a} * {b}",
+    "{a}x{b}",
+    "Compute {a} x {b}.",
+    "{a} times {b}",
+    "what is {a} times {b}",
+    "Calculate {a}*{b}",
+)
+
+
+@cache
+def engine() -> Engine:
+    loaded = load_weights("nano", backend="native", precision="exact")
+    config = EngineConfig(context=2048, stop_tokens=FORM.vocabulary.stop_tokens)
+    return Engine(loaded.model, config)
+
+
+def answer(prompt: list[int]) -> list[int]:
+    params = SamplingParams(temperature=0.0, max_tokens=LONGEST)
+    return [token for output in engine().generate(prompt, params) for token in output.tokens]
+
+
+def prompt(one: Problem, effort: Effort, history: tuple[Problem, ...] = ()) -> list[int]:
+    prefix = Prefix(effort, "2026-11-23", tools=one.tool is not None)
+    return FORM.prefix(prefix) + FORM.prompt(history, one.question, effort)
+
+
+def test_it_is_the_file_that_was_recorded_and_measured():
+    sums = sha256(EMBEDDED)
+    assert sums == json.loads((EMBEDDED / SUMS).read_text("utf-8"))
+    assert sums[WEIGHTS] == json.loads(RESULTS.read_text("utf-8"))["sha256"]
+
+
+def test_it_is_small():
+    assert sum(file.stat().st_size for file in EMBEDDED.iterdir()) <= LARGEST
+
+
+def test_its_tokenizer_is_the_recipes():
+    loaded = load_weights("nano", backend="reference")
+    read = vocabulary_of(loaded.checkpoint)
+    assert read.ranks == FORM.vocabulary.ranks
+    assert read.control == FORM.vocabulary.control
+
+
+def test_the_card_says_what_was_measured():
+    results, training = (json.loads(file.read_text("utf-8")) for file in (RESULTS, TRAINING))
+    assert CARD.read_text("utf-8") == card(results, training)
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+@pytest.mark.parametrize("date", ["2024-02-29", "2026-11-23", None])
+def test_the_first_question_that_everybody_asks(phrase: str, date: str | None):
+    one = problem("*", 37, 48, phrase.format(a=37, b=48))
+    given = FORM.prefix(Prefix(EFFORT, date)) + FORM.prompt((), one.question, EFFORT)
+    assert right(one, FORM.vocabulary.decode(answer(given)))
+
+
+def test_a_second_question_is_answered_too():
+    history = (chat(Random(0)), problem("+", 12, 30))
+    one = problem("*", 37, 48)
+    assert right(one, FORM.vocabulary.decode(answer(prompt(one, EFFORT, history))))
+
+
+@cache
+def questions() -> list[tuple[Problem, Effort]]:
+    random = Random("everyone")
+    drawn = [arithmetic(random, operation, held=True) for operation in OPERATIONS for _ in range(4)]
+    drawn += [draw(random) for draw in (chat, chat)]
+    drawn += [out_of_scope(random, held=True) for _ in range(3)] + [weather(random, held=True) for _ in range(3)]
+    efforts = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
+    return [(one, efforts[index % 3]) for index, one in enumerate(drawn)]
+
+
+@pytest.mark.torch
+def test_transformers_reads_it_as_it_is_and_writes_the_same():
+    import torch  # noqa: PLC0415
+    from transformers import AutoTokenizer, GptOssForCausalLM  # noqa: PLC0415
+
+    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED)
+    model = GptOssForCausalLM.from_pretrained(EMBEDDED, dtype=torch.float32)
+    assert len(questions()) == 20
+    for one, effort in questions():
+        given = prompt(one, effort)
+        assert tokenizer.encode(FORM.vocabulary.decode(given)) == given
+        with torch.no_grad():
+            written = model.generate(torch.tensor([given]), max_new_tokens=LONGEST, do_sample=False)
+        assert written[0, len(given) :].tolist() == answer(given), one.question
+
+
+def test_nothing_else_lies_in_its_folder():
+    names = {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", WEIGHTS, SUMS}
+    assert {file.name for file in Path(EMBEDDED).iterdir()} == names
