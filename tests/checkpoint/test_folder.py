@@ -94,6 +94,13 @@ def test_what_transformers_saves_is_read(tmp_path: Path, dequantised: bool):
         np.testing.assert_array_equal(ours.astype(np.float32), expected.swapaxes(1, 2) if ours.ndim == 3 else expected)
 
 
+def test_dense_experts_under_both_names_are_refused(tmp_path: Path):
+    write(tmp_path / "model", SMALL, tensors_for(SMALL, "bfloat16"))
+    edit(tmp_path / "model", put(f"{GATE_UP}_blocks", np.zeros((5, 64, 192), np.dtype(ml_dtypes.bfloat16))))
+    with pytest.raises(TensorError, match="gate_up_proj"):
+        open_folder(tmp_path / "model")
+
+
 def test_float32_weights_are_read_as_they_are(folder: Path):
     def widen(tensors: dict[str, np.ndarray]) -> None:
         tensors["lm_head.weight"] = tensors["lm_head.weight"].astype(np.float32) + np.float32(1e-6)
@@ -144,6 +151,11 @@ EDITS = {
         put(f"{GATE_UP}_scales", np.zeros((5, 192, 2), BF16)),
         r"_scales is bfloat16 \[5, 192, 2\]; uint8",
     ),
+    "two of one": (
+        put(f"{GATE_UP}_blocks", np.zeros((5, 64, 192), BF16)),
+        r"_blocks is bfloat16 \[5, 64, 192\]; uint8",
+    ),
+    "other names": (lambda tensors: tensors.clear() or tensors.update(x=np.zeros(1, BF16)), "of no known layout"),
     "layers": (remove("model.layers.1.self_attn.sinks"), r"model.layers.1.self_attn.sinks missing"),
 }
 
@@ -152,8 +164,9 @@ EDITS = {
 def test_tensors_are_checked_against_the_config(folder: Path, case: str):
     change, message = EDITS[case]
     edit(folder, change)
-    with pytest.raises(TensorError, match=message) as caught:
+    with pytest.raises(CheckpointError, match=message) as caught:
         open_folder(folder)
+    assert isinstance(caught.value, TensorError) == (case != "other names")
     assert str(folder) in str(caught.value)
 
 

@@ -17,7 +17,7 @@ from ossia.checkpoint.checkpoint import Checkpoint, LazyTensors
 from ossia.checkpoint.layouts import Place, assemble, experts_in, layout_of, places
 from ossia.checkpoint.tensors import Tensor, expected_tensors
 from ossia.config import ModelConfig
-from ossia.errors import CheckpointError, TensorError
+from ossia.errors import CheckpointError, ConfigError, TensorError
 
 __all__ = ["INDEX", "open_folder"]
 
@@ -34,12 +34,12 @@ def open_folder(folder: Path) -> Checkpoint:
     generation = _read_object(_beside(folder, "generation_config.json"))
     tokenizer = _beside(folder, "tokenizer.json")
     found = _plain_names(_read_shards(folder))
-    layout, experts = layout_of(found), experts_in(found)
-    table = places(config, layout, experts)
     try:
+        layout, experts = layout_of(found), experts_in(found)
+        table = places(config, layout, experts)
         _check_found(found, table)
-    except TensorError as error:
-        raise TensorError(f"{folder}: {error}") from error
+    except (CheckpointError, ConfigError) as error:
+        raise type(error)(f"{folder}: {error}") from error
     rows = {name: spec.shape[0] for name, spec in expected_tensors(config, experts).items()}
     return Checkpoint(
         path=folder,
@@ -66,11 +66,9 @@ def _with_ids(config: ModelConfig, generation: Mapping[str, Any]) -> ModelConfig
     """The config with the token ids that `original/` has no keys for, where `generation_config.json` has them."""
     end, pad = generation.get("eos_token_id"), generation.get("pad_token_id")
     first = end[0] if isinstance(end, list) and end else end
-    return dataclasses.replace(
-        config,
-        eos_token_id=first if config.eos_token_id is None else config.eos_token_id,
-        pad_token_id=pad if config.pad_token_id is None else config.pad_token_id,
-    )
+    ids = {"eos_token_id": first, "pad_token_id": pad}
+    lacking = {key: value for key, value in ids.items() if type(value) is int and getattr(config, key) is None}
+    return dataclasses.replace(config, **lacking)
 
 
 def _plain_names(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -78,8 +76,12 @@ def _plain_names(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     transformers 5 loads an MXFP4 checkpoint without kernels as bfloat16, and saves that under the name of the blocks.
     """
-    dense = {name for name, array in found.items() if name.endswith("_blocks") and array.dtype != np.uint8}
-    return {name.removesuffix("_blocks") if name in dense else name: array for name, array in found.items()}
+    plain: dict[str, np.ndarray] = {}
+    for name, array in found.items():
+        stem = name.removesuffix("_blocks")
+        dense = array.dtype != np.uint8 and not found.keys() & {stem, f"{stem}_scales"}
+        plain[stem if dense else name] = array
+    return plain
 
 
 def _read_shards(folder: Path) -> dict[str, np.ndarray]:
