@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,6 +85,14 @@ def test_dense_experts_must_be_announced_when_tensors_come_one_by_one(tmp_path: 
     with pytest.raises(TensorError, match="mxfp4"):
         write(tmp_path / "model", SMALL, dense.items())
     write(tmp_path / "model", SMALL, dense.items(), experts="bfloat16")
+
+
+def test_an_unknown_layout_is_told_the_known_ones(tmp_path: Path):
+    layout: Any = "safetensors"
+    with pytest.raises(
+        CheckpointError, match="no layout 'safetensors'; hugging_face, original, gguf, ollama are right"
+    ):
+        write(tmp_path / "model", SMALL, tensors_for(SMALL), layout)
 
 
 def test_gguf_has_no_files_beside_it(tmp_path: Path):

@@ -8,7 +8,7 @@ is complete (see `disk`).
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from ossia.checkpoint.checkpoint import Vocabulary
 from ossia.checkpoint.disk import new_file
@@ -53,6 +53,9 @@ def write(
     is unknown, missing, of another shape or format, or would lose precision, CapacityError when the disk is too small
     (checked before, and during).
     """
+    known = (*get_args(Layout), *get_args(Style))
+    if layout not in known:
+        raise CheckpointError(f"there is no layout {layout!r}; {', '.join(known)} are right")
     if isinstance(tensors, Mapping):
         mapping = cast(Mapping[str, Source], tensors)
         experts, tensors = experts or _experts_of(mapping), mapping.items()
