@@ -22,52 +22,57 @@ constexpr int64_t kFirstCache = 32 * 1024;
 // Rows whose sums wait in memory between two spans of columns.
 constexpr int64_t kRowsInWaiting = 32;
 
-// All rows times 1 to kTokens tokens, every tile over all columns.
-template <class Chunk, bool kFromMemory, class Rows, class Activation>
-void whole_rows(const Rows& rows, int64_t count, const Activation* x, int64_t tokens, int64_t columns, float* y,
-                int64_t stride) {
-  const Span all{0, columns / kBlock, columns % kBlock, true};
-  int64_t r = 0;
-  if (tokens == 1) {
-    for (; r + kRowsAtOneToken <= count; r += kRowsAtOneToken) {
-      tile<Chunk, kRowsAtOneToken, 1, kFromMemory>(rows.from(r), x, all, nullptr, y + r, stride);
-    }
-  }
-  for (; r + kRows <= count; r += kRows) {
-    tile_of<Chunk, kRows, kTokens, kFromMemory>(tokens, rows.from(r), x, all, nullptr, y + r, stride);
-  }
-  for (; r < count; ++r) {
+// The rows that fill no tile, one at a time.
+template <class Chunk, class Rows, class Activation>
+void last_rows(const Rows& rows, int64_t count, const Activation* x, int64_t tokens, const Span& all, float* y,
+               int64_t stride) {
+  for (int64_t r = 0; r < count; ++r) {
     for (int64_t t = 0; t < tokens; ++t) {
       tile<Chunk, 1, 1, false>(rows.from(r), x + t, all, nullptr, y + t * stride + r, stride);
     }
   }
 }
 
-// The same for rows that lie in the second cache, span of columns by span: over all columns, the activations of six
-// tokens would not stay in the first cache from one tile to the next.
+// All rows, still in memory, times 1 to kTokens tokens.
 template <class Chunk, class Rows, class Activation>
-void spans_of_rows(const Rows& rows, int64_t count, const Activation* x, int64_t tokens, int64_t columns, float* y,
-                   int64_t stride) {
-  const int64_t chunks = columns / kBlock;
+void rows_from_memory(const Rows& rows, int64_t count, const Activation* x, int64_t tokens, int64_t columns, float* y,
+                      int64_t stride) {
+  const Span all{0, columns / kBlock, columns % kBlock, true};
+  int64_t r = 0;
+  if (tokens == 1) {
+    for (; r + kRowsAtOneToken <= count; r += kRowsAtOneToken) {
+      tile<Chunk, kRowsAtOneToken, 1, true>(rows.from(r), x, all, nullptr, y + r, stride);
+    }
+  }
+  for (; r + kRows <= count; r += kRows) {
+    tile_of<Chunk, kRows, kTokens, true>(tokens, rows.from(r), x, all, nullptr, y + r, stride);
+  }
+  last_rows<Chunk>(rows.from(r), count - r, x, tokens, all, y + r, stride);
+}
+
+// The same for rows that lie in the second cache by now, span of columns by span: over all columns, the activations of
+// six tokens would not stay in the first cache from one tile to the next.
+template <class Chunk, class Rows, class Activation>
+void rows_from_cache(const Rows& rows, int64_t count, const Activation* x, int64_t tokens, int64_t columns, float* y,
+                     int64_t stride) {
+  const int64_t chunks = columns / kBlock, tail = columns % kBlock;
   const int64_t chunk_bytes = kRows * Rows::kChunkBytes + tokens * Activation::kChunkBytes;
-  const int64_t spans = (chunks * chunk_bytes + kFirstCache - 1) / kFirstCache;
-  const int64_t step = spans == 0 ? 1 : (chunks + spans - 1) / spans;
+  const int64_t spans = chunks * chunk_bytes / kFirstCache + 1, step = chunks / spans + 1;
   const int64_t whole = count / kRows * kRows;
   F32 waiting[kRowsInWaiting / kRows][kRows * kTokens];
   for (int64_t begin = 0; begin < whole; begin += kRowsInWaiting) {
     const int64_t end = begin + kRowsInWaiting < whole ? begin + kRowsInWaiting : whole;
-    for (int64_t c = 0; c == 0 || c < chunks; c += step) {
+    Span span{0, 0, tail, false};
+    for (int64_t c = 0; !span.last; c += step) {
       const bool last = c + step >= chunks;
-      const Span span{c, last ? chunks : c + step, columns % kBlock, last};
+      span = {c, last ? chunks : c + step, tail, last};
       for (int64_t r = begin; r < end; r += kRows) {
         tile_of<Chunk, kRows, kTokens, false>(tokens, rows.from(r), x, span, waiting[(r - begin) / kRows], y + r,
                                               stride);
       }
     }
   }
-  if (whole < count) {
-    whole_rows<Chunk, false>(rows.from(whole), count - whole, x, tokens, columns, y + whole, stride);
-  }
+  last_rows<Chunk>(rows.from(whole), count - whole, x, tokens, {0, chunks, tail, true}, y + whole, stride);
 }
 
 template <class Chunk, class Activation, class Rows>
@@ -81,11 +86,9 @@ void all_tokens(const Rows& rows, int64_t count, const void* const* x, int64_t t
     Activation packed[kTokens];
     for (int64_t i = 0; i < some; ++i) packed[i].set(x[t + i]);
     if (t == 0) {
-      whole_rows<Chunk, true>(rows, count, packed, some, columns, y, stride);
-    } else if (some == 1) {
-      whole_rows<Chunk, false>(rows, count, packed, some, columns, y + t * stride, stride);
+      rows_from_memory<Chunk>(rows, count, packed, some, columns, y, stride);
     } else {
-      spans_of_rows<Chunk>(rows, count, packed, some, columns, y + t * stride, stride);
+      rows_from_cache<Chunk>(rows, count, packed, some, columns, y + t * stride, stride);
     }
     t += some;
   }
