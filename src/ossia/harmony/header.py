@@ -111,7 +111,7 @@ def _split(pieces: Sequence[Piece], found: list[tuple[RepairKind, str]]) -> tupl
             end = match.end() if match else 0
             name, rest = _unglue(piece[:end], found)
             channels.append(name)
-            text += f" {rest}{piece[end:]}"
+            text += rest + piece[end:]
         else:
             text += piece
     named = [name for name in channels if name]
@@ -128,7 +128,7 @@ def _unglue(name: str, found: list[tuple[RepairKind, str]]) -> tuple[str, str]:
     if glued is None:
         return name, ""
     found.append((RepairKind.HEADER_FORM, name))
-    return glued[1], glued[2]
+    return glued[1], f" {glued[2]}"
 
 
 def _role(
