@@ -13,6 +13,11 @@
 #else
 #include <condition_variable>
 #include <mutex>
+#if defined(_WIN32)
+#include <process.h>
+#else
+#include <unistd.h>
+#endif
 #endif
 
 namespace ossia {
@@ -77,6 +82,14 @@ void yield() { std::this_thread::yield(); }
 void advise_will_need(const void*, size_t) {}
 
 #endif
+
+int64_t process_id() {
+#if defined(_WIN32)
+  return _getpid();
+#else
+  return getpid();
+#endif
+}
 
 namespace {
 constexpr size_t kHugePage = size_t{2} << 20;

@@ -14,6 +14,9 @@ namespace ossia {
 // Processors that this process may use: its affinity, not the machine's size. At least 1.
 int processor_count();
 
+// This process's number: another one after a fork.
+int64_t process_id();
+
 // Sleeps until `word` no longer holds `seen`; may also return early, so the caller looks again.
 void wait_while_equal(std::atomic<uint32_t>& word, uint32_t seen);
 

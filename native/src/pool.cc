@@ -16,12 +16,17 @@ bool is_open(uint32_t epoch) { return epoch % 2 == 1; }
 
 }  // namespace
 
-Pool::Pool(int threads) : threads_(threads) {
+Pool::Pool(int threads) : threads_(threads), process_(process_id()) {
   workers_.reserve(static_cast<size_t>(threads - 1));
   for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { worker(thread); });
 }
 
 Pool::~Pool() {
+  if (process_id() != process_) {
+    // The workers stayed in the parent; waiting for them would be for ever.
+    for (std::thread& worker : workers_) worker.detach();
+    return;
+  }
   stopping_.store(true);
   epoch_.fetch_add(2);
   wake_all(epoch_);

@@ -19,6 +19,8 @@ namespace ossia {
 // a run ends when its chunks are done. Workers spin for about a millisecond after a run, because waking a sleeping
 // thread costs 50 microseconds and a decoded token has about 200 runs; then they sleep.
 //
+// After a fork the child has no workers: there the calling thread does all chunks.
+//
 // Which thread does which chunk is left to chance, so a chunk's result must not depend on it.
 class Pool {
  public:
@@ -52,6 +54,7 @@ class Pool {
   uint32_t await_change(uint32_t seen);
 
   const int threads_;
+  const int64_t process_;
   std::vector<std::thread> workers_;
 
   // Written between runs only, while no worker is active.

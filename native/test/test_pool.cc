@@ -5,6 +5,11 @@
 #include <thread>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
 #include "check.h"
 #include "platform.h"
 #include "pool.h"
@@ -72,6 +77,25 @@ static void comes_and_goes() {
   }
 }
 
+#if defined(__linux__)
+// The child of a fork has none of the parent's threads, and must neither wait for them nor crash.
+static void works_after_a_fork() {
+  auto* pool = new Pool(3);
+  pool->run(10, [](int64_t, int) {});
+  const pid_t child = fork();
+  if (child == 0) {
+    std::atomic<int> done{0};
+    pool->run(10, [&](int64_t, int) { ++done; });
+    delete pool;
+    _exit(done == 10 ? 0 : 1);
+  }
+  int status = 1;
+  waitpid(child, &status, 0);
+  CHECK(status == 0);
+  delete pool;
+}
+#endif
+
 int main() {
   CHECK(ossia::processor_count() >= 1);
   every_chunk_once();
@@ -80,5 +104,8 @@ int main() {
   sleeping_workers_wake();
   subnormal_numbers_are_kept();
   comes_and_goes();
+#if defined(__linux__)
+  works_after_a_fork();
+#endif
   return ossia::test::failures > 0;
 }
