@@ -82,7 +82,8 @@ bool is_sound(const Attention& work, int64_t request, int64_t pages) {
   const int64_t first = work.step.starts[request], end = work.step.starts[request + 1];
   if (first == end) return true;
   const int64_t start = work.position(first), last = start + end - first - 1;
-  if (start < 0 || last / work.cache.page_size >= work.step.pages_per_request) return false;
+  if (start < 0 || last >= INT32_MAX - kCut) return false;
+  if (last / work.cache.page_size >= work.step.pages_per_request) return false;
   for (int64_t row = first; row < end; ++row) {
     if (work.position(row) != start + row - first) return false;
   }
@@ -265,7 +266,8 @@ int64_t ossia_page_bytes(const ossia_cache* cache) {
 
 int32_t ossia_attend(ossia_context* context, const float* q, const float* k, const float* v, const float* sinks,
                      int64_t heads, const ossia_cache* cache, const ossia_step* step, int64_t window, float* y) {
-  if (!ossia::is_plausible(*cache) || heads <= 0 || heads % cache->heads != 0 || window < 0 || step->requests < 0) {
+  if (cache == nullptr || step == nullptr || !ossia::is_plausible(*cache) || heads <= 0 || heads % cache->heads != 0 ||
+      window < 0 || step->requests < 0) {
     return OSSIA_BAD_ARGUMENT;
   }
   const ossia::Call call(context);

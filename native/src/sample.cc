@@ -270,7 +270,7 @@ class Drawing {
 
 int32_t ossia_sample(ossia_context* context, const float* logits, int64_t rows, int64_t vocabulary,
                      const ossia_draw* draw, int32_t* tokens, float* logprobs, int32_t* top_tokens, float* top_values) {
-  if (rows < 0 || vocabulary <= 0 || vocabulary > ossia::kMostVocabulary || draw->top_logprobs < 0 ||
+  if (draw == nullptr || rows < 0 || vocabulary <= 0 || vocabulary > ossia::kMostVocabulary || draw->top_logprobs < 0 ||
       draw->top_logprobs > vocabulary || !ossia::is_sound(*draw, rows, vocabulary)) {
     return OSSIA_BAD_ARGUMENT;
   }
