@@ -133,7 +133,7 @@ def test_an_error_is_said_and_the_chat_goes_on(scripted: Scripted, monkeypatch, 
     assert main(["chat"]) == 0
     shown = capsys.readouterr()
     assert shown.out == "It is 4.\n"
-    assert shown.err.startswith("ossia: the prompt has 600 tokens; the context holds 512\n")
+    assert shown.err.startswith("ossia: the prompt has 600 tokens; the context holds 512; a shorter")
     assert "Too long" not in engine.prompts[0]
 
 

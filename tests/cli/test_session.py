@@ -35,7 +35,7 @@ def test_an_error_leaves_the_conversation_as_it_was(tiny: Path):
     session = Session.open(str(tiny), Namespace(**OPTIONS | {"max_tokens": 5}))
     session.ask("Hello", ignore)
     before = list(session.messages)
-    with pytest.raises(ContextLengthError):
+    with pytest.raises(ContextLengthError, match=r"a shorter prompt or a smaller --max-tokens is right$"):
         session.ask("word " * 2 * CONTEXT, ignore)
     assert session.messages == before
     session.ask("Still there?", ignore)
@@ -71,3 +71,11 @@ def test_the_first_ctrl_c_asks_and_the_second_interrupts():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_context_that_is_not_the_models_is_said(tiny: Path):
+    session = Session.open(str(tiny), Namespace(**OPTIONS | {"context": 200}))
+    assert session.context == "200 of 512 tokens"
+    with pytest.raises(ContextLengthError, match=r"or --context with up to the 512 that the model was made for$"):
+        session.ask("word " * 400, ignore)
+    assert Session.open(str(tiny), Namespace(**OPTIONS)).context == "512 tokens"

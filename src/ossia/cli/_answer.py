@@ -120,7 +120,8 @@ def remarks(turn: Turn) -> list[str]:
 
 def details(session: Session, turn: Turn, clock: Clock) -> str:
     """Settings, usage and speed in words."""
-    settings = ", ".join(f"{key} {value}" for key, value in session.settings().items() if value is not None)
+    shown = session.settings() | {"context": session.context}
+    settings = ", ".join(f"{key} {value}" for key, value in shown.items() if value is not None)
     times = clock.timings()
     speed = times["decode_tokens_per_second"]
     usage = turn.usage

@@ -11,6 +11,7 @@ from typing import Any
 from ossia.assistant import Event, Turn, opening
 from ossia.cli._display import Progress
 from ossia.engine import SamplingParams
+from ossia.errors import ContextLengthError
 from ossia.harmony import Conversation, Effort, Message
 from ossia.pipeline import Model, load
 
@@ -62,6 +63,9 @@ class Session:
         try:
             with interruptible() as stopped:
                 turn = self._shown(self.model.stream(self.conversation, self.params, stopped=stopped), show)
+        except ContextLengthError as error:
+            self.messages.pop()
+            raise ContextLengthError(f"{error}; {self._more_context()}") from error
         except BaseException:
             self.messages.pop()
             raise
@@ -72,6 +76,17 @@ class Session:
         """Everything in effect."""
         sampling = {key: value for key, value in asdict(self.params).items() if key in SAMPLING}
         return self.model.settings() | {"effort": str(self.effort), "system": self.system, "date": self.date} | sampling
+
+    @property
+    def context(self) -> str:
+        """The context in effect, in words that say when it is not all that the model was made for."""
+        used, most = self.model.engine.context, self.model.loaded.config.max_position_embeddings
+        return f"{used:,} tokens" if used == most else f"{used:,} of {most:,} tokens"
+
+    def _more_context(self) -> str:
+        used, most = self.model.engine.context, self.model.loaded.config.max_position_embeddings
+        less = "a shorter prompt or a smaller --max-tokens is right"
+        return less if used == most else f"{less}, or --context with up to the {most} that the model was made for"
 
     @staticmethod
     def _shown(events: Any, show: Callable[[Event], None]) -> Turn:

@@ -62,10 +62,8 @@ def talk(model: str, options: argparse.Namespace) -> int:
 def greeting(model: str, session: "Session") -> str:
     """What a chat begins with."""
     settings = session.settings()
-    most = session.model.loaded.config.max_position_embeddings
-    context = f"{settings['context']:,}" + (f" of {most:,}" if settings["context"] < most else "")
     return (
-        f"{model}: precision {settings['precision']}, context {context} tokens, effort {settings['effort']}\n"
+        f"{model}: precision {settings['precision']}, context {session.context}, effort {settings['effort']}\n"
         "/help lists the commands; ctrl-c stops an answer, ctrl-d leaves"
     )
 
