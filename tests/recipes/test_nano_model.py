@@ -4,6 +4,7 @@ import json
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -105,7 +106,7 @@ def test_transformers_reads_it_as_it_is_and_writes_the_same():
     from transformers import AutoTokenizer, GptOssForCausalLM  # noqa: PLC0415
 
     tokenizer = AutoTokenizer.from_pretrained(EMBEDDED)
-    model = GptOssForCausalLM.from_pretrained(EMBEDDED, dtype=torch.float32)
+    model: Any = GptOssForCausalLM.from_pretrained(EMBEDDED, dtype=torch.float32)
     assert len(questions()) == 20
     for one, effort in questions():
         given = prompt(one, effort)

@@ -36,11 +36,6 @@ def test_spans_are_a_prefix_and_the_borders_of_documents():
     assert (other, others.tolist()) == (slice(5, 7), [7, 8, 10])
 
 
-def test_the_length_of_a_group_is_what_it_takes():
-    group = Group([1, 2], [document(3, learned="."), document(4, 5, learned="..")])
-    assert group.length == len(pack([group]).tokens)
-
-
 @pytest.mark.parametrize(("tokens", "learned"), [((), ()), ((1, 2), (True,))])
 def test_a_document_needs_as_many_marks_as_tokens(tokens: tuple[int, ...], learned: tuple[bool, ...]):
     with pytest.raises(OssiaError, match=f"{len(tokens)} tokens and {len(learned)} marks"):

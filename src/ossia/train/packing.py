@@ -38,11 +38,6 @@ class Group:
     prefix: Sequence[int]
     documents: Sequence[Document]
 
-    @property
-    def length(self) -> int:
-        """How many tokens the group takes."""
-        return len(self.prefix) + sum(len(document.tokens) for document in self.documents)
-
 
 @dataclass(frozen=True)
 class PrefixedBatch(Batch):

@@ -1,7 +1,6 @@
 """Full training of a small model over `ossia.model`: one process a core, gradients averaged, resumable at any step."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -46,13 +45,12 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Progress:
-    """What one step did. `loss` is in nats a learned token; seconds are of this run's clock."""
+    """What one step did, over all processes. `loss` is in nats a learned token."""
 
     step: int
     loss: float
     balance: float
     tokens: int
-    seconds: float
 
 
 class Trainer:
@@ -94,8 +92,8 @@ class Trainer:
     def load(self, path: Path, *, weights_only: bool = False) -> None:
         """Go on from a saved file; with `weights_only` from its parameters alone, at step 0."""
         state = torch.load(path, weights_only=True)
-        if state["parameters"].keys() != self.parameters.keys():
-            raise OssiaError(f"{path} holds the parameters of another model")
+        if _shapes(state["parameters"]) != _shapes(self.parameters):
+            raise OssiaError(f"{path} holds the parameters of another model; one of the same config is right")
         with torch.no_grad():
             for name, value in self.parameters.items():
                 value.copy_(state["parameters"][name])
@@ -106,7 +104,7 @@ class Trainer:
             optimiser.load_state_dict(saved)
 
     def _one_step(self) -> Progress:
-        began, training = time.perf_counter(), self.training
+        training = self.training
         batch = self.data(self.step, self._rank)
         ops = TrainOps(quantise=self.step >= training.quantise_from * training.steps)
         loss = batch_loss(ops, self.config, self.parameters, batch)
@@ -118,7 +116,7 @@ class Trainer:
         self.losses.append(figures[0].item())
         processes = dist.get_world_size() if dist.is_initialized() else 1
         tokens = round(figures[2].item() * processes)
-        return Progress(self.step, self.losses[-1], figures[1].item(), tokens, time.perf_counter() - began)
+        return Progress(self.step, self.losses[-1], figures[1].item(), tokens)
 
     def _average(self, figures: Tensor) -> Tensor:
         """Average all gradients, in place, and the figures, over the processes, in one exchange."""
@@ -151,3 +149,7 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.grad
+
+
+def _shapes(parameters: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in parameters.items()}
