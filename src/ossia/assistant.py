@@ -37,16 +37,19 @@ from ossia.harmony import (
 from ossia.harmony import Text as ParsedText
 
 __all__ = [
+    "Answer",
     "CallTool",
     "Drawn",
     "Ended",
     "Event",
+    "Finish",
     "Generate",
     "Kind",
     "Proceed",
     "Text",
     "Turn",
     "Usage",
+    "Want",
     "drive",
     "opening",
     "turn",
