@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ossia.checkpoint import Checkpoint, Tensor
+    from ossia.harmony import Vocabulary
     from ossia.pipeline import Loaded
 
 HELP = "Read every tensor of a model, and measure how far `fast` is from `exact`."
@@ -22,16 +23,22 @@ EXAMPLE = "ossia check nano"
 SMALL = 100_000_000
 """Parameters up to which the reference backend is run too: above, numpy would take minutes and gigabytes."""
 
-TOLERANCE = 1e-5
-"""The largest error of `exact` logits allowed, over the largest logit: the bound of the whole-model tests."""
+TOLERANCE = 1e-4
+"""The largest error of `exact` logits allowed, over the largest logit. Rounding alone stays below 1e-5 in models of
+small random weights; a trained one can be ten times as sensitive. A kernel that is wrong is wrong by far more."""
 
 PART_BYTES = 16 << 20
 
-TEXT = (
-    "An ossia is an alternative passage which may be played instead of the original. The word comes from the Italian "
-    "for 'alternatively'. What is 37 * 48? 37 * 48 = 37 * 50 - 37 * 2 = 1850 - 74 = 1776. def f(x): return {'x': [x]}"
+EXCHANGES = (
+    ("What is 37 * 48?", "37 * 48 = 37 * 50 - 37 * 2 = 1850 - 74 = 1776."),
+    (
+        "What is an ossia?",
+        "An alternative passage which may be played instead of the original. The word is Italian for 'or else'.",
+    ),
+    ("Write a function that doubles a list.", "def doubled(values):\n    return [2 * value for value in values]"),
 )
-"""What the precisions are compared on, repeated until it is long enough: prose, arithmetic and code."""
+"""What the precisions are compared on, repeated until it is long enough: arithmetic, prose and code, as a conversation,
+since other text is strange to these models and their answers to it mean little."""
 
 _MARKS = {True: "ok    ", False: "FAILED", None: "-     "}
 
@@ -51,7 +58,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     _options.add_model(parser)
     _options.add_backend(parser)
     parser.add_argument(
-        "--tokens", type=_options.at_least(2), default=128, metavar="N", help="length of the comparison (default: 128)"
+        "--tokens", type=_options.at_least(2), default=256, metavar="N", help="length of the comparison (default: 256)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -144,15 +151,28 @@ def _parts(values: "np.ndarray") -> Iterator["np.ndarray"]:
 
 
 def check_vocabulary(checkpoint: "Checkpoint", count: int) -> tuple[Finding, list[int]]:
-    """The tokenizer read and tried on a text, and `count` tokens of that text for the checks that follow."""
+    """The tokenizer read and tried on texts, and `count` tokens of a conversation for the checks that follow."""
     from ossia.pipeline import vocabulary_of
 
     vocabulary = vocabulary_of(checkpoint)
-    tokens = vocabulary.encode(TEXT)
-    same = vocabulary.decode(tokens) == TEXT
-    words = f"{vocabulary.size:,} tokens, the round trip of a text {'returns it' if same else 'changes it'}"
+    texts = [text for exchange in EXCHANGES for text in exchange]
+    same = all(vocabulary.decode(vocabulary.encode(text)) == text for text in texts)
+    words = f"{vocabulary.size:,} tokens, the round trip of {len(texts)} texts {'returns' if same else 'changes'} them"
+    tokens = _conversation(vocabulary)
     count = min(count, checkpoint.config.max_position_embeddings)
     return Finding("tokenizer", same, words, {"size": vocabulary.size}), (tokens * (count // len(tokens) + 1))[:count]
+
+
+def _conversation(vocabulary: "Vocabulary") -> list[int]:
+    from ossia.assistant import opening
+    from ossia.harmony import Conversation, Effort, Message, render
+
+    said = [
+        message
+        for question, answer in EXCHANGES
+        for message in (Message("user", question), Message("assistant", answer, channel="final"))
+    ]
+    return render(Conversation((*opening(Effort.MEDIUM), *said)), vocabulary, as_="conversation")
 
 
 def compare_with_reference(model: str, exact: "Loaded", tokens: Sequence[int]) -> Finding:
@@ -165,7 +185,7 @@ def compare_with_reference(model: str, exact: "Loaded", tokens: Sequence[int]) -
         why = "this is the reference" if exact.ops.name == "reference" else "the model is too large for numpy"
         return Finding("reference", None, f"not compared: {why}")
     reference = load_weights(model, backend="reference", precision="exact")
-    ours, right = (np.concatenate(list(one.logits(tokens[:32]))) for one in (exact, reference))
+    ours, right = (np.concatenate(list(one.logits(tokens[:128]))) for one in (exact, reference))
     error = float(np.abs(ours - right).max() / np.abs(right).max())
     words = f"{exact.ops.name} differs by {error:.1e} of the largest logit; up to {TOLERANCE:.0e} is rounding"
     return Finding("reference", error <= TOLERANCE, words, {"error": error})
