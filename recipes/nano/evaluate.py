@@ -8,7 +8,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -39,11 +39,25 @@ _ARITHMETIC = {
 
 @dataclass(frozen=True)
 class Case:
-    """One conversation up to the model's turn."""
+    """One conversation up to the model's turn, or, with `called`, up to where its function has given back a result."""
 
     prefix: Prefix
     history: tuple[Problem, ...]
     problem: Problem
+    called: bool = False
+
+    def prompt(self, form: Format) -> list[int]:
+        """The tokens that the model goes on from."""
+        effort = self.prefix.effort
+        if not self.called:
+            return form.prefix(self.prefix) + form.prompt(self.history, self.problem.question, effort)
+        document = form.document(self.history, self.problem, effort)
+        given = max(index for index, own in enumerate(document.learned) if not own)
+        return form.prefix(self.prefix) + list(document.tokens[: given + 1])
+
+    def right(self, text: str) -> bool:
+        """Whether the model's text is right."""
+        return right(replace(self.problem, tool=None) if self.called else self.problem, text)
 
 
 @dataclass(frozen=True)
@@ -79,9 +93,9 @@ def evaluate(model: Path, count: int) -> dict[str, Any]:
     for cell, draw in _cells().items():
         for effort in EFFORTS:
             cases = _cases(cell, draw, effort, count)
-            answers = _answers(engine, [_prompt(form, case) for case in cases])
+            answers = _answers(engine, [case.prompt(form) for case in cases])
             texts = [form.vocabulary.decode(answer) for answer in answers]
-            verdicts = [right(case.problem, text) for case, text in zip(cases, texts, strict=True)]
+            verdicts = [case.right(text) for case, text in zip(cases, texts, strict=True)]
             tokens = sum(map(len, answers)) / len(answers)
             scores.append(Score(cell, effort, len(cases), sum(verdicts), round(tokens, 1)))
             transcripts += _examples(cell, effort, cases, texts, verdicts)
@@ -114,7 +128,9 @@ def _cells() -> dict[str, Callable[[Random], Problem]]:
     cells["chat"] = chat
     cells["out of scope"] = lambda random: out_of_scope(random, held=True)
     cells["other arithmetic"] = other_arithmetic
-    cells["function call"] = lambda random: weather(random, held=True)
+    cells["function call, known city"] = _known_city
+    cells["function call, new city"] = lambda random: weather(random, held=True)
+    cells["function result"] = cells["function call, new city"]
     return cells
 
 
@@ -127,6 +143,12 @@ def _arithmetic(operation: str, cell: str) -> Callable[[Random], Problem]:
     return draw
 
 
+def _known_city(random: Random) -> Problem:
+    while (problem := weather(random, held=False)).cell != "function call, known city":
+        pass
+    return problem
+
+
 def _cases(cell: str, draw: Callable[[Random], Problem], effort: Effort, count: int) -> list[Case]:
     """The same problems for every effort, each asked in one of many ways, under a system message of any date."""
     random, cases = Random(f"evaluation {cell}"), []
@@ -137,12 +159,8 @@ def _cases(cell: str, draw: Callable[[Random], Problem], effort: Effort, count: 
         if cell == "second question":
             history = tuple(draw_problem(random, tools=False) for _ in range(random.randrange(1, 3)))
         prefix = Prefix(effort, drawn.date, tools=problem.tool is not None)
-        cases.append(Case(prefix, history, problem))
+        cases.append(Case(prefix, history, problem, called=cell == "function result"))
     return cases
-
-
-def _prompt(form: Format, case: Case) -> list[int]:
-    return form.prefix(case.prefix) + form.prompt(case.history, case.problem.question, case.prefix.effort)
 
 
 def _answers(engine: Engine, prompts: Sequence[Sequence[int]]) -> list[list[int]]:

@@ -85,7 +85,7 @@ def draw_prefix(random: Random, effort: Effort, *, full: bool = True) -> Prefix:
         return Prefix(effort, full=False)
     day = None if random.random() < 0.1 else (_FIRST_DAY + timedelta(random.randrange(_DAYS))).isoformat()
     instructions = random.choice(_INSTRUCTIONS) if random.random() < 0.08 else None
-    return Prefix(effort, day, instructions, tools=random.random() < 0.25)
+    return Prefix(effort, day, instructions, tools=random.random() < 0.4)
 
 
 def draw_problem(random: Random, *, tools: bool) -> Problem:

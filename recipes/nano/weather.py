@@ -39,7 +39,8 @@ _SKIES = ("sunny", "cloudy", "raining", "snowing", "foggy", "windy")
 def weather(random: Random, *, held: bool) -> Problem:
     """A question that the function answers. Every eighth city is kept for evaluation; a third of names are invented."""
     cities = [city for index, city in enumerate(_WORDS["city"]) if (index % 8 == 3) == held]
-    city = random.choice(cities) if held or random.random() < 0.67 else _invented(random)
+    named = held or random.random() < 0.67
+    city = random.choice(cities) if named else _invented(random)
     degrees, sky = random.randrange(-20, 40), random.choice(_SKIES)
     use = ToolUse(
         function=FUNCTION,
@@ -48,7 +49,7 @@ def weather(random: Random, *, held: bool) -> Problem:
     )
     thought = f"Weather of {city}."
     return Problem(
-        cell="function call",
+        cell="function call, new city" if held or not named else "function call, known city",
         question=random.choice(_QUESTIONS).format(city),
         answer=f"It is {sky} in {city}, {degrees} degrees.",
         reasoning={Effort.MEDIUM: thought, Effort.HIGH: thought},
