@@ -137,6 +137,17 @@ def test_an_error_is_said_and_the_chat_goes_on(scripted: Scripted, monkeypatch, 
     assert "Too long" not in engine.prompts[0]
 
 
+def test_a_reader_that_leaves_ends_the_chat(scripted: Scripted, monkeypatch):
+    engine = scripted(FOUR, SIX)
+    lines(monkeypatch, "What is 2 + 2?", "And 3 + 3?")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main(["chat"]) == 141
+    assert len(engine.prompts) == 1
+
+
 def test_ctrl_c_stops_the_answer_and_not_the_chat(scripted: Scripted, monkeypatch, capsys):
     engine = scripted(FOUR, SIX)
     last = len(engine.script(FOUR)) - 3

@@ -86,6 +86,8 @@ class Chat:
                 self._printer.remark(self._obey(word, rest.strip()))
             elif word:
                 self._answer(line)
+        except BrokenPipeError:  # whoever read the answers has left
+            raise
         except (OssiaError, OSError) as error:
             self._printer.finish()
             self._printer.complain(_one_line(error))
