@@ -214,9 +214,14 @@ def test_a_file_that_the_index_does_not_name_is_left_alone(sharded: Path):
 
 
 def test_an_index_must_be_true(sharded: Path):
-    first, *_, last = sorted(file.name for file in sharded.glob("*.safetensors"))
-    change_index(sharded, **{"lm_head.weight": first})
-    with pytest.raises(TensorError, match=f"has lm_head.weight in {first}, but it is in {last}"):
+    name = "model.layers.0.self_attn.sinks"
+    weights = json.loads((sharded / INDEX).read_text())["weight_map"]
+    home, other = weights[name], weights["lm_head.weight"]
+    change_index(sharded, **{name: other})
+    with pytest.raises(TensorError, match=f"has {name} in {other}, but it is in {home}"):
+        open_folder(sharded)
+    change_index(sharded, **{name: home, "lm_head.weight": home})
+    with pytest.raises(TensorError, match=f"has lm_head.weight in {home}, but it is in none of the files it names"):
         open_folder(sharded)
 
 

@@ -100,7 +100,8 @@ def _read_shards(folder: Path) -> dict[str, np.ndarray]:
         home |= dict.fromkeys(tensors, file)
     if index and index != home:
         name = sorted(name for name in index.keys() | home.keys() if index.get(name) != home.get(name))[0]
-        raise TensorError(f"{folder}: {INDEX} has {name} in {index.get(name)}, but it is in {home.get(name)}")
+        where = home.get(name, "none of the files it names")
+        raise TensorError(f"{folder}: {INDEX} has {name} in {index.get(name, 'no file')}, but it is in {where}")
     return found
 
 
