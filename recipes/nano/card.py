@@ -161,7 +161,7 @@ How it is made again, from data to this page, stands in [recipes/nano](../recipe
 
 ## Transcripts
 
-One at random of each kind and effort, and one of the failures where there is any; as the model wrote them, control
+One at random of each kind, and one of the failures at `{default}` where there is any; as the model wrote them, control
 tokens by name.
 
 {transcripts}

@@ -19,7 +19,7 @@ from ossia.pipeline import load_weights, vocabulary_of
 from recipes.nano.arithmetic import arithmetic
 from recipes.nano.chat import chat, other_arithmetic, out_of_scope
 from recipes.nano.conversation import Format, Prefix
-from recipes.nano.export import EMBEDDED, WEIGHTS, sha256
+from recipes.nano.export import DEFAULT_EFFORT, EMBEDDED, WEIGHTS, sha256
 from recipes.nano.mixture import draw_prefix, draw_problem
 from recipes.nano.problem import Problem
 from recipes.nano.weather import weather
@@ -185,10 +185,11 @@ def right(problem: Problem, text: str) -> bool:
 def _examples(
     cell: str, effort: Effort, cases: Sequence[Case], texts: Sequence[str], verdicts: Sequence[bool]
 ) -> Iterator[dict[str, Any]]:
-    """One answer at random, and one that is wrong if there is any."""
-    random = Random(f"examples {cell} {effort}")
-    wrong = [index for index, fine in enumerate(verdicts) if not fine]
-    for index in [random.randrange(len(cases)), *random.sample(wrong, min(1, len(wrong)))]:
+    """One answer at random of each cell, and one that is wrong at the default effort if there is any."""
+    random = Random(f"examples {cell}")
+    shown = [random.randrange(len(cases))] if effort is random.choice(EFFORTS) else []
+    wrong = [index for index, fine in enumerate(verdicts) if not fine and effort == DEFAULT_EFFORT]
+    for index in [*shown, *random.sample(wrong, min(1, len(wrong)))]:
         question, expected = cases[index].problem.question, cases[index].problem.answer
         yield {
             "cell": cell,

@@ -26,7 +26,7 @@ __all__ = ["DEFAULT_EFFORT", "EMBEDDED", "SUMS", "WEIGHTS", "export", "sha256"]
 EMBEDDED = Path(__file__).parents[2] / "src" / "ossia" / "data" / "nano"
 WEIGHTS = "model.safetensors"
 SUMS = "sha256.json"
-DEFAULT_EFFORT = "medium"
+DEFAULT_EFFORT = "high"
 
 
 def main() -> None:
