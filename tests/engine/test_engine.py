@@ -268,6 +268,34 @@ def test_a_right_draft_saves_steps_and_a_wrong_one_changes_nothing(counting: Loa
     assert steps == {"right": 3, "wrong": 12}
 
 
+class _Failing(Pattern):
+    """A grammar that fails the second time it is asked what must come."""
+
+    asked = 0
+
+    def forced(self) -> list[int]:
+        self.asked += 1
+        if self.asked == 2:
+            raise BackendError("out of order")
+        return super().forced()
+
+
+def test_nothing_is_lost_when_a_grammar_fails(counting: LoadedModel):
+    engine, prompt, places = engine_of(counting), random_prompt(10, seed=6), [[6], [7], [3, 4], [8, 9], [5]]
+    number = engine.add(prompt, GREEDY, grammar=_Failing(places))
+    other = engine.add(prompt[:5], GREEDY)
+    tokens: dict[int, list[int]] = {number: [], other: []}
+    failures = 0
+    while engine.has_work:
+        try:
+            for output in engine.step():
+                tokens[output.request_id] += output.tokens
+        except BackendError:
+            failures += 1
+    assert (failures, tokens[other]) == (1, greedy(counting, prompt[:5], 12))
+    assert all(token in place for token, place in zip(tokens[number], places, strict=True))
+
+
 class _Always:
     """Random numbers with which an Oracle proposes as much as it may, and does not lie."""
 

@@ -1,7 +1,7 @@
 """Pages as integers: the pool against a plain model of it, and the arithmetic of windows by counting."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -9,18 +9,15 @@ from ossia.engine.pages import Key, Kind, PagePool, PageTable, span
 
 SIZE = 5
 
-# No deadline: a busy machine is not a fault.
-steady = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 
-
-@steady
+@settings(max_examples=50)
 @given(st.integers(1, 300), st.integers(1, 64))
 def test_span_is_the_most_pages_that_neighbours_touch(tokens: int, page_size: int):
     touched = [len({token // page_size for token in range(begin, begin + tokens)}) for begin in range(page_size)]
     assert span(tokens, page_size) == max(touched)
 
 
-@steady
+@settings(max_examples=50)
 @given(st.integers(0, 500), st.one_of(st.none(), st.integers(1, 200)), st.integers(1, 64))
 def test_pages_of_a_kind_are_those_that_hold_what_is_seen(length: int, window: int | None, page_size: int):
     kind = Kind("any", window, 1, page_size)
@@ -29,7 +26,7 @@ def test_pages_of_a_kind_are_those_that_hold_what_is_seen(length: int, window: i
     assert set(range(kind.first_page(length), kind.end_page(length))) == pages or not pages
 
 
-@steady
+@settings(max_examples=50)
 @given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 100), st.integers(1, 32))
 def test_most_pages_is_what_chunks_really_touch(length: int, chunk: int, window: int, page_size: int):
     kind = Kind("sliding", window, 1, page_size)
@@ -151,4 +148,4 @@ class Pool(RuleBasedStateMachine):
 
 
 TestPool = Pool.TestCase
-TestPool.settings = settings(steady, max_examples=40, stateful_step_count=40)
+TestPool.settings = settings(max_examples=40, stateful_step_count=40)

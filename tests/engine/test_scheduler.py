@@ -194,6 +194,15 @@ def test_a_long_prompt_does_not_stop_those_that_generate():
     assert (2, 1, 2) in play(planner) or planner.running[1].generating
 
 
+def test_a_step_that_failed_keeps_no_pages_for_those_who_are_not_in_the_next():
+    planner = scheduler(most_requests=2)
+    planner.add(request(1, 6))
+    planner.plan()
+    planner.add(request(2, 8, priority=1))
+    assert [(share.request.id, share.end) for share in planner.plan()] == [(1, 6), (2, 2)]
+    assert play(planner) == [(2, 0, 8)]
+
+
 def test_higher_priority_first_then_first_come():
     planner = scheduler(most_requests=2)
     for number, priority in ((1, 0), (2, 1), (3, 0), (4, 1)):

@@ -5,7 +5,7 @@ to chunks of prompts (and tokens ahead), in order of rank: higher priority first
 request that is not given all it wanted goes on in the next step; chunks shrink to the pages there are. When not even
 one token of a running request finds a page, the running request of lowest rank is preempted: its pages become idle,
 it waits at its old rank, and later goes on from whatever of them is still there. So the request of highest rank
-always advances.
+always advances, and who was preempted does not fit again before a page comes back.
 
 A request waits while the very prompt it brings is computed for another: several answers to one prompt cost it once.
 """
@@ -42,12 +42,11 @@ class Scheduler:
             self.ledger.trim(request.holding)
         shares: list[Share] = []
         budget = self._max_step_tokens - sum(request.generating for request in self.running)
-        preempted = self.preemptions
         for request in [*self.running]:
             if request in self.running and (share := self._share(request, budget)):
                 shares.append(share)
                 budget -= share.end - share.start - request.generating
-        while budget > 0 and preempted == self.preemptions and (request := self._admit()):
+        while budget > 0 and (request := self._admit()):
             shares.append(self._reserved(request, budget))
             budget -= shares[-1].end - shares[-1].start
         return shares
