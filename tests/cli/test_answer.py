@@ -1,6 +1,8 @@
 """What is told of a turn beside its answer."""
 
 import itertools
+import subprocess
+import sys
 
 import pytest
 
@@ -55,3 +57,10 @@ def test_a_turn_without_tokens_has_no_speed():
     timings = _answer.Clock().timings()
     assert timings["first_token_seconds"] is None
     assert timings["decode_tokens_per_second"] is None
+
+
+def test_the_age_of_the_process_includes_its_start():
+    code = "import time; t = time.time(); import ossia.cli._answer as a; print(a.process_seconds(), time.time() - t)"
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    age, importing = map(float, shown.stdout.split())
+    assert importing - 0.02 <= age < importing + 30  # a hundredth of a second is its resolution, twice

@@ -24,7 +24,6 @@ __all__ = [
     "cache_bytes",
     "decode_bytes",
     "peak_rss_bytes",
-    "process_seconds",
     "processors",
     "read_bandwidth",
     "weight_bytes",
@@ -116,12 +115,3 @@ def anonymous_bytes() -> int | None:
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")), None)
-
-
-def process_seconds() -> float | None:
-    """How long ago this process was started, to a hundredth of a second. None where the system does not say."""
-    try:
-        started = int(Path("/proc/self/stat").read_text("utf-8").rpartition(")")[2].split()[19])
-        return float(Path("/proc/uptime").read_text("ascii").split()[0]) - started / os.sysconf("SC_CLK_TCK")
-    except OSError:
-        return None
