@@ -21,10 +21,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Key", "Kind", "PagePool", "PageTable"]
+__all__ = ["CopyPage", "Key", "Kind", "PagePool", "PageTable", "span"]
 
 Key = tuple[bytes, tuple[int, ...]]
 """What a page holds: a digest of all before it, and its own first tokens (fewer than the page size: a tail)."""
+
+CopyPage = Callable[[str, int, int], None]
+"""Makes one page hold what another holds: kind, source, target."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,3 @@ class PagePool:
             del lengths[len(tokens)]
         if not lengths:
             del self._tails[parent]
-
-
-CopyPage = Callable[[str, int, int], None]
-"""Kind, source page, target page."""
