@@ -42,6 +42,11 @@ def test_star_import_gives_the_public_names():
     assert names.split() == sorted(PUBLIC)
 
 
+def test_the_package_lies_in_one_folder():
+    # An editable install that left files elsewhere too would make two, and data would be looked for in the wrong one.
+    assert len(ossia.__path__) == 1
+
+
 def test_import_brings_nothing_heavy():
     loaded = run("import sys, ossia; ossia.ModelConfig; print(*{name.split('.')[0] for name in sys.modules})")
     assert set(loaded.split()) & set(HEAVY.split()) == set()
