@@ -18,6 +18,9 @@ constexpr int64_t kTileRows = 64;
 // A tile with more than this part of a thread's share of the work is cut by position too.
 constexpr int64_t kPieces = 8;
 
+// Scores that one thread has computed, with what follows from them, before another would be awake.
+constexpr int64_t kFewScores = 1 << 12;
+
 // Positions of keys that lie side by side.
 constexpr int64_t kCacheLanes = 16;
 
@@ -113,7 +116,11 @@ bool sees(const QueryRows& rows, int32_t cut) {
 class Plan {
  public:
   Plan(const Attention& work, const Kernels& kernels, int threads) : work_(work), kernels_(kernels), threads_(threads) {
-    each_tile([&](const Tile& tile) { all_cuts_ += tile.cuts; });
+    each_tile([&](const Tile& tile) {
+      all_cuts_ += tile.cuts;
+      scores_ +=
+          (tile.end - tile.first) * work_.group * (work_.position(tile.end - 1) + 1 - work_.first_visible(tile.first));
+    });
     each_tile([&](const Tile& tile) {
       ++tiles_count_;
       pieces_count_ += is_divided(tile) ? tile.cuts : 1;
@@ -137,7 +144,12 @@ class Plan {
 
   // The deepest tiles come last in a step, and are begun first, so that the threads end together.
   void run(Pool& pool) const {
-    pool.run(pieces_count_, [&](int64_t chunk, int thread) { compute(pieces_[pieces_count_ - 1 - chunk], thread); });
+    const auto piece = [&](int64_t chunk, int thread) { compute(pieces_[pieces_count_ - 1 - chunk], thread); };
+    if (scores_ <= kFewScores) {
+      for (int64_t chunk = 0; chunk < pieces_count_; ++chunk) piece(chunk, 0);
+    } else {
+      pool.run(pieces_count_, piece);
+    }
     if (parts_count_ == 0) return;
     pool.run(tiles_count_, [&](int64_t chunk, int thread) {
       if (tiles_[chunk].parts >= 0) join(tiles_[chunk], thread);
@@ -162,7 +174,7 @@ class Plan {
   }
 
   bool is_divided(const Tile& tile) const {
-    return threads_ > 1 && tile.cuts > 1 && tile.cuts * kPieces * threads_ > all_cuts_;
+    return threads_ > 1 && scores_ > kFewScores && tile.cuts > 1 && tile.cuts * kPieces * threads_ > all_cuts_;
   }
 
   // How many states the rows of a tile take.
@@ -251,7 +263,7 @@ class Plan {
   const Attention& work_;
   const Kernels& kernels_;
   const int threads_;
-  int64_t all_cuts_ = 0, tiles_count_ = 0, pieces_count_ = 0, parts_count_ = 0;
+  int64_t all_cuts_ = 0, scores_ = 0, tiles_count_ = 0, pieces_count_ = 0, parts_count_ = 0;
   Tile* tiles_ = nullptr;
   Piece* pieces_ = nullptr;
   float* memory_ = nullptr;
