@@ -14,7 +14,7 @@ model at all. To stop a turn, cancel the engine's request: the Output that says 
 what was written until then stays.
 """
 
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
@@ -223,34 +223,52 @@ class _Said:
 
 
 def _said(wanted: Generate, vocabulary: Vocabulary) -> Generator[Want | Event, Answer, _Said]:
-    parser, reasoning = Parser(vocabulary), 0
-    written = 0  # characters of the message that is being read
+    reader = _Reader(vocabulary)
     output = _as_output((yield wanted))
     while True:
         if output.tokens:
             yield Drawn(output.tokens)
-        for token in output.tokens:
-            reasoning += parser.header is not None and Kind.of(parser.header) is Kind.REASONING
-            for event in parser.push(token):
-                match event:
-                    case ParsedText(header, text):
-                        written += len(text)
-                        yield Text(Kind.of(header), text, header.recipient)
-                    case Finished(message):
-                        written = 0
-                        yield Ended(message)
-                    case _:
-                        pass
+        yield from reader.read(output.tokens)
         if output.finish:
             break
         output = _as_output((yield Proceed()))
-    complete = len(parser.messages)
-    parsed = parser.finish()
-    for message in parsed.messages[complete:]:
-        if rest := message.text[written:]:
-            yield Text(Kind.of(message), rest, message.recipient)
-        yield Ended(message)
-    return _Said(parsed, output, Usage(output.prompt_tokens, output.cached_tokens, output.generated_tokens, reasoning))
+    parsed = yield from reader.finish()
+    usage = Usage(output.prompt_tokens, output.cached_tokens, output.generated_tokens, reader.reasoning_tokens)
+    return _Said(parsed, output, usage)
+
+
+class _Reader:
+    """Tokens to events."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._parser = Parser(vocabulary)
+        self._shown = 0  # characters of the message that is being read
+        self.reasoning_tokens = 0
+
+    def read(self, tokens: Sequence[int]) -> Iterator[Event]:
+        for token in tokens:
+            header = self._parser.header
+            self.reasoning_tokens += header is not None and Kind.of(header) is Kind.REASONING
+            for event in self._parser.push(token):
+                match event:
+                    case ParsedText(header, text):
+                        self._shown += len(text)
+                        yield Text(Kind.of(header), text, header.recipient)
+                    case Finished(message):
+                        self._shown = 0
+                        yield Ended(message)
+                    case _:
+                        pass
+
+    def finish(self) -> Generator[Event, Answer, Parsed]:
+        """What was begun and not ended, as far as it goes."""
+        complete = len(self._parser.messages)
+        parsed = self._parser.finish()
+        for message in parsed.messages[complete:]:
+            if rest := message.text[self._shown :]:
+                yield Text(Kind.of(message), rest, message.recipient)
+            yield Ended(message)
+        return parsed
 
 
 def _outcome(
