@@ -183,7 +183,8 @@ def _own_merges(
     vocab: Mapping[str, int], ranks: Mapping[bytes, int], listed: object
 ) -> list[tuple[bytes, bytes]] | None:
     """The merges, or None when ranks say the same; a file without any leaves it to the ranks, too."""
-    if ranks == o200k.ranks():  # the published table needs no proof, which would take it a second
+    # The published table needs no proof, which would take it a second; and a small one should not unpack it.
+    if len(ranks) == o200k.RANKS and ranks == o200k.ranks():
         return None
     merges = _merges(listed)
     for left, right in merges:
