@@ -51,16 +51,10 @@ struct Groups {
     for (int64_t e = experts; e > 0; --e) starts[e] = starts[e - 1];
     starts[0] = 0;
   }
-
-  int64_t largest() const {
-    int64_t most = 0;
-    for (int64_t g = 0; g < busy_count; ++g) most = std::max(most, starts[busy[g] + 1] - starts[busy[g]]);
-    return most;
-  }
 };
 
-// What a caller of ossia_experts gives, known to be sound.
-struct Request {
+// The experts that a caller of ossia_experts gives, known to be sound.
+struct Mixture {
   const ossia_weight& gate_up;
   const ossia_weight& down;
   const ossia_low_rank* gate_up_terms;  // both nullptr when no token has an adapter
@@ -78,26 +72,26 @@ struct Part {
 // One pass of up to kMostTokens tokens.
 class Pass {
  public:
-  Pass(ossia_context& context, const Request& request, int64_t tokens)
+  Pass(ossia_context& context, const Mixture& mixture, int64_t tokens)
       : context_(context),
         kernels_(context.kernels),
-        request_(request),
+        mixture_(mixture),
         tokens_(tokens),
-        pairs_(tokens * request.active),
-        width_(request.down.rows),
-        x_(context, tokens, request.gate_up.columns, request.fast),
-        a_(context, pairs_, request.down.columns, request.fast),
-        gate_up_low_rank_(context, request.gate_up, request.gate_up_terms, pairs_, kRows, request.fast),
-        down_low_rank_(context, request.down, request.down_terms, pairs_, kRows, request.fast) {}
+        pairs_(tokens * mixture.active),
+        width_(mixture.down.rows),
+        x_(context, tokens, mixture.gate_up.columns, mixture.fast),
+        a_(context, pairs_, mixture.down.columns, mixture.fast),
+        gate_up_low_rank_(context, mixture.gate_up, mixture.gate_up_terms, pairs_, kRows, mixture.fast),
+        down_low_rank_(context, mixture.down, mixture.down_terms, pairs_, kRows, mixture.fast) {}
 
   int32_t run(const float* x, const int32_t* chosen, const float* shares, const int32_t* adapters, float* y) {
     Scratch& scratch = context_.scratch;
     if (!scratch.reserve(room())) return OSSIA_OUT_OF_MEMORY;
-    const Groups groups(scratch, chosen, pairs_, request_.gate_up.experts);
+    const Groups groups(scratch, chosen, pairs_, mixture_.gate_up.experts);
     take(scratch, groups, adapters);
     x_.pack(x);
     shrink(groups, gate_up_low_rank_, x_rows_);
-    each_part(groups, request_.gate_up.rows, [&](const Part& part, int thread) { gate_up(part, thread); });
+    each_part(groups, mixture_.gate_up.rows, [&](const Part& part, int thread) { gate_up(part, thread); });
     shrink(groups, down_low_rank_, a_.rows());
     each_part(groups, width_, [&](const Part& part, int thread) { down(part, thread); });
     context_.pool.run(divide_up(tokens_, kTokensPerChunk), [&](int64_t chunk, int) {
@@ -115,7 +109,7 @@ class Pass {
 
   size_t room() const {
     const int64_t threads = context_.pool.threads();
-    return Groups::room(request_.gate_up.experts, pairs_) + x_.room() + a_.room() + gate_up_low_rank_.room() +
+    return Groups::room(mixture_.gate_up.experts, pairs_) + x_.room() + a_.room() + gate_up_low_rank_.room() +
            down_low_rank_.room() + ossia::room<const void*>(pairs_) + ossia::room<int32_t>(pairs_) +
            ossia::room<float>(pairs_ * width_) + ossia::room<float>(threads * h_size());
   }
@@ -127,7 +121,7 @@ class Pass {
     x_rows_ = scratch.take<const void*>(pairs_);
     int32_t* pair_adapters = scratch.take<int32_t>(pairs_);
     for (int64_t place = 0; place < pairs_; ++place) {
-      const int64_t token = groups.pair[place] / request_.active;
+      const int64_t token = groups.pair[place] / mixture_.active;
       x_rows_[place] = x_.row(token);
       pair_adapters[place] = adapters == nullptr ? -1 : adapters[token];
     }
@@ -160,7 +154,7 @@ class Pass {
   // y[i * stride + r] = row r of the part for its pair i, bias and low-rank term included.
   void project(const ossia_weight& weight, const LowRank& low_rank, const Part& part, const void* const* x, float* y,
                int64_t stride, int thread) {
-    kernels_.products(matrix_of(weight, part.expert), part.first, part.rows, request_.fast, x, part.pairs, y, stride);
+    kernels_.products(matrix_of(weight, part.expert), part.first, part.rows, mixture_.fast, x, part.pairs, y, stride);
     if (weight.bias != nullptr) {
       const float* bias = weight.bias + part.expert * weight.rows + part.first;
       for (int64_t i = 0; i < part.pairs; ++i) kernels_.add_scaled(y + i * stride, bias, 1.f, part.rows);
@@ -170,29 +164,29 @@ class Pass {
 
   void gate_up(const Part& part, int thread) {
     float* h = h_ + thread * h_size();
-    project(request_.gate_up, gate_up_low_rank_, part, x_rows_ + part.place, h, part.rows, thread);
+    project(mixture_.gate_up, gate_up_low_rank_, part, x_rows_ + part.place, h, part.rows, thread);
     float a[kRows / 2];
     for (int64_t i = 0; i < part.pairs; ++i) {
-      kernels_.swiglu(h + i * part.rows, part.rows / 2, request_.limit, a);
+      kernels_.swiglu(h + i * part.rows, part.rows / 2, mixture_.limit, a);
       a_.pack(part.place + i, part.first / 2, a, part.rows / 2);
     }
   }
 
   void down(const Part& part, int thread) {
     float* y = outputs_ + part.place * width_ + part.first;
-    project(request_.down, down_low_rank_, part, a_.rows() + part.place, y, width_, thread);
+    project(mixture_.down, down_low_rank_, part, a_.rows() + part.place, y, width_, thread);
   }
 
   void add_outputs(const Groups& groups, int64_t token, const float* shares, float* y) {
     std::fill(y, y + width_, 0.f);
-    for (int64_t pair = token * request_.active; pair < (token + 1) * request_.active; ++pair) {
+    for (int64_t pair = token * mixture_.active; pair < (token + 1) * mixture_.active; ++pair) {
       kernels_.add_scaled(y, outputs_ + groups.place[pair] * width_, shares[pair], width_);
     }
   }
 
   ossia_context& context_;
   const Kernels& kernels_;
-  const Request& request_;
+  const Mixture& mixture_;
   const int64_t tokens_, pairs_, width_;
   Activations x_;  // of tokens
   Activations a_;  // of pairs, in the order of experts
@@ -226,9 +220,9 @@ int32_t ossia_experts(ossia_context* context, const float* x, int64_t tokens, co
   if (!are_within(gate_up_terms, adapters, tokens) || !are_within(down_terms, adapters, tokens)) return OSSIA_BAD_INDEX;
   const Call call(context);
   if (adapters == nullptr) gate_up_terms = down_terms = nullptr;
-  const Request request{*gate_up, *down, gate_up_terms, down_terms, active, limit, precision == OSSIA_FAST};
+  const Mixture mixture{*gate_up, *down, gate_up_terms, down_terms, active, limit, precision == OSSIA_FAST};
   for (int64_t t = 0; t < tokens; t += kMostTokens) {
-    Pass pass(*context, request, std::min(kMostTokens, tokens - t));
+    Pass pass(*context, mixture, std::min(kMostTokens, tokens - t));
     const int32_t status = pass.run(x + t * gate_up->columns, chosen + t * active, shares + t * active,
                                     adapters == nullptr ? nullptr : adapters + t, y + t * down->rows);
     if (status != OSSIA_OK) return status;

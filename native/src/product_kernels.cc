@@ -28,7 +28,7 @@ void last_rows(const Rows& rows, int64_t count, const Activation* x, int64_t tok
                int64_t stride) {
   for (int64_t r = 0; r < count; ++r) {
     for (int64_t t = 0; t < tokens; ++t) {
-      tile<Chunk, 1, 1, false>(rows.from(r), x + t, all, nullptr, y + t * stride + r, stride);
+      tile<Chunk, 1, 1, true>(rows.from(r), x + t, all, nullptr, y + t * stride + r, stride);
     }
   }
 }

@@ -8,12 +8,13 @@
 namespace ossia::OSSIA_ISA {
 
 // Rows and tokens whose sums are kept in registers at once. A tile needs one accumulator of F32 for each row and token
-// beside its operands: 24 + 4 + 1 of AVX-512's 32 registers with bfloat16 words, 8 + 4 of AVX2's 16. At one token,
-// eight rows keep eight sums going, which is what two units with a latency of four need.
+// beside its operands. With AVX-512 that is 24 + 4 + 1 of 32 registers. With AVX2, where F32 is two of 16, it is 8 + 4
+// + 2, and one row for four tokens is better than two for two, because decoding a row is what costs. At one token,
+// eight rows (AVX2: four, of two registers) keep eight sums going, which is what two units with a latency of four need.
 #if defined(OSSIA_ISA_avx512) || defined(OSSIA_ISA_avx512bf16)
 constexpr int kRows = 4, kTokens = 6, kRowsAtOneToken = 8;
 #else
-constexpr int kRows = 2, kTokens = 2, kRowsAtOneToken = 4;
+constexpr int kRows = 1, kTokens = 4, kRowsAtOneToken = 4;
 #endif
 
 // The chunks of 32 columns that a tile goes through; after the last come `tail` columns that fill no chunk.
@@ -80,16 +81,15 @@ struct Sums {
   }
 };
 
-// R rows times M tokens over one span of columns. `kFromMemory`: the rows are not in a cache yet. Between the first
-// span and the last, the sums wait in `waiting` [R * M].
+// R rows times M tokens over one span of columns. Between the first span and the last, the sums wait in `waiting`
+// [R * M]. With `kFromMemory` the rows are in no cache yet, and the span is all there is.
 template <class Chunk, int R, int M, bool kFromMemory, class Rows, class Activation>
-OSSIA_INLINE void tile(const Rows& rows, const Activation* x, const Span& span, F32* waiting, float* y,
+OSSIA_INLINE void tile(const Rows& rows, const Activation* x, const Span& span, [[maybe_unused]] F32* waiting, float* y,
                        int64_t stride) {
   Sums<Chunk, R, M> sums;
-  if (span.begin == 0) {
-    sums.clear();
-  } else {
-    sums.take_from(waiting);
+  sums.clear();
+  if constexpr (!kFromMemory) {
+    if (span.begin > 0) sums.take_from(waiting);
   }
   Chunk w[R];
   for (int64_t c = span.begin; c < span.end; ++c) {
@@ -98,7 +98,9 @@ OSSIA_INLINE void tile(const Rows& rows, const Activation* x, const Span& span, 
     for (int r = 0; r < R; ++r) rows.read(r, c, w[r]);
     sums.add(w, x, c);
   }
-  if (!span.last) return sums.leave_at(waiting);
+  if constexpr (!kFromMemory) {
+    if (!span.last) return sums.leave_at(waiting);
+  }
   if constexpr (Rows::kHasTail) {
     if (span.tail > 0) {
 #pragma GCC unroll 8
