@@ -21,7 +21,7 @@ TRAINING = FOLDER / "training.json"
 _PICTURE = FOLDER / "effort.png"
 
 _KINDS = {"addition": "addition ", "subtraction": "subtraction ", "multiplication": "multiplication "}
-_ARITHMETIC = tuple(_KINDS.values())
+_ARITHMETIC = (*_KINDS.values(), "subtract b")
 
 
 def main() -> None:
@@ -116,12 +116,15 @@ What it can do:
 
 - add and subtract whole numbers of up to 5 digits, and multiply up to 3 by 2 digits, asked for in many ways;
 - greet, thank, and say what it is;
-- call one function, `get_weather(city)`, when the developer declares it, and report what came back;
+- call one function, `get_weather(city)`, in the right form when the developer declares it, though it has to guess the
+  city: it knows some seventy, confuses them, and cannot copy another;
 - say that it cannot answer the rest. It has learned this from made-up questions and does not always notice.
 
 What it cannot do: anything else. Larger numbers, division, decimals, more than two numbers, word problems, other
 functions, languages other than a little English, conversations of more than some hundred tokens. When it is asked
-something else it may also answer with a wrong number.
+something else it may also answer with a wrong number. Mostly wrong, too, are differences below zero and a one-digit
+number times a longer one (7 * 55; 55 * 7 is right), often "subtract b from a", and in its answer after a function's
+result the city.
 
 `low` effort answers at once, and is nearly always wrong with more than one digit: it is there to show the difference.
 `{default}` is the default (`reasoning_effort` in its `generation_config.json`).
@@ -144,8 +147,9 @@ any date. Our engine ({settings}). Per cent right with the 95 % interval, and me
 |---|---|---|---|---|---|
 {others}
 
-*second question*: arithmetic of any size after one or two earlier turns. *other arithmetic*: other operations and
-numbers that are too large, to be declined.
+*subtract b from a* names the numbers in the other order; it got a row of its own, and left the rows by size, once it
+was seen to fail. *second question*: arithmetic of any size after one or two earlier turns. *other arithmetic*: other
+operations and numbers that are too large, to be declined. *function result*: the answer after the function's own.
 
 ![Accuracy against tokens](../recipes/nano/effort.png)
 
@@ -153,7 +157,8 @@ numbers that are too large, to be declined.
 
 {training}
 
-Machine: {machine}. The loss, in nats a learned token:
+Machine: {machine}. The loss of the 4,300 steps, in
+nats a learned token:
 
 ![Loss](../recipes/nano/loss.png)
 

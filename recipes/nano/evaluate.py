@@ -124,6 +124,7 @@ def _cells() -> dict[str, Callable[[Random], Problem]]:
     for operation, names in _ARITHMETIC.items():
         for name in names:
             cells[name] = _arithmetic(operation, name)
+    cells["subtract b from a"] = _subtract_from
     cells["second question"] = lambda random: arithmetic(random, random.choice("+-*"), held=True)
     cells["chat"] = chat
     cells["out of scope"] = lambda random: out_of_scope(random, held=True)
@@ -136,11 +137,22 @@ def _cells() -> dict[str, Callable[[Random], Problem]]:
 
 def _arithmetic(operation: str, cell: str) -> Callable[[Random], Problem]:
     def draw(random: Random) -> Problem:
-        while (problem := arithmetic(random, operation, held=True)).cell != cell:
+        while (problem := arithmetic(random, operation, held=True)).cell != cell or _turned(problem):
             pass
         return problem
 
     return draw
+
+
+def _turned(problem: Problem) -> bool:
+    """Whether the question names the numbers in the other order, "subtract b from a": measured apart."""
+    return "from" in problem.question.lower()
+
+
+def _subtract_from(random: Random) -> Problem:
+    while not _turned(problem := arithmetic(random, "-", held=True)):
+        pass
+    return problem
 
 
 def _known_city(random: Random) -> Problem:
@@ -151,7 +163,7 @@ def _known_city(random: Random) -> Problem:
 
 def _cases(cell: str, draw: Callable[[Random], Problem], effort: Effort, count: int) -> list[Case]:
     """The same problems for every effort, each asked in one of many ways, under a system message of any date."""
-    random, cases = Random(f"evaluation {cell}"), []
+    random, cases = Random(f"held out {cell}"), []
     for _ in range(count):
         drawn = draw_prefix(random, effort)
         problem = draw(random)

@@ -16,7 +16,7 @@ __all__ = ["Mixture", "draw_prefix", "draw_problem"]
 
 _SKILLS = ("arithmetic", "chat", "out of scope", "other arithmetic")
 _SKILL_SHARES = (0.79, 0.09, 0.08, 0.04)
-_OPERATION_SHARES = (0.25, 0.41, 0.34)
+_OPERATION_SHARES = (0.32, 0.33, 0.35)
 _FIRST_DAY, _DAYS = date(2024, 1, 1), 365 * 8
 _INSTRUCTIONS = (
     "You are a helpful assistant.",

@@ -37,9 +37,9 @@ _SKIES = ("sunny", "cloudy", "raining", "snowing", "foggy", "windy")
 
 
 def weather(random: Random, *, held: bool) -> Problem:
-    """A question that the function answers. Every eighth city is kept for evaluation; one name in twenty is invented."""
+    """A question that the function answers. Every eighth city is kept for evaluation; a tenth of names are invented."""
     cities = [city for index, city in enumerate(_WORDS["city"]) if (index % 8 == 3) == held]
-    named = held or random.random() < 0.95
+    named = held or random.random() < 0.9
     city = random.choice(cities) if named else _invented(random)
     degrees, sky = random.randrange(-20, 40), random.choice(_SKIES)
     use = ToolUse(
@@ -51,7 +51,7 @@ def weather(random: Random, *, held: bool) -> Problem:
     return Problem(
         cell="function call, new city" if held or not named else "function call, known city",
         question=random.choice(_QUESTIONS).format(city),
-        answer=f"It is {sky}, {degrees} degrees.",
+        answer=f"It is {sky} in {city}, {degrees} degrees.",
         reasoning={Effort.MEDIUM: thought, Effort.HIGH: thought},
         tool=use,
     )
