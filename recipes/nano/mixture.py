@@ -60,7 +60,7 @@ class Mixture:
         tokens = self.format.prefix(prefix)
         documents: list[Document] = []
         room -= len(tokens)
-        while room > 0:
+        while room > 0 or not documents:
             documents.append(self._document(random, prefix))
             room -= len(documents[-1].tokens)
         # Neighbours of like length are padded least.

@@ -108,3 +108,9 @@ def test_without_the_tool_nothing_needs_it():
     random = Random(0)
     assert not any(draw_problem(random, tools=False).tool for _ in range(300))
     assert any(draw_problem(random, tools=True).tool for _ in range(20))
+
+
+def test_a_group_has_a_document_however_long_its_prefix():
+    mixture = Mixture(FORM, 100, tokens=64, full_at_first=1.0)
+    for step in range(30):
+        assert all(len(starts) > 1 for _, starts in mixture(step, 0).spans)

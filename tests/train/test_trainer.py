@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ossia.errors import OssiaError
+from ossia.train.packing import Group, pack
 from ossia.train.parameters import initial_parameters
 from ossia.train.train_ops import TrainOps
 from ossia.train.trainer import Progress, Trainer, TrainingConfig, batch_loss
@@ -101,3 +102,9 @@ def test_the_loss_is_the_mean_over_what_is_learned():
     # The unembedding begins at zero: every token is as likely as any other.
     loss = batch_loss(TrainOps(torch.float32), config(), parameters, batch)
     assert loss.item() == pytest.approx(math.log(VOCABULARY))
+
+
+def test_a_batch_with_nothing_to_learn_is_refused():
+    batch = pack([Group([1, 2], [])])
+    with pytest.raises(OssiaError, match="nothing in this batch"):
+        batch_loss(TrainOps(), config(), initial_parameters(config(), 0), batch)

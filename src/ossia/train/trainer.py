@@ -140,7 +140,9 @@ class Trainer:
 
 
 def batch_loss(ops: TrainOps, config: ModelConfig, parameters: dict[str, nn.Parameter], batch: PrefixedBatch) -> Tensor:
-    """Mean cross-entropy in nats of the batch's targets."""
+    """Mean cross-entropy in nats of the batch's targets. Raises OssiaError when there are none."""
+    if not len(batch.targets):
+        raise OssiaError("nothing in this batch is learned; at least one token with a mark is right")
     weights = prepare(ops, config, cast(Any, parameters))
     return F.cross_entropy(forward(ops, config, weights, batch), torch.from_numpy(batch.targets).long())
 
