@@ -123,9 +123,10 @@ OSSIA_API void ossia_will_need(const void* data, int64_t bytes);
 // ---------------------------------------------------------------------------------------------------------------------
 // Attention and norms
 
-// The keys and values of one layer. A page is `page_size` neighbouring positions of a request; the slot of a page's first
-// position is page * page_size. `data` is ossia_page_bytes() for each page, all zero at first, at a multiple of 64 bytes;
-// how it is laid out is the library's affair (src/attend.h), but a page can be copied byte by byte onto another.
+// The keys and values of one layer. A page is `page_size` neighbouring positions of a request; the slot of a page's
+// first position is page * page_size. `data` is ossia_page_bytes() for each page, all zero at first, at a multiple of
+// 64 bytes; how it is laid out is the library's affair (src/attend.h), but a page can be copied byte by byte onto
+// another.
 typedef struct {
   void* data;
   int64_t pages;
@@ -150,11 +151,11 @@ typedef struct {
 // 0 if the cache is none that the library can keep; `data` is not looked at.
 OSSIA_API int64_t ossia_page_bytes(const ossia_cache* cache);
 
-// [T, H, E], [T, K, E], [T, K, E], [H] -> [T, H * E]: writes k and v to their slots; then each token at position i sees the
-// keys of its request at positions up to i, and beyond i - window if `window` is not 0. Scores are q.k / sqrt(E); the
-// head's sink joins the softmax as one more score without a value. `heads` is H, a multiple of K. The order of additions
-// stands in src/attend.h. OSSIA_BAD_INDEX for positions that are not neighbours, a slot beyond the cache, or a visible
-// position without a page.
+// [T, H, E], [T, K, E], [T, K, E], [H] -> [T, H * E]: writes k and v to their slots; then each token at position i sees
+// the keys of its request at positions up to i, and beyond i - window if `window` is not 0. Scores are q.k / sqrt(E);
+// the head's sink joins the softmax as one more score without a value. `heads` is H, a multiple of K. The order of
+// additions stands in src/attend.h. OSSIA_BAD_INDEX for positions that are not neighbours, a slot beyond the cache, or
+// a visible position without a page.
 OSSIA_API int32_t ossia_attend(ossia_context* context, const float* q, const float* k, const float* v,
                                const float* sinks, int64_t heads, const ossia_cache* cache, const ossia_step* step,
                                int64_t window, float* y);
@@ -168,8 +169,8 @@ OSSIA_API int32_t ossia_rms_norm(ossia_context* context, const float* x, const f
 OSSIA_API int32_t ossia_rope(ossia_context* context, const float* x, const float* cos, const float* sin, int64_t tokens,
                              int64_t heads, int64_t width, float* y);
 
-// [T, X] -> [T, A] int32, [T, A]: the A experts with the largest scores, best first, the lower one among equals, and the
-// softmax over their scores alone. NaN counts as the least score.
+// [T, X] -> [T, A] int32, [T, A]: the A experts with the largest scores, best first, the lower one among equals, and
+// the softmax over their scores alone. NaN counts as the least score.
 OSSIA_API int32_t ossia_choose(ossia_context* context, const float* scores, int64_t tokens, int64_t experts,
                                int64_t active, int32_t* chosen, float* shares);
 
@@ -194,8 +195,8 @@ typedef struct {
 } ossia_draw;
 
 // [L, V] -> [L] int32: the tokens drawn, -1 where none is allowed. V is at most 2^24. With `draw->logprobs` also their
-// log-probabilities [L] and the N best tokens and theirs [L, N] each; otherwise the last three may be NULL. NaN counts as
-// -infinity. OSSIA_BAD_INDEX for a bias of a token outside 0 to V - 1.
+// log-probabilities [L] and the N best tokens and theirs [L, N] each; otherwise the last three may be NULL. NaN counts
+// as -infinity. OSSIA_BAD_INDEX for a bias of a token outside 0 to V - 1.
 OSSIA_API int32_t ossia_sample(ossia_context* context, const float* logits, int64_t rows, int64_t vocabulary,
                                const ossia_draw* draw, int32_t* tokens, float* logprobs, int32_t* top_tokens,
                                float* top_values);

@@ -11,8 +11,8 @@ from ossia.config import ModelConfig
 from ossia.model import angles
 from ossia.mxfp4 import Packed, decode, encode
 
-# Weights of this size make a model whose logits move by some 1e-6 of the largest when its embedding moves by half a unit
-# in the last place: a tenth of the bound that is tested. With 0.2 it is 5e-6, and the test would measure that instead.
+# Weights of this size make a model whose logits move by some 1e-6 of the largest when its embedding moves by half a
+# unit in the last place: a tenth of the bound that is tested. With 0.2 it is 5e-6, and the test would measure that.
 SMALL: dict[str, Any] = {
     "num_hidden_layers": 4,
     "hidden_size": 64,

@@ -1,6 +1,7 @@
 """Gradients of the torch backend through the one definition of the model, against transformers."""
 
 import dataclasses
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from torch.nn import functional
 
 from ossia.model import Weights, forward, prepare
 from ossia.mxfp4 import Packed, decode
-from ossia.ops import Batch, Linear, LowRank, make_ops
+from ossia.ops import Batch, Linear, LowRank, Role, make_ops
+from ossia.ops.torch_ops import TorchOps
 from tests.model.judge import Judge, make_judge, relative_error
 
 pytestmark = pytest.mark.torch
@@ -20,6 +22,18 @@ BOUND = 1e-4  # some ten times the bound on logits: a gradient is a longer chain
 @pytest.fixture(scope="module")
 def judge() -> Judge:
     return make_judge(num_hidden_layers=2, one_table=True)
+
+
+class LeafOps(TorchOps):
+    """The torch backend with every weight to be learned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leaves: dict[str, Any] = {}
+
+    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> Any:
+        self.leaves[name] = cast(torch.Tensor, super().prepare(dense(tensor).copy(), role, name)).requires_grad_()
+        return self.leaves[name]
 
 
 def loss_of(logits: torch.Tensor, tokens: np.ndarray) -> torch.Tensor:
@@ -35,19 +49,12 @@ def test_gradients_are_those_of_transformers(judge: Judge) -> None:
     tokens = np.random.default_rng(0).integers(1, judge.config.vocab_size, 60)
     judge.model.zero_grad()
     loss_of(judge.model(torch.tensor(tokens)[None]).logits[0], tokens).backward()
-    ops, leaves = make_ops("torch"), {}
-    trained = {name: dense(tensor) for name, tensor in judge.tensors.items()}
-    ops_prepare = ops.prepare
-
-    def prepare_leaf(tensor: np.ndarray, role: object, name: str) -> torch.Tensor:
-        leaves[name] = ops_prepare(tensor.copy(), role, name).requires_grad_()
-        return leaves[name]
-
-    ops.prepare = prepare_leaf
-    weights = prepare(ops, judge.config, trained)
+    ops = LeafOps()
+    weights = prepare(ops, judge.config, {name: dense(tensor) for name, tensor in judge.tensors.items()})
     loss_of(forward(ops, judge.config, weights, Batch.packed([tokens.tolist()])), tokens).backward()
     for name, parameter in judge.model.named_parameters():
-        right, found = parameter.grad.numpy(), leaves[name].grad.numpy()
+        assert parameter.grad is not None
+        right, found = parameter.grad.numpy(), ops.leaves[name].grad.numpy()
         stacked = name.endswith(("gate_up_proj", "down_proj"))
         assert relative_error(found, right.swapaxes(1, 2) if stacked else right) <= BOUND, name
 
@@ -67,6 +74,7 @@ def test_low_rank_terms_learn_and_equal_a_merged_weight(judge: Judge) -> None:
     without = forward(ops, judge.config, beside, plain)
     assert relative_error(ops.numpy(without), ops.numpy(forward(ops, judge.config, weights, plain))) == 0
     found.sum().backward()
+    assert b.grad is not None
     assert b.grad.abs().max() > 0
 
 

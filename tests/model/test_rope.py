@@ -23,6 +23,7 @@ def config() -> ModelConfig:
 @pytest.mark.parametrize("truncate", [False, True])
 def test_frequencies_are_those_of_transformers(config: ModelConfig, truncate: bool) -> None:
     judge = GptOssConfig(num_hidden_layers=2)
+    assert judge.rope_parameters is not None
     judge.rope_parameters["truncate"] = truncate
     config = dataclasses.replace(config, rope_scaling=dataclasses.replace(config.rope_scaling, truncate=truncate))
     expected = GptOssRotaryEmbedding(judge).inv_freq.numpy()
