@@ -1,5 +1,6 @@
 """The engine's own interface: what `add` refuses, what `step` reports, and what a conversation costs."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -248,6 +249,16 @@ def test_forced_tokens_are_not_sampled_one_by_one(counting: LoadedModel):
     assert [len(output.tokens) for output in outputs] == [1, 11]
     outputs = list(engine_of(counting).generate([1, 2], replace(GREEDY, logprobs=1), grammar=Pattern(places)))
     assert [len(output.logprobs or ()) for output in outputs] == [1, 11]
+
+
+@pytest.mark.parametrize("logprobs", [None, 0])
+def test_a_bias_does_not_forbid_what_is_forced(counting: LoadedModel, logprobs: int | None):
+    params = replace(GREEDY, logprobs=logprobs, logit_bias={10: -math.inf})
+    outputs = list(engine_of(counting).generate([1, 2], params, grammar=Pattern([[10], [11], [12]])))
+    assert (text(outputs), outputs[-1].finish) == ([10, 11, 12], "stop")
+    found = [each for output in outputs for each in output.logprobs or ()]
+    assert len(found) == (0 if logprobs is None else 3)
+    assert all(math.isfinite(each.logprob) for each in found)
 
 
 def test_a_grammar_may_come_as_its_source(counting: LoadedModel):

@@ -129,7 +129,9 @@ def _accept(grammar: Grammar, tokens: Sequence[int]) -> int:
 
 
 def _bias(row: Row) -> dict[int, float]:
-    """What is added to the logits of single tokens: the caller's bias less the penalties."""
+    """What is added to the logits of single tokens: the caller's bias less the penalties; nothing to a forced one."""
+    if row.forced is not None:  # it comes whatever the caller's bias says, also where no logits are needed for it
+        return {}
     request, params = row.request, row.request.params
     if not params.penalised:
         return dict(params.logit_bias) if params.logit_bias else {}
