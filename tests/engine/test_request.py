@@ -11,8 +11,11 @@ from tests.engine.traffic import Oracle, Pattern
 class Fixed:
     """A drafter with one thing to say."""
 
+    def __init__(self, *said: int) -> None:
+        self.said = said or (7, 8, 9)
+
     def propose(self, tokens: object) -> list[int]:
-        return [7, 8, 9]
+        return list(self.said)
 
 
 def request(
@@ -29,6 +32,7 @@ def request(
         seed=1,
         max_tokens=max_tokens,
         stop_tokens=frozenset(),
+        vocab_size=53,
         grammar=Pattern(places) if places is not None else None,
         drafter=drafter,
     )
@@ -53,6 +57,13 @@ def test_a_draft_is_wanted_where_nothing_is_forced():
     assert (request(drafter=Fixed()).ahead, request(drafter=Fixed()).wanted) == ([7, 8, 9], 8)
     made = request(places=[[1], [2, 3]], drafter=Fixed())
     assert (made.ahead, made.forced) == ([1], True)
+
+
+@pytest.mark.parametrize(
+    ("said", "ahead"), [((7, 53, 8), [7]), ((-1, 7), []), ((0, 52, 10**9), [0, 52]), ((7, -3, 7), [7])]
+)
+def test_a_draft_ends_before_what_is_no_token(said: tuple[int, ...], ahead: list[int]):
+    assert request(drafter=Fixed(*said)).ahead == ahead
 
 
 @pytest.mark.parametrize(("max_tokens", "wanted"), [(1, 5), (2, 6), (3, 7), (4, 8), (9, 8)])

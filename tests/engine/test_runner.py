@@ -21,6 +21,7 @@ def running(ledger: Ledger, tokens: list[int], computed: int, end: int, adapter:
         seed=0,
         max_tokens=5,
         stop_tokens=frozenset(),
+        vocab_size=53,
         adapter=adapter,
     )
     ledger.open(request.holding)

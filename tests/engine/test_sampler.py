@@ -24,6 +24,7 @@ def request(prompt: int = 3, places: list[list[int]] | None = None, **params: ob
         seed=2**64 - 1,
         max_tokens=20,
         stop_tokens=frozenset(),
+        vocab_size=53,
         grammar=Pattern(places) if places is not None else None,
     )
 

@@ -59,6 +59,7 @@ class World:
             seed=0,
             max_tokens=most,
             stop_tokens=frozenset(),
+            vocab_size=53,
             priority=int(self.random.integers(0, 2)),
         )
         self.arrived += 1
@@ -160,6 +161,7 @@ def request(number: int, length: int, priority: int = 0, max_tokens: int = 8) ->
         seed=0,
         max_tokens=max_tokens,
         stop_tokens=frozenset(),
+        vocab_size=53,
         priority=priority,
     )
 

@@ -102,6 +102,7 @@ class Engine:
             seed=secrets.randbits(SEED_BITS) if params.seed is None else params.seed,
             max_tokens=params.max_tokens or self.context - len(tokens),
             stop_tokens=frozenset(self.config.stop_tokens if params.stop_tokens is None else params.stop_tokens),
+            vocab_size=self.model.config.vocab_size,
             adapter=self._adapter(adapter),
             priority=priority,
             grammar=self._compiled(grammar),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -39,7 +40,10 @@ class Grammar(Protocol):
 
 
 class Drafter(Protocol):
-    """Guesses how a request goes on. A wrong guess costs time, never another answer."""
+    """Guesses how a request goes on. A wrong guess costs time, never another answer.
+
+    A guess ends before the first id that the vocabulary does not have.
+    """
 
     def propose(self, tokens: Sequence[int]) -> Sequence[int]:
         """The next tokens, as many as the guess is worth, after a request's prompt and answer so far."""
@@ -79,7 +83,7 @@ class Request:
 
     __slots__ = (
         "adapter", "ahead", "cached_tokens", "counts", "drafter", "forced", "grammar", "holding", "id", "limit",
-        "params", "prompt_tokens", "rank", "seed", "stop_tokens", "tokens",
+        "params", "prompt_tokens", "rank", "seed", "stop_tokens", "tokens", "vocab_size",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +95,7 @@ class Request:
         seed: int,
         max_tokens: int,
         stop_tokens: frozenset[int],
+        vocab_size: int,
         adapter: int = -1,
         priority: int = 0,
         grammar: Grammar | None = None,
@@ -104,6 +109,7 @@ class Request:
         self.params = params
         self.seed = seed
         self.stop_tokens = stop_tokens
+        self.vocab_size = vocab_size
         self.adapter = adapter
         self.rank = (-priority, request_id)
         self.grammar = grammar
@@ -129,7 +135,9 @@ class Request:
         self.ahead = self.grammar.forced() if self.grammar else ()
         self.forced = len(self.ahead) > 0
         if not self.forced and self.drafter:
-            self.ahead = self.drafter.propose(self.tokens)
+            # What is no token cannot come, nor can what was guessed after it; computing it would fail everyone's step.
+            proposed = self.drafter.propose(self.tokens)
+            self.ahead = list(takewhile(lambda token: 0 <= token < self.vocab_size, proposed))
 
     def extend(self, tokens: Sequence[int]) -> None:
         """Append tokens of the answer; what was expected is over."""
