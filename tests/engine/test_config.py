@@ -71,6 +71,8 @@ def test_a_name_that_is_none_is_refused_with_those_that_are():
         SamplingParams.from_dict({"topp": 1, "heat": 2, "seed": 3})
     with pytest.raises(ConfigError, match="unknown keys 'pages'; known: boundary_tokens, cache_bytes"):
         EngineConfig.from_dict({"pages": 9})
+    with pytest.raises(RequestError, match="unknown keys 'a', 1; known"):
+        SamplingParams.from_dict({1: 2, "a": 1})
 
 
 def test_two_ways_to_say_how_many_pages_are_one_too_many():

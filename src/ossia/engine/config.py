@@ -146,8 +146,8 @@ class SamplingParams:
 
 def _known(error: type[OssiaError], cls: type[Any], data: Mapping[str, Any]) -> None:
     known = sorted(field.name for field in fields(cls))
-    if unknown := sorted(set(data) - set(known)):
-        raise error(f"unknown keys {', '.join(map(repr, unknown))}; known: {', '.join(known)}")
+    if unknown := sorted(map(repr, set(data) - set(known))):
+        raise error(f"unknown keys {', '.join(unknown)}; known: {', '.join(known)}")
 
 
 def _whole(error: type[OssiaError], key: str, value: object, least: int, most: int | None = None) -> int:
