@@ -262,6 +262,11 @@ def test_a_context_that_does_not_fit_is_refused(path: Path, monkeypatch):
         pipeline.load(str(path), backend="reference", context=CONTEXT + 1)
 
 
+def test_a_context_of_nothing_is_refused(path: Path):
+    with pytest.raises(ConfigError, match="context is 0; an integer of at least 1 is right"):
+        pipeline.load(str(path), backend="reference", context=0)
+
+
 def test_memory_of_a_container(monkeypatch, tmp_path: Path):
     for name, text in {"memory.max": "1000", "memory.current": "900", "memory.stat": "anon 500\nfile 400\n"}.items():
         (tmp_path / name).write_text(text)

@@ -175,7 +175,7 @@ def load(
     loaded = load_weights(model, backend=backend, precision=precision, threads=threads)
     vocabulary, defaults = vocabulary_of(loaded.checkpoint), defaults_of(loaded.checkpoint)
     config = EngineConfig(
-        context=_checked_context(loaded, context) if context else affordable_context(loaded),
+        context=affordable_context(loaded) if context is None else _checked_context(loaded, context),
         max_requests=1,
         boundary_tokens=(vocabulary.end, vocabulary.call, vocabulary.return_),
         stop_tokens=tuple({*vocabulary.stop_tokens, *defaults.stop_tokens}),
