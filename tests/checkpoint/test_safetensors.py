@@ -96,6 +96,11 @@ LIES = {
     "no JSON": (b"{", "no readable JSON"),
     "no UTF-8": (b'{"\xff": 1}', "no readable JSON"),
     "twice": (b'{"a": 1, "a": 2}', "'a' stands there twice"),
+    # Ten thousand million comparisons where each name is counted among all.
+    "twice among many": (
+        json.dumps({f"n{n}": 0 for n in range(100_000)}).encode()[:-1] + b', "n99999": 1}',
+        "'n99999' stands there twice",
+    ),
     "deep": (b"[" * 200_000, "no readable JSON"),
     "huge number": (b'{"a": ' + b"9" * 5000 + b"}", "no readable JSON"),
 }
