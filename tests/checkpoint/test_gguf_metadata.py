@@ -143,3 +143,13 @@ def test_a_vocabulary_whose_parts_disagree_is_refused(changes: dict[str, Any], m
     with pytest.raises(VocabularyError, match=message):
         vocabulary_from(changes)
     assert vocabulary_from({}) is None
+
+
+def test_arrays_of_numbers_come_as_views_of_the_file():
+    types = memoryview(bytes([1, 0, 0, 0, 3, 0, 0, 0])).cast("i")
+    found = vocabulary_from({"tokenizer.ggml.tokens": ["a", "b"], "tokenizer.ggml.token_type": types})
+    assert found is not None
+    assert found.types == (1, 3)
+    assert generation_from({"tokenizer.ggml.eos_token_ids": types}) == {"eos_token_id": [1, 3]}
+    with pytest.raises(CheckpointError, match="eos_token_ids has 4096 ids; at most 1024"):
+        generation_from({"tokenizer.ggml.eos_token_ids": memoryview(bytes(4096))})

@@ -59,7 +59,7 @@ class GgufTensor:
 
 @dataclass(frozen=True, eq=False)
 class GgufFile:
-    """Metadata by key, tensors by name, and the size of the file in bytes."""
+    """Metadata by key (an array of numbers as a memoryview), tensors by name, and the size of the file in bytes."""
 
     metadata: Mapping[str, Any]
     tensors: Mapping[str, GgufTensor]
@@ -130,7 +130,8 @@ class _Reader:
         except UnicodeDecodeError as error:
             raise CheckpointError(f"{what} before byte {self.at} is no UTF-8: {error.reason}") from error
 
-    def array(self, what: str) -> list[Any]:
+    def array(self, what: str) -> list[str] | memoryview:
+        """Strings as a list; numbers as a view of the file, since as Python's objects they would take 40 bytes each."""
         kind, count = self.scalar("I", what), self.scalar("Q", what)
         if kind == _STRING:
             # Eight bytes of length at least, each: a count beyond that is a lie, found before the list is made.
@@ -140,7 +141,7 @@ class _Reader:
         if kind not in _SCALARS:
             raise CheckpointError(f"{what} is an array of type {kind}; scalars or strings are right")
         size = struct.calcsize("<" + _SCALARS[kind])
-        return list(struct.unpack(f"<{count}{_SCALARS[kind]}", self.take(count * size, what)))
+        return self.take(count * size, what).cast(_SCALARS[kind])
 
     def value(self, what: str) -> Any:
         kind = self.scalar("I", what)

@@ -63,7 +63,7 @@ def open_gguf(file: Path) -> Checkpoint:
 
 def _open(file: Path, gguf: GgufFile) -> Checkpoint:
     architecture = gguf.metadata.get("general.architecture")
-    if architecture not in ARCHITECTURES:
+    if not isinstance(architecture, str) or architecture not in ARCHITECTURES:
         raise CheckpointError(f"the architecture is {architecture!r:.80}; {' or '.join(ARCHITECTURES)} is right")
     config = config_from(gguf.metadata, architecture, gguf.tensors)
     sources = {name: _sources(name, gguf.tensors) for name in expected_tensors(config, "bfloat16")}

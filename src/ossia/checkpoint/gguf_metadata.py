@@ -57,6 +57,8 @@ _REPEATED = {
 _FIXED = {"rope.scaling.type": "yarn", "rope.scaling.yarn_attn_factor": 1.0, "rope.scaling.yarn_ext_factor": 1.0}
 _INDIFFERENT = {"rope.scaling.finetuned"}
 
+# The published models have three ids that end an answer.
+_MOST_ENDS = 1024
 # Kinds of tokens. Source: llama.cpp, include/llama.h, `llama_token_type`.
 _NORMAL, _CONTROL, _USER, _UNUSED = 1, 3, 4, 5
 # Source: llama.cpp, include/llama.h, `LLAMA_FTYPE_MOSTLY_MXFP4_MOE`, `LLAMA_FTYPE_MOSTLY_BF16`.
@@ -130,20 +132,22 @@ def vocabulary_from(metadata: Mapping[str, Any]) -> Vocabulary | None:
     if "tokenizer.ggml.tokens" not in metadata:
         return None
     tokens = _list_of(str, metadata, "tokenizer.ggml.tokens")
-    types = _list_of(int, metadata, "tokenizer.ggml.token_type", [1] * len(tokens))
+    types = metadata.get("tokenizer.ggml.token_type", [_NORMAL] * len(tokens))
     merges = _list_of(str, metadata, "tokenizer.ggml.merges", [])
-    if len(types) != len(tokens):
+    if isinstance(types, list | memoryview) and len(types) != len(tokens):
         raise VocabularyError(
             f"tokenizer.ggml.token_type has {len(types)} entries; {len(tokens)}, one a token, is right"
         )
+    types = _list_of(int, metadata, "tokenizer.ggml.token_type", types)
     return Vocabulary(tuple(tokens), tuple(types), tuple(merges))
 
 
 def _list_of(kind: type, metadata: Mapping[str, Any], key: str, default: list[Any] | None = None) -> list[Any]:
     found = metadata.get(key, default)
-    if not isinstance(found, list) or not all(type(one) is kind for one in found):
+    listed = found.tolist() if isinstance(found, memoryview) else found
+    if not isinstance(listed, list) or not all(type(one) is kind for one in listed):
         raise VocabularyError(f"{key} is no array of {kind.__name__}; that is right")
-    return found
+    return listed
 
 
 def tokenizer_from(metadata: Mapping[str, Any]) -> bytes | None:
@@ -163,13 +167,21 @@ def generation_from(metadata: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(data, dict):
             raise CheckpointError(f"ossia.generation is a JSON {type(data).__name__}; an object is right")
         return data
-    ends = metadata.get("tokenizer.ggml.eos_token_ids", metadata.get("tokenizer.ggml.eos_token_id"))
     ids = {
         "bos_token_id": metadata.get("tokenizer.ggml.bos_token_id"),
-        "eos_token_id": ends,
+        "eos_token_id": _ends(metadata),
         "pad_token_id": metadata.get("tokenizer.ggml.padding_token_id"),
     }
     return {key: value for key, value in ids.items() if value is not None}
+
+
+def _ends(metadata: Mapping[str, Any]) -> Any:
+    ends = metadata.get("tokenizer.ggml.eos_token_ids", metadata.get("tokenizer.ggml.eos_token_id"))
+    if not isinstance(ends, memoryview):
+        return ends
+    if len(ends) > _MOST_ENDS:
+        raise CheckpointError(f"tokenizer.ggml.eos_token_ids has {len(ends)} ids; at most {_MOST_ENDS} are right")
+    return ends.tolist()
 
 
 def metadata_of(
