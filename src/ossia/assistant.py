@@ -121,7 +121,7 @@ class Ended:
 Event = Drawn | Text | Ended
 Want = Generate | Proceed | CallTool
 Answer = Output | tuple[Message, ...] | None
-Finish = Literal["stop", "length", "cancelled", "tool_calls"]
+Finish = Literal["stop", "length", "cancelled", "no_token", "tool_calls"]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ class Turn:
     """What the assistant did.
 
     `finish` is "stop" after an answer, "tool_calls" after a call that nobody here answers, "length" when the tokens ran
-    out, "cancelled" when it was stopped.
+    out, "cancelled" when it was stopped, "no_token" when none could be drawn (weights that are not numbers, or a bias
+    that forbids everything).
     """
 
     messages: tuple[Message, ...]

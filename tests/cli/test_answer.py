@@ -23,6 +23,7 @@ def turn(**changes) -> Turn:
         ({}, []),
         ({"finish": "length"}, ["[out of tokens after 9; --max-tokens and --context give more]"]),
         ({"finish": "cancelled"}, ["[stopped]"]),
+        ({"finish": "no_token", "messages": ()}, [_answer.NO_TOKEN]),
         (
             {"finish": "tool_calls", "messages": ()},
             ["[the model called a tool, but none is offered here: nothing was run]"],

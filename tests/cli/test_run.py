@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ossia.cli import main
 from ossia.cli import run as verb
+from ossia.config import ModelConfig
 from ossia.errors import RequestError
 from tests.cli.conftest import Scripted
 from tests.cli.tiny import CONTEXT
@@ -351,6 +353,19 @@ def test_no_answer_is_said(scripted: Scripted, capsys):
     scripted("<|channel|>analysis<|message|>Hm.<|return|>")
     assert main(["run", "Hi"]) == 0
     assert capsys.readouterr() == ("", "Hm.\n[the model ended without an answer]\n")
+
+
+def test_logits_that_are_no_numbers_are_a_failure(tiny: Path, monkeypatch, capsys):
+    monkeypatch.setattr("ossia.engine.runner.unembed", lambda ops, config, weights, x: ops.array(_nan(len(x), config)))
+    assert main(["run", str(tiny), "Hi", "--backend", "reference"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "[no token could be drawn: the logits are not numbers" in shown.err
+    assert "ended without an answer" not in shown.err
+
+
+def _nan(rows: int, config: ModelConfig) -> np.ndarray:
+    return np.full((rows, config.vocab_size), np.nan, np.float32)
 
 
 def test_escape_sequences_reach_a_pipe_as_they_are(scripted: Scripted, capsys):

@@ -243,6 +243,23 @@ def test_a_grammar_that_is_complete_ends_the_answer(counting: LoadedModel):
     assert (len(tokens), tokens[1], outputs[-1].finish) == (3, 6, "stop")
 
 
+def test_a_bias_that_forbids_everything_ends_without_a_token(counting: LoadedModel):
+    nothing = replace(GREEDY, logit_bias=dict.fromkeys(range(counting.config.vocab_size), -math.inf))
+    [output] = engine_of(counting).generate([1, 2], nothing)
+    assert (output.tokens, output.finish) == ((), "no_token")
+    outputs = list(engine_of(counting).generate([1, 2], nothing, grammar=Pattern([[6], [7, 8]])))
+    assert (text(outputs), outputs[-1].finish) == ([6], "no_token")
+    outputs = list(engine_of(counting).generate([1, 2], nothing, grammar=Pattern([[6]])))
+    assert (text(outputs), outputs[-1].finish) == ([6], "stop")
+
+
+def test_logits_that_are_no_numbers_end_without_a_token(monkeypatch: pytest.MonkeyPatch):
+    model = counting_model()
+    monkeypatch.setattr(runner, "unembed", lambda ops, config, weights, x: np.full((len(x), 53), np.nan, np.float32))
+    [output] = engine_of(model).generate([1, 2], GREEDY)
+    assert (output.tokens, output.finish) == ((), "no_token")
+
+
 def test_forced_tokens_are_not_sampled_one_by_one(counting: LoadedModel):
     places = [[4, 5], *([token] for token in range(10, 20)), [7, 8]]
     outputs = list(engine_of(counting).generate([1, 2], GREEDY, grammar=Pattern(places)))

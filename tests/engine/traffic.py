@@ -103,7 +103,7 @@ def alone(model: LoadedModel, wish: Wish, stop: int = STOP) -> Answer:
         drawn = model.ops.sample(logits, _draw(model, wish, tokens, grammar))
         token = int(drawn.tokens[0])
         if token < 0:
-            answer.finish = "stop"
+            answer.finish = "stop" if grammar and grammar.at == len(grammar.places) else "no_token"
             continue
         if drawn.logprobs is not None and drawn.top_tokens is not None and drawn.top_values is not None:
             pairs = zip(drawn.top_tokens[0].tolist(), drawn.top_values[0].tolist(), strict=True)

@@ -16,8 +16,16 @@ from ossia.cli._session import Session
 
 __all__ = ["Clock", "answer", "remarks", "report"]
 
+FAILED = 1
+"""Exit status when the model could not go on."""
+
 INTERRUPTED = 130
 """Exit status after ctrl-c, as shells have it."""
+
+NO_TOKEN = (
+    "[no token could be drawn: the logits are not numbers, or everything is forbidden; "
+    "`ossia check MODEL` looks at the weights]"
+)
 
 
 class Clock:
@@ -85,7 +93,7 @@ def answer(model: str, text: str, options: argparse.Namespace) -> int:
             printer.remark(line)
         if options.verbose:
             printer.remark(details(session, turn, clock))
-    return INTERRUPTED if turn.finish == "cancelled" else 0
+    return {"cancelled": INTERRUPTED, "no_token": FAILED}.get(turn.finish, 0)
 
 
 def _ignore(event: Event) -> None:
@@ -119,6 +127,8 @@ def remarks(turn: Turn) -> list[str]:
         found.append(f"[out of tokens after {turn.usage.generated_tokens}; --max-tokens and --context give more]")
     elif turn.finish == "cancelled":
         found.append("[stopped]")
+    elif turn.finish == "no_token":
+        found.append(NO_TOKEN)
     elif turn.finish == "tool_calls":
         found.append("[the model called a tool, but none is offered here: nothing was run]")
     elif not turn.answer:

@@ -237,6 +237,8 @@ class Engine:
         known = len(request.tokens)
         kept, finish = _kept(request, [_choice(request, place, choices) for place in range(share.draws)])
         request.extend([choice.token for choice in kept])
+        if finish == "no_token" and request.complete(self._sampler.words):
+            finish = "stop"
         # The last token kept is new: it was drawn, not computed. What was computed after it was a wrong guess.
         self._scheduler.settle(request, known + max(0, len(kept) - 1))
         if finish:
@@ -285,7 +287,7 @@ def _kept(request: Request, drawn: Sequence[Choice]) -> tuple[list[Choice], Fini
     room = request.limit - len(request.tokens)
     for place, choice in enumerate(drawn):
         if choice.token < 0:
-            return kept, "stop"
+            return kept, "no_token"
         kept.append(choice)
         if choice.token in request.stop_tokens:
             return kept, "stop"

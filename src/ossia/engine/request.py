@@ -12,7 +12,7 @@ from ossia.engine.prefix import Holding
 
 __all__ = ["Drafter", "Finish", "Grammar", "Logprob", "Output", "Request", "Share"]
 
-Finish = Literal["stop", "length", "cancelled"]
+Finish = Literal["stop", "length", "cancelled", "no_token"]
 
 
 @runtime_checkable
@@ -62,7 +62,8 @@ class Output:
     """What a step brought for one request.
 
     `finish` is None while it goes on; "stop" after a stop token (the last of `tokens`) or when its grammar is complete;
-    "length" when `max_tokens` or the context is reached; "cancelled" after `Engine.cancel`.
+    "length" when `max_tokens` or the context is reached; "cancelled" after `Engine.cancel`; "no_token" when none could
+    be drawn: the logits are not numbers, or bias and grammar together forbid every token.
     """
 
     request_id: int
@@ -150,6 +151,14 @@ class Request:
             for token in tokens:
                 accepted = self.grammar.accept(token)
                 assert accepted, f"the grammar refuses token {token}, which its mask allowed or which it forced"
+
+    def complete(self, words: int) -> bool:
+        """Whether its grammar lets nothing follow the tokens so far, in a mask of so many words."""
+        if self.grammar is None:
+            return False
+        mask = np.zeros(words, np.int32)
+        self.grammar.fill_mask(mask)
+        return not mask.any()
 
 
 class Share(NamedTuple):

@@ -41,11 +41,11 @@ class Choice(NamedTuple):
 
 
 class Sampler:
-    """Draws tokens through the backend."""
+    """Draws tokens through the backend. `words` is the length of a mask, a bit for each token."""
 
     def __init__(self, ops: Ops, vocab_size: int) -> None:
         self._ops = ops
-        self._words = -(-vocab_size // 32)
+        self.words = -(-vocab_size // 32)
 
     def rows(self, shares: Sequence[Share]) -> list[Row]:
         """The rows whose logits are needed. A forced token needs none, unless its log-probability is asked for."""
@@ -92,7 +92,7 @@ class Sampler:
     def _masks(self, rows: Sequence[Row]) -> np.ndarray | None:
         if not any(row.request.grammar for row in rows):
             return None
-        masks = np.full((len(rows), self._words), ALL, np.int32)
+        masks = np.full((len(rows), self.words), ALL, np.int32)
         index = 0
         for request, group in groupby(rows, key=lambda row: row.request):
             own = list(group)
