@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from ossia.config import FULL, SLIDING
 from ossia.engine import Engine, EngineConfig, LoadedModel
 from ossia.engine.pages import span
 from ossia.ops import make_ops
@@ -53,10 +54,11 @@ def test_any_load_gives_the_answers_of_running_alone(seed: int):
     context = int(random.integers(20, 60))
     wishes = random_wishes(random, 25, context, model.adapters)
     expected = [alone(model, wish) for wish in wishes]
-    engine, answers = serve(model, random_config(random, context), wishes, expected, random, cancels=0.02 * (seed % 2))
+    config = random_config(random, context)
+    engine, answers = serve(model, config, wishes, expected, random, cancels=0.02 * (seed % 2))
     assert differing(wishes, answers, expected) == []
-    available, kept = engine.status.available_pages, engine.status.kept_pages
-    assert sum(available.values()) >= sum(kept.values())
+    sizes = {FULL: config.full_pages, SLIDING: config.sliding_pages}
+    assert engine.status.available_pages == sizes, "a page was not given back"
 
 
 def test_random_loads_meet_everything_that_can_happen():
