@@ -133,7 +133,12 @@ def test_a_missing_control_token_is_named(name: str) -> None:
     [
         ({token: i for token, i in BYTES.items() if i != 7}, CONTROL, "0x07"),
         (BYTES | {b"ab": 255}, CONTROL, "share the id 255"),
-        (BYTES, CONTROL | {"<|call|>": 65}, "<|call|> shares the id 65"),
+        (BYTES, CONTROL | {"<|call|>": 65}, "'<|call|>' shares the id 65 with b'A'"),
+        # Beyond the number of ranks, too, where an ordinary token of a sparse table may stand.
+        (BYTES | {b"hi": CONTROL["<|end|>"]}, CONTROL, f"'<|end|>' shares the id {CONTROL['<|end|>']} with b'hi'"),
+        (BYTES | {b"hi": 300}, CONTROL | {"<|mine|>": 300}, "'<|mine|>' shares the id 300 with b'hi'"),
+        (BYTES, CONTROL | {"<|end|>": CONTROL["<|return|>"]}, "with '<|return|>'"),
+        (BYTES, CONTROL | {"<|\ud800|>": 300}, "lone surrogate"),
         (BYTES | {b"ab": -1}, CONTROL, "is -1"),
         (BYTES | {b"ab": 1 << 60}, CONTROL, "ids go from 0"),
     ],
@@ -142,3 +147,8 @@ def test_impossible_tables_are_refused(ranks: Mapping[bytes, int], control: Mapp
     with pytest.raises(VocabularyError) as caught:
         Vocabulary.from_ranks(ranks, control)
     assert words in str(caught.value)
+
+
+def test_a_second_name_without_a_meaning_is_no_collision() -> None:
+    control = CONTROL | {"<|endofprompt|>": 300, "<|reserved_300|>": 300}
+    assert Vocabulary.from_ranks(BYTES, control).is_control(300)

@@ -154,11 +154,28 @@ class Vocabulary:
             if table[identifier] is not None:
                 raise VocabularyError(f"the tokens {table[identifier]!r} and {token!r} share the id {identifier}")
             table[identifier] = token
+        self._check_control(table)
         for name, identifier in self.control.items():
-            if identifier < len(self._ranks) and table[identifier] in self._ranks:
-                raise VocabularyError(f"the control token {name} shares the id {identifier} with {table[identifier]!r}")
-            table[identifier] = name.encode()
+            table[identifier] = _encoded(name)
         return [_REPLACEMENT if token is None else token for token in table]
+
+    def _check_control(self, ordinary: Sequence[bytes | None]) -> None:
+        """Refuse ids by which text would become a control token, or one of Harmony's control tokens another."""
+        meanings: dict[int, str] = {}
+        for name, identifier in self.control.items():
+            other = ordinary[identifier]
+            # A second name of an id is harmless as long as Harmony knows at most one of the two.
+            if other is None and name in CONTROL_TOKENS and meanings.setdefault(identifier, name) != name:
+                other = meanings[identifier]
+            if other is not None:
+                raise VocabularyError(f"the control token {name!r} shares the id {identifier} with {other!r}")
+
+
+def _encoded(name: str) -> bytes:
+    try:
+        return name.encode()
+    except UnicodeEncodeError as error:
+        raise VocabularyError(f"the control token {name!r} is no text: it holds a lone surrogate") from error
 
 
 class Decoder:
