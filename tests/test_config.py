@@ -116,9 +116,13 @@ def test_what_a_transformers_model_saves_is_read(tmp_path: Path):
         ({"head_dim": 63}, "head_dim is 63; an even number is right"),
         ({"rms_norm_eps": 0}, "rms_norm_eps is 0; a positive number is right"),
         ({"rms_norm_eps": float("nan")}, "rms_norm_eps is nan"),
+        ({"rms_norm_eps": 1.0}, "rms_norm_eps is 1.0; less than 1, such as 1e-5, is right"),
         ({"rope_theta": 1}, "rope_theta is 1; more than 1 is right"),
         ({"swiglu_limit": float("inf")}, "swiglu_limit is inf"),
-        ({"eos_token_id": -1}, "eos_token_id is -1; a token id or null is right"),
+        ({"eos_token_id": -1}, "eos_token_id is -1; null or a token id less than vocab_size, 201088, is right"),
+        ({"eos_token_id": 10**12}, "eos_token_id is 1000000000000; null or a token id less than vocab_size"),
+        ({"pad_token_id": 201088}, "pad_token_id is 201088; null or a token id less than vocab_size, 201088"),
+        ({"pad_token_id": False}, "pad_token_id is False"),
         ({"eos_token_id": []}, r"eos_token_id is \[\]"),
         ({"attention_bias": False}, "attention_bias is False; the gpt-oss architecture has True"),
         ({"tie_word_embeddings": True}, "tie_word_embeddings is True"),
@@ -137,6 +141,10 @@ def test_impossible_configs_are_refused_by_key(changes: dict[str, Any], message:
     ("changes", "message"),
     [
         ({"factor": 0}, "rope_scaling.factor is 0"),
+        ({"factor": 0.5}, "rope_scaling.factor is 0.5; 1 or more is right"),
+        ({"beta_fast": 1.0}, "rope_scaling.beta_fast is 1.0; more than beta_slow, 1.0, is right"),
+        ({"beta_slow": 40}, "rope_scaling.beta_fast is 32.0; more than beta_slow, 40.0, is right"),
+        ({"rope_theta": 10_000}, "rope_theta is 150000 but rope_scaling.rope_theta is 10000; they are one"),
         ({"factor": None}, "missing rope_scaling keys 'factor'"),
         ({"mscale": 1}, "unknown rope_scaling keys 'mscale'; known: .*beta_fast"),
         ({"rope_type": "linear"}, "rope_type is 'linear'; the gpt-oss architecture has 'yarn'"),
@@ -149,6 +157,17 @@ def test_impossible_scalings_are_refused_by_key(changes: dict[str, Any], message
     scaling = {key: value for key, value in (PUBLISHED["20b"]["rope_scaling"] | changes).items() if value is not None}
     with pytest.raises(ConfigError, match=message):
         ModelConfig.from_dict(changed(rope_scaling=scaling))
+
+
+def test_a_second_theta_must_be_the_first():
+    scaling = PUBLISHED["20b"]["rope_scaling"]
+    agreed = changed(rope_scaling=None, rope_parameters=scaling | {"rope_theta": 150000.0})
+    assert ModelConfig.from_dict(agreed) == CONFIG
+    agreed["rope_parameters"]["rope_theta"] = 10_000.0
+    with pytest.raises(
+        ConfigError, match=r"rope_theta is 150000 but rope_parameters\.rope_theta is 10000\.0; they are"
+    ):
+        ModelConfig.from_dict(agreed)
 
 
 @pytest.mark.parametrize(

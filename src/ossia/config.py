@@ -265,11 +265,16 @@ def _rope(data: Mapping[str, Any]) -> dict[str, Any]:
     if together is not None and not isinstance(together, Mapping):
         raise ConfigError(f"rope_parameters is {together!r}; an object is right")
     scaling = together if together is not None else data.get("rope_scaling")
-    theta = data.get("rope_theta", (together or {}).get("rope_theta"))
-    if scaling is None or theta is None:
+    if scaling is None:
         return {}
     if not isinstance(scaling, Mapping):
         raise ConfigError(f"rope_scaling is {scaling!r}; an object is right")
+    theta = data.get("rope_theta", scaling.get("rope_theta"))
+    if theta is None:
+        return {}
+    if (inner := scaling.get("rope_theta", theta)) != theta:
+        where = "rope_scaling" if together is None else "rope_parameters"
+        raise ConfigError(f"rope_theta is {theta!r} but {where}.rope_theta is {inner!r}; they are one")
     return {"rope_theta": theta, "rope_scaling": _yarn(scaling)}
 
 
@@ -326,8 +331,10 @@ def _check_sizes(config: ModelConfig) -> None:
         raise ConfigError(f"head_dim is {config.head_dim}; an even number is right, since its halves are rotated")
     for key in ("eos_token_id", "pad_token_id"):
         value = getattr(config, key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-            raise ConfigError(f"{key} is {value!r}; a token id or null is right")
+        if value is not None and (type(value) is not int or not 0 <= value < config.vocab_size):
+            raise ConfigError(
+                f"{key} is {value!r:.80}; null or a token id less than vocab_size, {config.vocab_size}, is right"
+            )
 
 
 def _check_constants(config: ModelConfig) -> None:
@@ -335,6 +342,15 @@ def _check_constants(config: ModelConfig) -> None:
         _number(key, getattr(config, key))
     if config.rope_theta <= 1:
         raise ConfigError(f"rope_theta is {config.rope_theta!r}; more than 1 is right")
+    if config.rms_norm_eps >= 1:
+        raise ConfigError(f"rms_norm_eps is {config.rms_norm_eps!r}; less than 1, such as 1e-5, is right")
+    scaling = config.rope_scaling
+    if scaling.factor < 1:
+        raise ConfigError(f"rope_scaling.factor is {scaling.factor!r}; 1 or more is right, since it stretches")
+    if scaling.beta_fast <= scaling.beta_slow:
+        raise ConfigError(
+            f"rope_scaling.beta_fast is {scaling.beta_fast!r}; more than beta_slow, {scaling.beta_slow!r}, is right"
+        )
 
 
 def _check_layer_types(config: ModelConfig) -> None:
