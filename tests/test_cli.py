@@ -114,6 +114,15 @@ def test_a_failure_is_one_line(verb, capsys, error: Exception, line: str):
     assert capsys.readouterr().err == f"ossia: {line}\n"
 
 
+def test_what_an_error_quotes_is_harmless_and_not_endless(verb, capsys):
+    verb(failing(ConfigError(f"tensor \x1b]0;owned\x07 {'x' * 10_000}")))
+    assert cli.main(["run"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(r"ossia: tensor \x1b]0;owned\x07 xxx")
+    assert said.endswith("x…\n")
+    assert len(said) == len("ossia: ") + 2000 + len("\n")
+
+
 @pytest.mark.parametrize("words", [["--debug", "run"], ["run", "--debug"]])
 def test_debug_shows_the_traceback(verb, capsys, words: list[str]):
     verb(failing(ConfigError("wrong")))

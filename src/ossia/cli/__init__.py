@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol, cast
 
 from ossia import __version__
+from ossia.cli._display import one_line
 from ossia.errors import OssiaError
 
 __all__ = ["Parser", "Verb", "main", "verbs"]
@@ -146,20 +147,20 @@ def _guarded(work: Callable[[], int], debug: bool) -> int:
         if debug:
             traceback.print_exc()
         _discard_output()
-        return _complain(_one_line(error), 1)
+        return _complain(_said(error), 1)
     return status
 
 
-def _one_line(error: Exception) -> str:
+def _said(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     if isinstance(error, MemoryError):
         return f"not enough memory{f': {error}' if str(error) else ''}"
-    return " ".join(str(error).split("\n"))
+    return str(error)
 
 
 def _complain(message: str, status: int) -> int:
-    print(f"ossia: {message}", file=sys.stderr)
+    print(f"ossia: {one_line(message)}", file=sys.stderr)
     return status
 
 

@@ -5,10 +5,13 @@ import sys
 import time
 from typing import Self
 
-__all__ = ["Progress", "visible"]
+__all__ = ["Progress", "one_line", "visible"]
 
 _WIDTH = 30
 _INTERVAL_SECONDS = 0.1
+
+LONGEST = 2000
+"""Characters of an error that are shown: it may quote a checkpoint's file, whose author decides how long that is."""
 
 # What a terminal obeys instead of showing: C0 but for tab and line feed, DEL, C1, the marks that change the direction
 # of text (they can make one text look like another), line and paragraph separators, and the tags that are never seen.
@@ -22,6 +25,12 @@ def visible(text: str) -> str:
     'a\tb\n\\x1b]0;owned\\x07'
     """
     return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def one_line(text: str) -> str:
+    """An error's text for a terminal: on one line, harmless like `visible`, and at most `LONGEST` characters."""
+    line = visible(" ".join(text.split("\n")))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 class Progress:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossia.cli import _options
+from ossia.cli._display import one_line
 from ossia.errors import OssiaError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Chat:
             raise
         except (OssiaError, OSError) as error:
             self._printer.finish()
-            self._printer.complain(_one_line(error))
+            self._printer.complain(one_line(_said(error)))
         return True
 
     def _answer(self, line: str) -> None:
@@ -142,10 +143,10 @@ class Chat:
         return f"saved {path}"
 
 
-def _one_line(error: OssiaError | OSError) -> str:
+def _said(error: OssiaError | OSError) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split("\n"))
+    return str(error)
 
 
 def _piped() -> Iterator[str]:
