@@ -1,6 +1,7 @@
 """`ossia chat`: what lines do to a conversation."""
 
 import argparse
+import errno
 import io
 import json
 import os
@@ -94,6 +95,43 @@ def test_save_writes_the_conversation(scripted: Scripted, monkeypatch, tmp_path:
         "/save needs a file's name",
         f"ossia: {tmp_path}/none/x: No such file or directory",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"), [("~nosuchuser/x", "'~nosuchuser/x' cannot be"), ("a\0b", r"'a\x00b' cannot be")]
+)
+def test_a_name_that_no_file_can_have_is_said_and_the_chat_goes_on(
+    scripted: Scripted, monkeypatch, capsys, name: str, complaint: str
+):
+    engine = scripted(FOUR, SIX)
+    lines(monkeypatch, "What is 2 + 2?", f"/save {name}", "And 3 + 3?")
+    assert main(["chat", "-q"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "It is 4.\nIt is 6.\n"
+    assert shown.err.startswith(f"ossia: {complaint} a file's name: ")
+    assert shown.err.count("\n") == 1
+    assert "It is 4." in engine.prompts[1]
+
+
+def test_what_utf_8_cannot_write_is_saved_too(scripted: Scripted, monkeypatch, tmp_path: Path):
+    scripted()
+    lines(monkeypatch, "/system half \ud83d of a pair", f"/save {tmp_path / 'talk.json'}")
+    assert main(["chat"]) == 0
+    saved = json.loads((tmp_path / "talk.json").read_text("ascii"))
+    assert "half \ud83d of a pair" in json.dumps(saved, ensure_ascii=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["talk.json"]
+
+
+def test_a_file_that_cannot_be_written_whole_is_not_there(scripted: Scripted, monkeypatch, capsys, tmp_path: Path):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "talk.json")
+
+    scripted()
+    monkeypatch.setattr(Path, "write_text", full)
+    lines(monkeypatch, f"/save {tmp_path / 'talk.json'}")
+    assert main(["chat"]) == 0
+    assert capsys.readouterr().err.endswith("ossia: talk.json: No space left on device\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_lists_the_commands_and_unknown_ones_are_named(scripted: Scripted, monkeypatch, capsys):

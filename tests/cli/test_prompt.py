@@ -63,6 +63,16 @@ def test_where_it_cannot_be_kept_there_is_one_for_the_chat(tmp_path: Path, monke
     assert isinstance(_prompt._history(), InMemoryHistory)
 
 
+def test_a_user_without_a_home_has_no_history(monkeypatch, capsys):
+    def homeless(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert isinstance(_prompt._history(), InMemoryHistory)
+    said = "what you enter is not kept for later chats: Could not determine home directory.\n"
+    assert capsys.readouterr().err == said
+
+
 def test_without_the_variable_it_is_in_the_home(monkeypatch, tmp_path: Path):
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -14,6 +14,8 @@ from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
+from ossia.cli._display import one_line
+
 __all__ = ["Commands", "history_file", "read_lines", "unechoed"]
 
 
@@ -68,19 +70,23 @@ def unechoed(terminal: int) -> Iterator[None]:
 
 
 def history_file() -> Path:
-    """Where entered lines are kept. Source: XDG Base Directory Specification 0.8, `$XDG_STATE_HOME`."""
+    """Where entered lines are kept. Source: XDG Base Directory Specification 0.8, `$XDG_STATE_HOME`.
+
+    Raises RuntimeError where that is not set and the user has no home.
+    """
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "ossia" / "history"
 
 
 def _history() -> History:
-    """The lines of earlier chats; of this one alone where they cannot be kept."""
-    file = history_file()
+    """The lines of earlier chats; of this one alone where they cannot be kept, which is said."""
     try:
+        file = history_file()
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(file, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
         file.chmod(0o600)
-    except OSError:
+    except (OSError, RuntimeError) as error:  # RuntimeError: nobody knows where this user's home is
+        print(f"what you enter is not kept for later chats: {one_line(str(error))}", file=sys.stderr)
         return InMemoryHistory()
     return FileHistory(file)
 

@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ossia.cli import _options
 from ossia.cli._display import one_line
-from ossia.errors import OssiaError
+from ossia.errors import OssiaError, RequestError
 
 if TYPE_CHECKING:
     from ossia.cli._printer import Printer
@@ -136,11 +137,27 @@ class Chat:
     def _save(self, name: str) -> str:
         if not name:
             return "/save needs a file's name"
-        path = Path(name).expanduser()
-        with path.open("x", encoding="utf-8") as file:  # never over a file that exists
-            json.dump(self._session.conversation.to_json(), file, ensure_ascii=False, indent=2)
-            file.write("\n")
+        # All but ASCII escaped: what was said may have halves of surrogate pairs in it, which UTF-8 cannot write.
+        text = json.dumps(self._session.conversation.to_json(), indent=2)
+        try:
+            path = Path(name).expanduser()
+            _write_new(path, f"{text}\n")
+        except (RuntimeError, ValueError) as error:  # no such user's home; a zero byte, or what no name can have
+            raise RequestError(f"{name!r} cannot be a file's name: {error}; another name is right") from error
         return f"saved {path}"
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that is whole or not there. Raises FileExistsError rather than write over one."""
+    path.open("x").close()  # the name is ours before there is anything to put there
+    part = path.with_name(f".ossia-{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="ascii")
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _said(error: OssiaError | OSError) -> str:
