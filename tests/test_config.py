@@ -117,7 +117,6 @@ def test_what_a_transformers_model_saves_is_read(tmp_path: Path):
         ({"rms_norm_eps": 0}, "rms_norm_eps is 0; a positive number is right"),
         ({"rms_norm_eps": float("nan")}, "rms_norm_eps is nan"),
         ({"rms_norm_eps": 1.0}, "rms_norm_eps is 1.0; less than 1, such as 1e-5, is right"),
-        ({"rope_theta": 1}, "rope_theta is 1; more than 1 is right"),
         ({"swiglu_limit": float("inf")}, "swiglu_limit is inf"),
         ({"eos_token_id": -1}, "eos_token_id is -1; null or a token id less than vocab_size, 201088, is right"),
         ({"eos_token_id": 10**12}, "eos_token_id is 1000000000000; null or a token id less than vocab_size"),
@@ -157,6 +156,11 @@ def test_impossible_scalings_are_refused_by_key(changes: dict[str, Any], message
     scaling = {key: value for key, value in (PUBLISHED["20b"]["rope_scaling"] | changes).items() if value is not None}
     with pytest.raises(ConfigError, match=message):
         ModelConfig.from_dict(changed(rope_scaling=scaling))
+
+
+def test_theta_is_more_than_one():
+    with pytest.raises(ConfigError, match="rope_theta is 1; more than 1 is right"):
+        dataclasses.replace(CONFIG, rope_theta=1)
 
 
 def test_a_second_theta_must_be_the_first():
