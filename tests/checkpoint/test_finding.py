@@ -24,9 +24,28 @@ def keep(cache: Path, name: str, revision: str = "abc123") -> Path:
 
 
 def test_a_path_is_itself(cache: Path, tmp_path: Path):
-    (tmp_path / "nano").mkdir()
+    (tmp_path / "mine").mkdir()
     assert find(str(tmp_path)) == tmp_path
-    assert find("nano") == Path("nano")
+    assert find("mine") == Path("mine")
+
+
+def test_nano_is_the_embedded_model_whatever_lies_here(cache: Path, tmp_path: Path):
+    (tmp_path / "nano").mkdir()
+    assert find("nano").is_absolute()
+    assert ModelConfig.read(find("nano")).vocab_size > 0
+    assert find("./nano") == Path("nano")
+
+
+def test_a_user_without_a_home_has_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def homeless(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.raises(ModelNotFoundError, match=r"~/\.cache/huggingface/hub"):
+        find("some/model")
 
 
 def test_a_hub_name_is_found_in_the_cache(cache: Path):
@@ -79,7 +98,10 @@ def test_a_config_is_a_json_file_or_a_published_name(cache: Path, tmp_path: Path
     assert find_config("mine.json") == Path("mine.json")
     assert find_config("20b") == published_configs()["20b"]
     (tmp_path / "20b").mkdir()
-    assert find_config("20b") is None
+    assert find_config("20b") == published_configs()["20b"]
+    assert find_config("./20b") is None
+    (tmp_path / "gpt-oss-20b").mkdir()
+    assert find_config("gpt-oss-20b") is None
     assert find_config("openai/gpt-oss-20b") == published_configs()["20b"]
     assert find_config("x" * 5000) is None
 

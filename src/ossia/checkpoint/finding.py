@@ -13,15 +13,15 @@ _EMBEDDED = "nano"
 
 
 def find(name: str) -> Path:
-    """The checkpoint that goes by `name`: an existing path, `nano`, or a hub name such as `openai/gpt-oss-20b`.
+    """The checkpoint that goes by `name`: `nano`, an existing path, or a hub name such as `openai/gpt-oss-20b`.
 
-    A hub name is looked up in the local cache only, at its revision `main`. Raises ModelNotFoundError, which says what
-    would be right.
+    `nano` is the embedded model whatever lies in the working folder; `./nano` is a path. A hub name is looked up in the
+    local cache only, at its revision `main`. Raises ModelNotFoundError, which says what would be right.
     """
-    if _exists(name):
-        return Path(name)
     if name == _EMBEDDED:
         return _embedded()
+    if _exists(name):
+        return Path(name)
     cached = _cached()
     if name in cached:
         return cached[name]
@@ -29,10 +29,16 @@ def find(name: str) -> Path:
 
 
 def find_config(name: str) -> Path | None:
-    """The config that goes by `name` where no weights are needed: a JSON file, or a published model's name."""
+    """The config that goes by `name` where no weights are needed: a JSON file, or a published model's name.
+
+    `20b` and `120b` are the published configs whatever lies in the working folder; a path comes before longer names.
+    """
+    published = published_configs().get(name)
+    if published and published.stem == name:
+        return published
     if _exists(name):
         return Path(name) if Path(name).suffix == ".json" else None
-    return published_configs().get(name)
+    return published
 
 
 def published_configs() -> dict[str, Path]:
@@ -77,7 +83,12 @@ def _hub_cache() -> Path:
     if folder := os.environ.get("HF_HUB_CACHE"):
         return Path(folder)
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("HF_HOME") or f"{base}/huggingface").expanduser() / "hub"
+    folder = Path(os.environ.get("HF_HOME") or f"{base}/huggingface") / "hub"
+    try:
+        return folder.expanduser()
+    except RuntimeError:
+        # A user without a home, as containers have them, has no cache there either.
+        return folder
 
 
 def _cached() -> dict[str, Path]:
