@@ -140,6 +140,19 @@ def test_what_reads_back_differently_is_removed(tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "b").exists()
 
 
+def test_what_cannot_be_read_back_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    source = written(tmp_path / "a")
+
+    def open_cut(path: Path) -> Checkpoint:
+        path.write_bytes(path.read_bytes()[:1000])
+        return open_checkpoint(path)
+
+    monkeypatch.setattr(conversion, "open_checkpoint", open_cut)
+    with pytest.raises(CheckpointError, match=r"cannot be read, and was removed: .* the file is cut or lies"):
+        convert(source, tmp_path / "b.gguf", "gguf")
+    assert not (tmp_path / "b.gguf").exists()
+
+
 def test_files_of_the_tokenizer_are_carried_along(tmp_path: Path):
     extra = {"tokenizer_config.json": b"{}", "chat_template.jinja": b"template", "README.md": b"not this"}
     source = written(tmp_path / "a", beside=extra)

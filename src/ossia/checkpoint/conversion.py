@@ -20,7 +20,7 @@ from ossia.checkpoint.reader import open_checkpoint
 from ossia.checkpoint.streams import Progress, Source, Streamed, pieces, to_bfloat16
 from ossia.checkpoint.tensors import Tensor, expected_tensors
 from ossia.checkpoint.writer import write
-from ossia.errors import CheckpointError, TensorError
+from ossia.errors import CheckpointError, OssiaError, TensorError
 from ossia.harmony import Vocabulary
 from ossia.mxfp4 import Packed, Rule, check_scales, decode, encode
 
@@ -52,7 +52,9 @@ def convert(
 
     `quantise` turns bfloat16 experts into MXFP4 by `rule` (see `mxfp4.encode`). Raises TensorError when a tensor would
     lose precision and `lossy` does not allow it, and for a scale that is no number; CheckpointError when what was
-    written reads back differently (the target is removed then); and what `write` raises.
+    written cannot be read or reads back differently (the target is removed then); and what `write` raises.
+
+    GGUF names the pattern that cuts text rather than spelling it: the file says `gpt-4o`, o200k's, of every vocabulary.
     """
     if not lossy:
         _refuse_q8_0(source)
@@ -161,7 +163,11 @@ def _carried(path: Path) -> dict[str, bytes]:
 
 
 def _verify(path: Path, hashes: Mapping[str, str]) -> None:
-    written = open_checkpoint(path)
+    try:
+        written = open_checkpoint(path)
+    except OssiaError as error:
+        _remove(path)
+        raise CheckpointError(f"{path}: what was written cannot be read, and was removed: {error}") from error
     for name, expected in hashes.items():
         if tensor_hash(written.tensors[name]) != expected:
             _remove(path)
