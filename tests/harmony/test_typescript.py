@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 
 import openai_harmony
 import pytest
@@ -62,6 +63,24 @@ def test_json_is_written_as_the_judge_writes_it(value: object, judge: openai_har
     written = theirs(judge, {"type": "object", "properties": {"a": {"type": "number", "default": [value]}}})
     assert f"// default: [{to_json_text(value)}]" in written
     assert json.loads(to_json_text(value)) == value
+
+
+@pytest.mark.parametrize(("value", "words"), [(10**400, "1024 bits; this one has 1329"), (-(10**4000), "1024 bits")])
+def test_a_number_beyond_every_float_is_refused(value: int, words: str) -> None:
+    with pytest.raises(ConversationError, match=words):
+        to_json_text([value])
+
+
+@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"a": value}])
+def test_a_value_without_end_is_refused(wrap: Callable[[object], object]) -> None:
+    value: object = 1
+    for _ in range(128):
+        value = wrap(value)
+    assert json.loads(to_json_text(value)) == value
+    for _ in range(600):
+        value = wrap(value)
+    with pytest.raises(ConversationError, match="128 levels"):
+        to_typescript({"type": "object", "properties": {"a": {"type": "array", "default": value}}})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {"a": {1}}])

@@ -182,27 +182,37 @@ def strings(schema: Schema, key: str) -> list[str]:
     return [value for value in as_list(schema.get(key)) or [] if isinstance(value, str)]
 
 
-def to_json_text(value: object) -> str:
-    """Compact JSON as Rust's serde_json writes it. Raises ConversationError for what JSON has no form for."""
+def to_json_text(value: object, depth: int = 0) -> str:
+    """Compact JSON as Rust's serde_json writes it; `depth` is that of the value in the whole.
+
+    Raises ConversationError for what JSON has no form for, and for values nested deeper than 128 levels.
+    """
+    if depth > DEEPEST:
+        raise ConversationError(f"a value in a schema may be nested {DEEPEST} levels deep; this one is deeper")
     match value:
         case Mapping():
             items = cast(Mapping[str, object], value).items()
-            return (
-                "{"
-                + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{to_json_text(item)}" for key, item in items)
-                + "}"
-            )
+            written = (f"{json.dumps(key, ensure_ascii=False)}:{to_json_text(item, depth + 1)}" for key, item in items)
+            return "{" + ",".join(written) + "}"
         case list() | tuple():
-            return "[" + ",".join(map(to_json_text, cast(list[object], value))) + "]"
+            return "[" + ",".join(to_json_text(item, depth + 1) for item in cast(list[object], value)) + "]"
         case bool() | None | str():
             return json.dumps(value, ensure_ascii=False)
         case int():
-            # Beyond 64 bits it reads a number as floating point.
-            return str(value) if -(1 << 63) <= value < 1 << 64 else _float_text(float(value))
+            return str(value) if -(1 << 63) <= value < 1 << 64 else _float_text(_as_float(value))
         case float() if math.isfinite(value):
             return _float_text(value)
         case _:
             raise ConversationError(f"a schema is JSON, which cannot hold {value!r:.60}")
+
+
+def _as_float(value: int) -> float:
+    """The number as serde_json reads one beyond 64 bits."""
+    try:
+        return float(value)
+    except OverflowError as error:
+        bits = value.bit_length()
+        raise ConversationError(f"a number in a schema may have 1024 bits; this one has {bits}") from error
 
 
 def _float_text(value: float) -> str:
