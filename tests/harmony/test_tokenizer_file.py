@@ -109,6 +109,9 @@ def test_a_tokenizer_trained_elsewhere_survives_its_file(trained: tokenizers.Tok
     assert [again.encode(text).ids for text in TEXTS] == [trained.encode(text).ids for text in TEXTS]
 
 
+REGEX = "pre_tokenizer.pretokenizers.0.pattern.Regex"
+
+
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
@@ -122,11 +125,18 @@ def test_a_tokenizer_trained_elsewhere_survives_its_file(trained: tokenizers.Tok
         ("model.merges", [["a"]], "would be two tokens"),
         ("model.merges", [["q", "日"]], "names a token that the vocabulary lacks"),
         ("model.continuing_subword_prefix", "##", "has no continuing_subword_prefix"),
+        ("model.vocab", {"a" * 100_000: 1}, "has 100000 bytes; the longest may have 1024"),
         ("added_tokens", None, "added_tokens would be a list"),
         ("added_tokens", [{"id": 1}], "a content and an id"),
         ("added_tokens", [], "lacks"),
         ("normalizer", {"type": "NFC"}, "normalizer"),
         ("pre_tokenizer", None, "pre_tokenizer would be an object"),
+        (REGEX, "(", "no regular expression"),
+        (REGEX, "(" * 5000 + ")" * 5000, "no regular expression"),
+        (REGEX, "\\p{Foo}", "no regular expression"),
+        (REGEX, "\ud800", "no regular expression"),
+        (REGEX, "(?:(?:a{1000}){1000}){1000}", "no regular expression"),
+        (REGEX, "a*", "cuts empty pieces"),
         ("pre_tokenizer", {"type": "Metaspace"}, "found ['Metaspace']"),
         ("pre_tokenizer", {"type": "ByteLevel", "add_prefix_space": True}, "add_prefix_space"),
     ],
@@ -136,7 +146,7 @@ def test_an_impossible_file_is_refused_by_name(path: str, value: object, words: 
     *parents, last = path.split(".")
     node = changed
     for parent in parents:
-        node = node[parent]
+        node = node[int(parent) if isinstance(node, list) else parent]
     node[last] = value
     with pytest.raises(VocabularyError) as caught:
         Vocabulary.from_tokenizer_json(json.dumps(changed).encode())

@@ -12,6 +12,8 @@ from heapq import heapify, heappop, heappush
 import regex
 import tiktoken
 
+from ossia.errors import VocabularyError
+
 __all__ = [
     "ALPHABET",
     "GPT2_PATTERN",
@@ -19,6 +21,7 @@ __all__ = [
     "SINGLE_DIGITS_PATTERN",
     "BytePairs",
     "Merges",
+    "check_pattern",
     "from_alphabet",
     "to_alphabet",
 ]
@@ -50,6 +53,27 @@ SINGLE_DIGITS_PATTERN = _pattern(r"\p{N}")
 
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 """What the ByteLevel pre-tokenizer of tokenizer files has built in."""
+
+_OWN_PATTERNS = frozenset({O200K_PATTERN, SINGLE_DIGITS_PATTERN, GPT2_PATTERN})
+
+
+def check_pattern(pattern: str) -> None:
+    """Raises VocabularyError unless both encoders can cut text by the pattern: no bad regex, no empty pieces.
+
+    The patterns of this module need no proof, so that what is published starts no slower for it.
+    """
+    if pattern in _OWN_PATTERNS:
+        return
+    try:
+        # tiktoken's engine goes first: it refuses what would expand to gigabytes, which regex would build.
+        tiktoken.Encoding("ossia-check", pat_str=pattern, mergeable_ranks={b"a": 0}, special_tokens={})
+        compiled = regex.compile(pattern)
+    except (ValueError, regex.error, RecursionError) as error:
+        raise VocabularyError(f"the pattern {pattern!r:.80} is no regular expression: {error}") from error
+    # tiktoken panics at an empty piece.
+    if compiled.match(""):
+        raise VocabularyError(f"the pattern {pattern!r:.80} cuts empty pieces; each would have a character")
+
 
 _PRINTABLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
 _HIDDEN = [byte for byte in range(256) if byte not in _PRINTABLE]

@@ -24,6 +24,9 @@ Pair = tuple[str, str]
 # Kinds of token in `tokenizer.ggml.token_type`. Source: ggml-org/llama.cpp, include/llama.h, `llama_token_type`.
 GGUF_NORMAL, GGUF_CONTROL, GGUF_USER_DEFINED, GGUF_UNUSED = 1, 3, 4, 5
 
+# Bytes. o200k's longest token has 128; the splits of a token cost the square of its length.
+LONGEST_TOKEN = 1024
+
 
 class Tables(NamedTuple):
     """What a file holds: ordinary tokens with their ids, control tokens with theirs, the pattern, and the merges.
@@ -150,7 +153,7 @@ def _added_tokens(value: object) -> dict[str, int]:
 
 def _vocab(model: Mapping[str, Any], control: Mapping[str, int]) -> dict[str, int]:
     if model.get("type", "BPE") != "BPE":
-        raise VocabularyError(f"tokenizer.json: the model would be BPE, found {model.get('type')}")
+        raise VocabularyError(f"tokenizer.json: the model would be BPE, found {model['type']!r}")
     for key in ("continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(key):
             raise VocabularyError(f"tokenizer.json: byte-level BPE has no {key}, found {model[key]!r}")
@@ -204,6 +207,10 @@ def _are_ranks(vocab: Mapping[str, int], merges: Sequence[Pair]) -> bool:
 def _to_ranks(vocab: Mapping[str, int]) -> dict[bytes, int]:
     ranks: dict[bytes, int] = {}
     for token, identifier in vocab.items():
+        if len(token) > LONGEST_TOKEN:
+            raise VocabularyError(
+                f"the token {token[:20]!r}... has {len(token)} bytes; the longest may have {LONGEST_TOKEN}"
+            )
         try:
             ranks[from_alphabet(token)] = identifier
         except ValueError as error:

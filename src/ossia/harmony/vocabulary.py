@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from ossia.errors import VocabularyError
 from ossia.harmony import o200k
-from ossia.harmony.byte_pairs import O200K_PATTERN, SINGLE_DIGITS_PATTERN, BytePairs, Merges
+from ossia.harmony.byte_pairs import O200K_PATTERN, SINGLE_DIGITS_PATTERN, BytePairs, Merges, check_pattern
 from ossia.harmony.o200k import CONTROL_TOKENS
 from ossia.harmony.tokenizer_file import read_gguf, read_tokenizer_json, write_tokenizer_json
 
@@ -26,7 +26,7 @@ class Vocabulary:
     `ranks` gives the id of every ordinary token, `control` that of every control token by its name, such as
     `<|start|>`; `pattern` cuts text into pieces. `merges` are the pairs that make a token, in their order, where that
     is not every split of it in the order of ids. Raises VocabularyError when a control token that Harmony needs is
-    missing, when a single byte has no token, or when two tokens share an id.
+    missing, when a single byte has no token, when two tokens share an id, or when the pattern is no regular expression.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Vocabulary:
         self._merges = merges
         self._ranks = dict(ranks)
         self._check()
+        check_pattern(pattern)
         self.start, self.end, self.message = (self.control[f"<|{name}|>"] for name in ("start", "end", "message"))
         self.channel, self.constrain = self.control["<|channel|>"], self.control["<|constrain|>"]
         self.return_, self.call = self.control["<|return|>"], self.control["<|call|>"]
