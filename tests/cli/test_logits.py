@@ -1,6 +1,7 @@
 """`ossia logits`."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_no_file_no_folder(tiny: Path, tmp_path: Path, capsys):
     assert capsys.readouterr().err == f"ossia: {missing}: No such file or directory\n"
     out = tmp_path / "nowhere" / "x.npy"
     assert main(["logits", str(tiny), str(tokens_file(tmp_path)), "--out", str(out), "--backend", "reference"]) == 1
-    assert "No such file or directory" in capsys.readouterr().err
+    assert f"there is no folder {out.parent}" in capsys.readouterr().err
 
 
 def test_a_failure_leaves_the_old_file(tiny: Path, tmp_path: Path, monkeypatch, capsys):
@@ -91,3 +92,11 @@ def test_a_failure_leaves_the_old_file(tiny: Path, tmp_path: Path, monkeypatch, 
     assert capsys.readouterr().err == "ossia: No space left on device\n"
     assert out.read_text() == "old"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["logits.npy", "tokens.json"]
+
+
+def test_a_device_is_not_replaced(tiny: Path, tmp_path: Path, capsys):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert main(["logits", str(tiny), str(tokens_file(tmp_path, [3])), "--out", str(pipe)]) == 1
+    assert "not a regular file" in capsys.readouterr().err
+    assert pipe.is_fifo()

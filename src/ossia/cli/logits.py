@@ -81,7 +81,14 @@ def write_header(file: BinaryIO, shape: tuple[int, int]) -> None:
 
 @contextmanager
 def replaced(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of `path` when all went well and leaves nothing otherwise."""
+    """A file to write, which takes the place of `path` when all went well and leaves nothing otherwise.
+
+    Raises RequestError where `path` is something else than a file, such as a device, which must not be replaced.
+    """
+    if path.exists() and not path.is_file():
+        raise RequestError(f"{path}: not a regular file; the name of a file to write is right")
+    if not path.parent.is_dir():
+        raise RequestError(f"{path}: there is no folder {path.parent}; a folder that exists is right")
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     part = Path(name)
     try:

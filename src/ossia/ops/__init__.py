@@ -57,8 +57,10 @@ def make_ops(backend: str = "native", precision: str = "exact", threads: int | N
 
         return NativeOps(Precision(precision), threads)
     if backend == "torch":
-        from ossia.ops.torch_ops import TorchOps  # noqa: PLC0415
-
+        try:
+            from ossia.ops.torch_ops import TorchOps  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            raise BackendError(f"the torch backend needs {error.name}; pip install 'ossia[train]' brings it") from error
         return TorchOps(Precision(precision))
     from ossia.ops.reference import ReferenceOps  # noqa: PLC0415
 
