@@ -1,5 +1,6 @@
 import copy
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers import AutoTokenizer
 from ossia.errors import VocabularyError
 from ossia.harmony import CONTROL_TOKENS, Vocabulary
 from ossia.harmony.byte_pairs import to_alphabet
+from tests.harmony.makers import seeds, tries
 
 TEXTS = [
     "Hello, world! It's 12345 + 678.\r\n\r\n\tTHEY'LL see   \n\n  x",
@@ -157,6 +159,28 @@ def test_an_impossible_file_is_refused_by_name(path: str, value: object, words: 
 def test_a_damaged_file_is_refused(data: bytes) -> None:
     with pytest.raises(VocabularyError, match=r"tokenizer\.json"):
         Vocabulary.from_tokenizer_json(data)
+
+
+SNIPPETS = [b'"', b"[", b"}", b"null", b"-1", b"1e9", b"\\ud800", b"\xff", b"<|end|>", b"260", b"{}", b'["a","b"]', b""]
+
+
+@tries(300)
+@given(seed=seeds)
+def test_a_mutated_file_is_read_or_refused(seed: int) -> None:
+    chance = random.Random(seed)
+    ranks = {bytes([byte]): byte for byte in range(256)} | {b"ab": 256, b"abc": 257}
+    spare = [f"<|spare_{index}|>" for index in range(8)]
+    names = {name: 258 + index for index, name in enumerate([*CONTROL_TOKENS, *spare])}
+    data = bytearray(Vocabulary.from_ranks(ranks, names).to_tokenizer_json())
+    for _ in range(chance.randint(1, 3)):
+        # Most places are in what stands around the table of single bytes.
+        at = chance.choice([chance.randrange(len(data)), chance.randrange(3200), len(data) - chance.randrange(100)])
+        data[at : at + chance.choice([0, 1, 4, 16])] = chance.choice(SNIPPETS)
+    try:
+        vocabulary = Vocabulary.from_tokenizer_json(bytes(data))
+    except VocabularyError:
+        return
+    assert not any(map(vocabulary.is_control, vocabulary.encode("".join(CONTROL_TOKENS))))
 
 
 def test_gguf_lists_that_disagree_are_refused() -> None:
