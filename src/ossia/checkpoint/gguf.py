@@ -12,7 +12,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -42,7 +42,20 @@ SIZES: dict[str, tuple[int, int]] = {
 }
 """Values and bytes of one block, for the types that can be read."""
 
-_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_Scalar = Literal["B", "b", "H", "h", "I", "i", "f", "?", "Q", "q", "d"]
+_SCALARS: dict[int, _Scalar] = {
+    0: "B",
+    1: "b",
+    2: "H",
+    3: "h",
+    4: "I",
+    5: "i",
+    6: "f",
+    7: "?",
+    10: "Q",
+    11: "q",
+    12: "d",
+}
 _STRING, _ARRAY = 8, 9
 _LARGEST_RANK = 4
 _MOST_PARTS = 999

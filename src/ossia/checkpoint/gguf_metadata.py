@@ -132,13 +132,13 @@ def vocabulary_from(metadata: Mapping[str, Any]) -> Vocabulary | None:
     if "tokenizer.ggml.tokens" not in metadata:
         return None
     tokens = _list_of(str, metadata, "tokenizer.ggml.tokens")
-    types = metadata.get("tokenizer.ggml.token_type", [_NORMAL] * len(tokens))
+    kinds = metadata.get("tokenizer.ggml.token_type")
     merges = _list_of(str, metadata, "tokenizer.ggml.merges", [])
-    if isinstance(types, list | memoryview) and len(types) != len(tokens):
+    if isinstance(kinds, list | memoryview) and len(kinds) != len(tokens):
         raise VocabularyError(
-            f"tokenizer.ggml.token_type has {len(types)} entries; {len(tokens)}, one a token, is right"
+            f"tokenizer.ggml.token_type has {len(kinds)} entries; {len(tokens)}, one a token, is right"
         )
-    types = _list_of(int, metadata, "tokenizer.ggml.token_type", types)
+    types = _list_of(int, metadata, "tokenizer.ggml.token_type", [_NORMAL] * len(tokens))
     return Vocabulary(tuple(tokens), tuple(types), tuple(merges))
 
 
