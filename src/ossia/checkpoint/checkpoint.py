@@ -44,7 +44,7 @@ class Checkpoint:
     """An open checkpoint.
 
     tensors     by the names of `expected_tensors`; bfloat16 or MXFP4 as stored, float32 where the file has F32 or Q8_0
-    stored      the file's own format of each tensor: BF16, F32, Q8_0, MXFP4
+    stored      the file's own format of each tensor: BF16, F32, F16, Q8_0, MXFP4
     experts     how the experts' weights are kept
     tokenizer   the bytes of the folder's `tokenizer.json`; gguf_vocabulary stands in for it in GGUF
     generation  `generation_config.json`; empty when there is none

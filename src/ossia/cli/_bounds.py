@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ossia.checkpoint import Checkpoint, expected_tensors
+from ossia.checkpoint.gguf import SIZES
 from ossia.config import ModelConfig
 from ossia.pipeline import available_bytes
 
@@ -29,7 +30,7 @@ __all__ = [
     "weight_bytes",
 ]
 
-_BYTES = {"BF16": 2.0, "F32": 4.0, "Q8_0": 34 / 32, "MXFP4": 17 / 32}
+_BYTES = {name: size / values for name, (values, size) in SIZES.items()}
 """Bytes of one value in each format of a file: blocks of 32 carry one scale, of 2 bytes in Q8_0 and 1 in MXFP4."""
 
 BUFFER_BYTES = 1 << 30
