@@ -59,4 +59,21 @@ def run(options: argparse.Namespace) -> int:
         worst = max(done.quantisation_errors.values())
         print(f"{len(done.quantisation_errors)} tensors quantised, relative error at most {worst:.4f}", file=sys.stderr)
     print(f"{options.out}: {len(done.hashes)} tensors, each read back as it was written", file=sys.stderr)
+    if layout in ("gguf", "ollama") and source.tokenizer and _cuts_otherwise(source.tokenizer):
+        print(
+            "this vocabulary cuts text by a pattern that GGUF has no name for: the file says gpt-4o, and programs that "
+            "go by that may split text, such as numbers, into other tokens",
+            file=sys.stderr,
+        )
     return 0
+
+
+def _cuts_otherwise(tokenizer: bytes) -> bool:
+    """Whether a `tokenizer.json` cuts text by another pattern than o200k's; False where it cannot be told."""
+    from ossia.errors import VocabularyError
+    from ossia.harmony import O200K_PATTERN, Vocabulary
+
+    try:
+        return Vocabulary.from_tokenizer_json(tokenizer).pattern != O200K_PATTERN
+    except VocabularyError:
+        return False
