@@ -143,7 +143,7 @@ class _Reader:
         except UnicodeDecodeError as error:
             raise CheckpointError(f"{what} before byte {self.at} is no UTF-8: {error.reason}") from error
 
-    def array(self, what: str) -> list[str] | memoryview[Any]:
+    def array(self, what: str) -> "list[str] | memoryview[Any]":
         """Strings as a list; numbers as a view of the file, since as Python's objects they would take 40 bytes each."""
         kind, count = self.scalar("I", what), self.scalar("Q", what)
         if kind == _STRING:
