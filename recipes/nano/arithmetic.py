@@ -197,12 +197,12 @@ def _operands(random: Random, operation: str) -> tuple[int, int]:
     first = random.choices(range(1, 6), _SUM_SHARES)[0]
     second = random.choices(range(1, 6), _SUM_SHARES)[0] if random.random() < 0.5 else first
     a, b = _number(random, first), _number(random, second)
-    if operation == "-" and a < b and random.random() < 0.75:
+    if operation == "-" and a < b and random.random() < 0.5:
         return b, a
     return a, b
 
 
-_PRODUCT_SHARES = (4, 9, 6, 8, 4, 55, 8, 6)
+_PRODUCT_SHARES = (4, 9, 15, 8, 4, 48, 7, 5)
 _SUM_SHARES = (8, 20, 22, 24, 26)
 
 
@@ -212,7 +212,7 @@ def _number(random: Random, size: int) -> int:
 
 def _phrase(random: Random, operation: str, a: int, b: int) -> str:
     frame = random.choice(_FRAMES)
-    if random.random() < 0.08:
+    if random.random() < 0.2:
         text = random.choice(_IMPERATIVES[operation]).format(a=a, b=b)
         text = random.choice((text, text + ".", "Please " + text[0].lower() + text[1:] + "."))
     else:

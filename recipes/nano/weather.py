@@ -51,7 +51,7 @@ def weather(random: Random, *, held: bool) -> Problem:
     return Problem(
         cell="function call, new city" if held or not named else "function call, known city",
         question=random.choice(_QUESTIONS).format(city),
-        answer=f"It is {sky} in {city}, {degrees} degrees.",
+        answer=f"It is {sky}, {degrees} degrees.",
         reasoning={Effort.MEDIUM: thought, Effort.HIGH: thought},
         tool=use,
     )
