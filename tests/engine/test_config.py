@@ -3,6 +3,7 @@
 import math
 import pickle
 from dataclasses import FrozenInstanceError
+from typing import cast
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_a_name_that_is_none_is_refused_with_those_that_are():
     with pytest.raises(ConfigError, match="unknown keys 'pages'; known: boundary_tokens, cache_bytes"):
         EngineConfig.from_dict({"pages": 9})
     with pytest.raises(RequestError, match="unknown keys 'a', 1; known"):
-        SamplingParams.from_dict({1: 2, "a": 1})
+        SamplingParams.from_dict(cast(dict[str, int], {1: 2, "a": 1}))
 
 
 def test_two_ways_to_say_how_many_pages_are_one_too_many():
