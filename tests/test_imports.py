@@ -18,7 +18,7 @@ LEVELS: list[set[str]] = [
     {"checkpoint", "ops", "grammar"},
     {"model"},
     {"engine"},
-    {"tools", "train"},
+    {"tools", "train", "loading"},
     {"assistant"},
     {"pipeline", "server", "evals"},
     {"cli"},

@@ -15,7 +15,7 @@ from typing import Any
 
 from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.harmony import Effort
-from ossia.pipeline import load_weights, vocabulary_of
+from ossia.loading import load_weights, vocabulary_of
 from recipes.nano.arithmetic import arithmetic
 from recipes.nano.chat import chat, other_arithmetic, out_of_scope
 from recipes.nano.conversation import Format, Prefix

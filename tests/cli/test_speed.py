@@ -10,7 +10,7 @@ import pytest
 
 from ossia.cli import _speed
 from ossia.engine import Engine, SamplingParams
-from ossia.pipeline import load_weights
+from ossia.loading import load_weights
 
 
 class Recorded(Engine):

@@ -10,7 +10,7 @@ import pytest
 
 from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.harmony import Effort
-from ossia.pipeline import load_weights, vocabulary_of
+from ossia.loading import load_weights, vocabulary_of
 from recipes.nano.arithmetic import OPERATIONS, arithmetic, problem
 from recipes.nano.card import CARD, TRAINING, card
 from recipes.nano.chat import chat, out_of_scope

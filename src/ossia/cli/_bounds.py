@@ -18,7 +18,7 @@ import numpy as np
 from ossia.checkpoint import Checkpoint, expected_tensors
 from ossia.checkpoint.gguf import SIZES
 from ossia.config import ModelConfig
-from ossia.pipeline import available_bytes
+from ossia.loading import available_bytes
 
 __all__ = [
     "anonymous_bytes",

@@ -10,8 +10,8 @@ import numpy as np
 from ossia.cli._bounds import anonymous_bytes, decode_bytes, peak_rss_bytes, processors, read_bandwidth
 from ossia.cli._display import Progress
 from ossia.engine import Engine, EngineConfig, SamplingParams
+from ossia.loading import Loaded
 from ossia.ops import Precision
-from ossia.pipeline import Loaded
 
 __all__ = ["Load", "Repeat", "Speed", "measure"]
 

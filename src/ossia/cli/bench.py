@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """What was asked for, the settings in effect, and what came out."""
     from ossia.cli import _speed
-    from ossia.pipeline import load_weights
+    from ossia.loading import load_weights
 
     loaded = load_weights(options.model, backend=options.backend, precision=options.precision, threads=options.threads)
     load = _speed.Load(prompt=options.prompt, generate=options.generate, batch=options.batch, depth=options.depth)

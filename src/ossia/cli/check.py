@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ossia.checkpoint import Checkpoint, Tensor
     from ossia.harmony import Vocabulary
-    from ossia.pipeline import Loaded
+    from ossia.loading import Loaded
 
 HELP = "Read every tensor of a model, and measure how far `fast` is from `exact`."
 EXAMPLE = "ossia check nano"
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _findings(checkpoint: "Checkpoint", options: argparse.Namespace) -> Iterator[Finding]:
-    from ossia.pipeline import load_weights, parameters
+    from ossia.loading import load_weights, parameters
 
     config = checkpoint.config
     yield Finding(
@@ -152,7 +152,7 @@ def _parts(values: "np.ndarray") -> Iterator["np.ndarray"]:
 
 def check_vocabulary(checkpoint: "Checkpoint", count: int) -> tuple[Finding, list[int]]:
     """The tokenizer read and tried on texts, and `count` tokens of a conversation for the checks that follow."""
-    from ossia.pipeline import vocabulary_of
+    from ossia.loading import vocabulary_of
 
     vocabulary = vocabulary_of(checkpoint)
     texts = [text for exchange in EXCHANGES for text in exchange]
@@ -179,7 +179,7 @@ def compare_with_reference(model: str, exact: "Loaded", tokens: Sequence[int]) -
     """The backend's `exact` logits of a few tokens against the reference's, where the model is small enough."""
     import numpy as np
 
-    from ossia.pipeline import load_weights, parameters
+    from ossia.loading import load_weights, parameters
 
     if exact.ops.name == "reference" or parameters(exact.config) > SMALL:
         why = "this is the reference" if exact.ops.name == "reference" else "the model is too large for numpy"

@@ -33,11 +33,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compute and write."""
-    from ossia import pipeline
+    from ossia.loading import load_weights
 
-    loaded = pipeline.load_weights(
-        options.model, backend=options.backend, precision=options.precision, threads=options.threads
-    )
+    loaded = load_weights(options.model, backend=options.backend, precision=options.precision, threads=options.threads)
     config = loaded.checkpoint.config
     tokens = read_tokens(options.tokens, config)
     with replaced(options.out) as file:

@@ -1,0 +1,236 @@
+"""A model opened: checkpoint found, weights handed to a backend, vocabulary, defaults, and what the memory allows."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ossia.checkpoint import Checkpoint, expected_tensors, find, open_checkpoint
+from ossia.config import FULL, ModelConfig
+from ossia.engine import EngineConfig, LoadedModel, SamplingParams
+from ossia.errors import CapacityError, CheckpointError, RequestError, VocabularyError
+from ossia.harmony import Effort, Vocabulary
+from ossia.model import Weights, hidden, prepare, unembed
+from ossia.ops import Batch, Ops, Precision, make_ops
+
+__all__ = [
+    "Defaults",
+    "Loaded",
+    "affordable_context",
+    "available_bytes",
+    "default_precision",
+    "defaults_of",
+    "engine_config",
+    "load_weights",
+    "parameters",
+    "token_bytes",
+    "vocabulary_of",
+]
+
+LARGE = 20e9
+"""Parameters from which on speed is worth `fast`'s rounding by default: those of gpt-oss-20b and more."""
+
+ELEMENT_BYTES = {Precision.EXACT: 4, Precision.FAST: 2}
+"""Bytes of a cached key or value."""
+
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+
+CONTEXT_STEP = 1024
+"""A context bounded by memory is rounded down to a multiple of this, so that it is the same from run to run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A checkpoint whose weights a backend has taken in."""
+
+    checkpoint: Checkpoint
+    ops: Ops
+    weights: Weights
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's config."""
+        return self.checkpoint.config
+
+    @property
+    def model(self) -> LoadedModel:
+        """What an engine runs."""
+        return LoadedModel(self.ops, self.config, self.weights)
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads the backend computes with; None where it decides by itself."""
+        return getattr(self.ops, "threads", None)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings in effect."""
+        return {"backend": self.ops.name, "precision": str(self.ops.precision), "threads": self.threads}
+
+    def logits(self, tokens: Sequence[int], rows: int = 64) -> Iterator[np.ndarray]:
+        """The next-token logits of a sequence, [at most `rows`, V] float32 at a time, in order.
+
+        The sequence is computed whole and without a cache; `rows` only bounds the memory that its logits take.
+        """
+        x = hidden(self.ops, self.config, self.weights, Batch.packed([tokens]))
+        for start in range(0, len(tokens), rows):
+            yield self.ops.numpy(unembed(self.ops, self.config, self.weights, x[start : start + rows]))
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a checkpoint's `generation_config.json` asks for.
+
+    Its `do_sample`, `temperature`, `top_p`, `top_k`, `min_p` and `eos_token_id` mean what they mean in transformers;
+    what it does not say is as OpenAI advises for these models: temperature 1 and no filters. `reasoning_effort` is a
+    key of our own. `ignored` are keys that would change the answer and are not supported.
+    """
+
+    params: SamplingParams
+    effort: Effort
+    stop_tokens: tuple[int, ...]
+    ignored: Mapping[str, Any]
+
+
+def load_weights(
+    model: str = "nano", *, backend: str = "native", precision: str | None = None, threads: int | None = None
+) -> Loaded:
+    """Open a checkpoint and hand its weights to a backend; enough for logits.
+
+    Raises ModelNotFoundError, ConfigError, CheckpointError or TensorError when the model cannot be read, BackendError
+    when the backend cannot run here.
+    """
+    checkpoint = open_checkpoint(find(model))
+    ops = make_ops(backend, precision or default_precision(checkpoint.config), threads)
+    return Loaded(checkpoint, ops, prepare(ops, checkpoint.config, checkpoint.tensors))
+
+
+def engine_config(
+    loaded: Loaded, vocabulary: Vocabulary, defaults: Defaults, context: int | None = None, **settings: Any
+) -> EngineConfig:
+    """How an engine is to run this model: with its vocabulary's boundaries and stops, in the memory that there is.
+
+    `context` None is `affordable_context`; `settings` are more fields of EngineConfig. Raises ConfigError for settings
+    that cannot be right, CapacityError for a context that does not fit the memory.
+    """
+    return EngineConfig(
+        context=affordable_context(loaded) if context is None else _checked_context(loaded, context),
+        boundary_tokens=(vocabulary.end, vocabulary.call, vocabulary.return_),
+        stop_tokens=tuple({*vocabulary.stop_tokens, *defaults.stop_tokens}),
+        **settings,
+    )
+
+
+def default_precision(config: ModelConfig) -> str:
+    """`exact`, which small models can afford, and `fast` from 20b on."""
+    return "fast" if parameters(config) >= LARGE else "exact"
+
+
+def parameters(config: ModelConfig) -> int:
+    """How many weights a model with this config has."""
+    return sum(spec.parameters for spec in expected_tensors(config, "bfloat16").values())
+
+
+def vocabulary_of(checkpoint: Checkpoint) -> Vocabulary:
+    """The vocabulary that a checkpoint brings, and the published models' where it brings none.
+
+    Raises VocabularyError when it cannot be read, or has tokens that the model's embedding has no row for.
+    """
+    if checkpoint.tokenizer is not None:
+        vocabulary = Vocabulary.from_tokenizer_json(checkpoint.tokenizer)
+    elif (kept := checkpoint.gguf_vocabulary) is not None:
+        vocabulary = Vocabulary.from_gguf(kept.tokens, kept.types, kept.merges)
+    else:
+        vocabulary = Vocabulary.embedded()
+    if vocabulary.size > checkpoint.config.vocab_size:
+        raise VocabularyError(
+            f"{checkpoint.path}: the tokenizer has {vocabulary.size} tokens and the model's vocab_size is "
+            f"{checkpoint.config.vocab_size}; a tokenizer.json with at most as many is right"
+        )
+    return vocabulary
+
+
+# What transformers would do at these values is what happens here anyway.
+_NEUTRAL = {
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "repetition_penalty": 1.0,
+    "typical_p": 1.0,
+    "no_repeat_ngram_size": 0,
+}
+
+
+def defaults_of(checkpoint: Checkpoint) -> Defaults:
+    """What the checkpoint itself says about generating. Raises CheckpointError for values that cannot be right."""
+    said = checkpoint.generation
+    sampling = {key: said[key] for key in ("temperature", "top_p", "top_k", "min_p") if said.get(key) is not None}
+    if said.get("do_sample") is False:
+        sampling = {"temperature": 0.0}
+    stop = said.get("eos_token_id", [])
+    stop = stop if isinstance(stop, list) else [stop]
+    ignored = {key: said[key] for key, neutral in _NEUTRAL.items() if said.get(key, neutral) not in (neutral, None)}
+    try:
+        params = SamplingParams.from_dict(sampling | {"stop_tokens": [token for token in stop if token is not None]})
+        return Defaults(
+            replace(params, stop_tokens=None),
+            Effort(said.get("reasoning_effort", Effort.MEDIUM)),
+            params.stop_tokens or (),
+            ignored,
+        )
+    except (RequestError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint.path / 'generation_config.json'}: {error}") from error
+
+
+def affordable_context(loaded: Loaded) -> int:
+    """The context that the model was made for, or as much of it as half of the memory beside its weights can hold."""
+    most, free = loaded.config.max_position_embeddings, available_bytes()
+    if free is None:
+        return most
+    # Weights that are not yet in memory will want their part of it, if they fit at all.
+    left = max(free - loaded.checkpoint.bytes, free // 8) // 2
+    fits = left // token_bytes(loaded) // CONTEXT_STEP * CONTEXT_STEP
+    return min(most, max(fits, CONTEXT_STEP))
+
+
+def token_bytes(loaded: Loaded) -> int:
+    """The bytes of cache that one token takes in the layers that see all of them."""
+    config = loaded.config
+    layers = max(config.layer_types.count(FULL), 1)
+    return layers * 2 * config.key_value_size * ELEMENT_BYTES[loaded.ops.precision]
+
+
+def _checked_context(loaded: Loaded, context: int) -> int:
+    needed, free = context * token_bytes(loaded), available_bytes()
+    if free is not None and needed > free and context <= loaded.config.max_position_embeddings:
+        raise CapacityError(
+            f"a context of {context} tokens needs {needed / 2**30:.1f} GiB of cache, {free / 2**30:.1f} GiB are free; "
+            f"at most {free // token_bytes(loaded)} is right here"
+        )
+    return context
+
+
+def available_bytes() -> int | None:
+    """Memory that can be had without swapping, within the limit of a container. None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    except OSError:
+        return None
+    free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+    return free if free is None else min(free, _container_bytes())
+
+
+def _container_bytes() -> int:
+    """What the limit of this process's control group leaves. Source: Linux, Documentation/admin-guide/cgroup-v2.rst."""
+    folder = CONTROL_GROUP
+    try:
+        limit = (folder / "memory.max").read_text("ascii").strip()
+        used = int((folder / "memory.current").read_text("ascii"))
+        files = next(
+            line for line in (folder / "memory.stat").read_text("ascii").splitlines() if line.startswith("file ")
+        )
+    except OSError:
+        return sys.maxsize
+    # Cached file pages count as used, but are given back when wanted.
+    return sys.maxsize if limit == "max" else max(int(limit) - used + int(files.split()[1]), 0)
