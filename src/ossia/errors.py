@@ -11,19 +11,23 @@
       |   - ContextLengthError   the prompt and the answer asked for do not fit the context
       + CapacityError            memory or disk is too small for what was asked
       + BackendError             a backend is not available here, or refuses its input
+      + DownloadError            a model could not be fetched: network, server, a wrong checksum
+      |   - CancelledError       whoever wanted the download stopped it
 
-A message says what was wrong, what was found, and what would be right. All but BackendError and CapacityError are also
-ValueError, since the caller's input is at fault. A model's own output never raises any of these: it is repaired and
-reported (see `ossia.harmony`).
+A message says what was wrong, what was found, and what would be right. All but BackendError, CapacityError and
+DownloadError are also ValueError, since the caller's input is at fault. A model's own output never raises any of these:
+it is repaired and reported (see `ossia.harmony`).
 """
 
 __all__ = [
     "BackendError",
+    "CancelledError",
     "CapacityError",
     "CheckpointError",
     "ConfigError",
     "ContextLengthError",
     "ConversationError",
+    "DownloadError",
     "ModelNotFoundError",
     "OssiaError",
     "RequestError",
@@ -74,3 +78,11 @@ class CapacityError(OssiaError):
 
 class BackendError(OssiaError):
     """A backend is not available here, or refuses its input."""
+
+
+class DownloadError(OssiaError):
+    """A model could not be fetched: the network, the server, or a checksum was wrong."""
+
+
+class CancelledError(DownloadError):
+    """Whoever wanted the download stopped it; what has come is kept for the next time."""
