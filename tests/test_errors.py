@@ -6,7 +6,15 @@ import re
 import pytest
 
 from ossia import errors
-from ossia.errors import BackendError, CancelledError, CapacityError, DownloadError, OssiaError
+from ossia.errors import (
+    BackendError,
+    CancelledError,
+    CapacityError,
+    DownloadError,
+    OssiaError,
+    OverloadedError,
+    UnavailableError,
+)
 
 CLASSES = {name: thing for name, thing in vars(errors).items() if inspect.isclass(thing)}
 
@@ -33,5 +41,13 @@ def test_all_of_them_are_public():
 
 @pytest.mark.parametrize("error", CLASSES.values())
 def test_callers_fault_is_a_value_error(error: type[OssiaError]):
-    ours = error in (OssiaError, BackendError, CancelledError, CapacityError, DownloadError)
+    ours = error in (
+        OssiaError,
+        BackendError,
+        CancelledError,
+        CapacityError,
+        DownloadError,
+        OverloadedError,
+        UnavailableError,
+    )
     assert issubclass(error, ValueError) is not ours

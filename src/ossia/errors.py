@@ -13,9 +13,11 @@
       + BackendError             a backend is not available here, or refuses its input
       + DownloadError            a model could not be fetched: network, server, a wrong checksum
       |   - CancelledError       whoever wanted the download stopped it
+      + OverloadedError          more requests wait than may; trying again later is right
+      + UnavailableError         the engine's process has ended, or takes no new requests before it ends
 
-A message says what was wrong, what was found, and what would be right. All but BackendError, CapacityError and
-DownloadError are also ValueError, since the caller's input is at fault. A model's own output never raises any of these:
+A message says what was wrong, what was found, and what would be right. All but BackendError, CapacityError,
+DownloadError, OverloadedError and UnavailableError are also ValueError, since the caller's input is at fault. A model's own output never raises any of these:
 it is repaired and reported (see `ossia.harmony`).
 """
 
@@ -30,8 +32,10 @@ __all__ = [
     "DownloadError",
     "ModelNotFoundError",
     "OssiaError",
+    "OverloadedError",
     "RequestError",
     "TensorError",
+    "UnavailableError",
     "VocabularyError",
 ]
 
@@ -86,3 +90,15 @@ class DownloadError(OssiaError):
 
 class CancelledError(DownloadError):
     """Whoever wanted the download stopped it; what has come is kept for the next time."""
+
+
+class OverloadedError(OssiaError):
+    """More requests wait than may. `retry_after` is in how many seconds there is likely to be room again."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UnavailableError(OssiaError):
+    """The engine's process has ended, or takes no new requests because it is about to."""
