@@ -95,7 +95,9 @@ def test_errors_of_arguments_are_one_line_with_the_next_step(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["run", "--efort", "low"])
     assert stop.value.code == 2
-    assert capsys.readouterr().err == ("ossia run: unrecognized arguments: --efort; see `ossia run --help`\n")
+    assert capsys.readouterr().err == (
+        "ossia run: there is no option --efort (did you mean --effort?); see `ossia run --help`\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_a_full_disk_behind_stdout_is_one_line():
     with Path("/dev/full").open("w") as full:
         shown = ossia_command("--help", stdout=full, stderr=subprocess.PIPE)
     assert shown.returncode == 1
-    assert shown.stderr == "ossia: No space left on device\n"
+    assert shown.stderr == "ossia: standard output: No space left on device\n"
 
 
 def test_nothing_is_said_when_the_reader_has_left():

@@ -19,16 +19,15 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import NoReturn, Protocol, cast
+from typing import Protocol, cast
 
 from ossia import __version__
 from ossia.cli._display import one_line
+from ossia.cli._parser import USAGE, Parser
+from ossia.cli._streams import settle
 from ossia.errors import OssiaError
 
-__all__ = ["Parser", "Verb", "main", "verbs"]
-
-USAGE = 2
-"""Exit status for a command that cannot be understood; 1 is for one that failed."""
+__all__ = ["Verb", "main", "verbs"]
 
 INTERRUPTED = 130
 """Exit status after ctrl-c, as shells have it: 128 + SIGINT."""
@@ -52,14 +51,6 @@ class Verb(Protocol):
         ...
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line that names the next step."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the message and exit with status 2."""
-        self.exit(USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
-
-
 def verbs() -> dict[str, Verb]:
     """Every verb by its name. Imports them all: for the program's own help and for errors."""
     modules = (module.name for module in pkgutil.iter_modules(__path__))
@@ -70,11 +61,21 @@ def verbs() -> dict[str, Verb]:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command, by default the process's own; returns its exit status."""
-    words = sys.argv[1:] if words is None else list(words)
+    if words is None:
+        settle()
+        words = sys.argv[1:]
+    command = list(words)
+    return _guarded(lambda: _run(command), debug="--debug" in command)
+
+
+def _run(words: list[str]) -> int:
     first = next((index for index, word in enumerate(words) if not word.startswith("-")), len(words))
     program = _program(words[:first])
+    if program.version:
+        print(f"ossia {__version__}")
+        return 0
     if program.help or first == len(words):
-        return _guarded(_print_help, program.debug)
+        return _print_help()
     name, rest = words[first], words[first + 1 :]
     # A sentence is a prompt; a single word is more likely a misspelt verb than a question.
     if len(name.split()) > 1:
@@ -82,8 +83,7 @@ def main(words: Sequence[str] | None = None) -> int:
     verb = _verb(name)
     if verb is None:
         return _complain(_no_such_verb(name), USAGE)
-    options = _verb_parser(name, verb).parse_args(rest)
-    return _guarded(lambda: verb.run(options), program.debug or options.debug)
+    return verb.run(_verb_parser(name, verb).parse_args(rest))
 
 
 def _verb(name: str) -> Verb | None:
@@ -97,13 +97,14 @@ def _verb(name: str) -> Verb | None:
 def _program(words: Sequence[str]) -> argparse.Namespace:
     """The options before the verb."""
     parser = Parser(prog="ossia", add_help=False)
+    parser.advice = ' here; those of a verb follow it: ossia run --effort high "What is 37 * 48?"'
     parser.add_argument("-h", "--help", action="store_true")
-    parser.add_argument("--version", action="version", version=f"ossia {__version__}")
+    parser.add_argument("--version", action="store_true")
     parser.add_argument("--debug", action="store_true")
     return parser.parse_args(words)
 
 
-def _verb_parser(name: str, verb: Verb) -> argparse.ArgumentParser:
+def _verb_parser(name: str, verb: Verb) -> Parser:
     parser = Parser(
         prog=f"ossia {name}",
         description=verb.HELP,

@@ -1,7 +1,7 @@
 """Options that several verbs share, so that they are spelt and explained alike."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "add_precision",
     "add_running",
     "add_showing",
-    "among_options",
     "at_least",
     "fraction",
 ]
@@ -119,21 +118,6 @@ def add_showing(parser: argparse.ArgumentParser) -> None:
         "-v", "--verbose", action="store_true", help="settings, usage and speed on stderr, after the answer"
     )
     group.add_argument("--raw", action="store_true", help="the tokens as they are, Harmony's control tokens among them")
-
-
-def among_options(parser: argparse.ArgumentParser, name: str) -> None:
-    """Let the words of the positional `name` (nargs="*") stand anywhere among the options, and anything after `--`.
-
-    argparse takes a positional's words from one place only, unless asked by another method, which knows no `--`.
-    """
-
-    def parse_args(words: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
-        mark = words.index("--") if "--" in words else len(words)
-        found = parser.parse_intermixed_args(words[:mark])
-        setattr(found, name, [*getattr(found, name), *words[mark + 1 :]])
-        return found
-
-    parser.parse_args = parse_args  # type: ignore[method-assign,assignment]
 
 
 def _date(text: str) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ossia.cli import _options
+from ossia.cli._parser import Parser
 from ossia.errors import RequestError
 
 HELP = "Answer a prompt; without one, open a chat."
@@ -27,8 +28,9 @@ PATIENCE_SECONDS = 1.0
 """How long stdin may stay silent before we say that we wait for it."""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """Add the options of this verb."""
+    parser.words, parser.advice = "words", '; a prompt that begins with a dash follows --: ossia run -- "-3 + 4"'
     parser.usage = "%(prog)s [MODEL] [PROMPT] [options]"
     parser.add_argument("words", nargs="*", metavar="[MODEL] [PROMPT]", help="see below")
     _options.add_answering(parser)
@@ -37,7 +39,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="one object: answer, reasoning, messages, usage, settings, ..."
     )
-    _options.among_options(parser, "words")
 
 
 def run(options: argparse.Namespace) -> int:
