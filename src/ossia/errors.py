@@ -9,6 +9,7 @@
       + ConversationError        a conversation given to the renderer is not one
       + RequestError             a request's parameters cannot be honoured
       |   - ContextLengthError   the prompt and the answer asked for do not fit the context
+      |   - GrammarError         the structure asked for cannot be guaranteed
       + CapacityError            memory or disk is too small for what was asked
       + BackendError             a backend is not available here, or refuses its input
       + DownloadError            a model could not be fetched: network, server, a wrong checksum
@@ -17,8 +18,8 @@
       + UnavailableError         the engine's process has ended, or takes no new requests before it ends
 
 A message says what was wrong, what was found, and what would be right. All but BackendError, CapacityError,
-DownloadError, OverloadedError and UnavailableError are also ValueError, since the caller's input is at fault. A model's own output never raises any of these:
-it is repaired and reported (see `ossia.harmony`).
+DownloadError, OverloadedError and UnavailableError are also ValueError, since the caller's input is at fault. A model's
+own output never raises any of these: it is repaired and reported (see `ossia.harmony`).
 """
 
 __all__ = [
@@ -74,6 +75,18 @@ class RequestError(OssiaError, ValueError):
 
 class ContextLengthError(RequestError):
     """The prompt and the answer asked for do not fit the context."""
+
+
+class GrammarError(RequestError):
+    """The structure asked for cannot be guaranteed.
+
+    `path` is the JSON pointer of what is at fault, in the schema of `where` (a tool's full name, or "answer"), and
+    `keyword` the keyword there, if it is one.
+    """
+
+    def __init__(self, message: str, *, where: str = "", path: str = "", keyword: str | None = None) -> None:
+        super().__init__(message)
+        self.where, self.path, self.keyword = where, path, keyword
 
 
 class CapacityError(OssiaError):
