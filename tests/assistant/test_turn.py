@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ossia.assistant import (
+    Began,
     CallTool,
     Drawn,
+    DrawnToken,
     Ended,
     Generate,
     Kind,
+    Loop,
     Proceed,
     Text,
     Turn,
@@ -62,10 +65,13 @@ def run(
     params: SamplingParams | None = None,
     tools: tuple[str, ...] = (),
     conversation: Conversation = ASKED,
+    stop: tuple[str, ...] = (),
+    loop: Loop | None = None,
     **driving: Any,
 ) -> tuple[list[Any], Turn, ScriptedEngine]:
     engine = ScriptedEngine(VOCABULARY, *answers)
-    steps = drive(turn(conversation, VOCABULARY, params, tools=tools), engine, **driving)  # type: ignore[arg-type]
+    steps = turn(conversation, VOCABULARY, params, tools=tools, stop=stop, loop=loop)
+    steps = drive(steps, engine, **driving)  # type: ignore[arg-type]
     return *collected(steps), engine
 
 
@@ -88,9 +94,10 @@ def test_the_protocol_step_by_step():
     assert steps.send(output("<|channel|>")) == Drawn((VOCABULARY.channel,))
     assert steps.send(None) == Proceed()
     assert isinstance(steps.send(output("final<|message|>")), Drawn)
+    assert steps.send(None) == Began(Kind.ANSWER)
     assert steps.send(None) == Proceed()
     assert isinstance(steps.send(output("4<|return|>", "stop", generated=6)), Drawn)
-    assert steps.send(None) == Text(Kind.ANSWER, "4")
+    assert steps.send(None) == Text(Kind.ANSWER, "4", drawn=(DrawnToken(VOCABULARY.encode("4")[0]),))
     ended = steps.send(None)
     assert isinstance(ended, Ended)
     with pytest.raises(StopIteration) as end:
@@ -237,6 +244,79 @@ def test_the_events_are_the_messages_whatever_the_tokens(tokens: list[int]):
     assert tuple(event.message for event in events if isinstance(event, Ended)) == done.messages
     shown = "".join(event.text for event in events if isinstance(event, Text))
     assert shown == "".join(message.text for message in done.messages)
+
+
+def test_a_stop_string_ends_the_turn_and_is_cut_off():
+    long = ANSWERED.replace("It is 4.", "It is 4.\nUser: and now?")
+    events, done, engine = run(long, stop=("never", "\nUser:"))
+    assert (done.answer, done.finish, done.stopped_by) == ("It is 4.", "stop", "\nUser:")
+    assert texts(events) == [(Kind.REASONING, "Easy."), (Kind.ANSWER, "It is 4.")]
+    assert done.messages[-1].tokens is None, "its tokens would say more than its text"
+    assert engine._cancelled
+
+
+def test_a_stop_string_in_the_reasoning_is_none():
+    _, done, _ = run(ANSWERED, stop=("Easy",))
+    assert (done.reasoning, done.answer, done.stopped_by) == ("Easy.", "It is 4.", None)
+
+
+def test_going_in_circles_ends_the_turn():
+    endless = "<|channel|>analysis<|message|>" + "and so on " * 200
+    _, done, engine = run(endless, loop=Loop(tokens=64, times=8))
+    assert done.finish == "repetition"
+    assert done.usage.generated_tokens < len(ids(VOCABULARY, endless))
+    assert done.reasoning.startswith("and so on and so on")
+    assert engine._cancelled
+
+
+def test_several_calls_are_answered_before_the_turn_goes_on():
+    twice = CALLED.replace("<|call|>", "<|end|>") + "<|start|>assistant" + CALLED.replace("2", "3")
+    asked: list[str] = []
+
+    def call_tool(message: Message) -> tuple[Message, ...]:
+        asked.append(message.text)
+        return (Message("tool", "4", channel="commentary", recipient="assistant", name="functions.add"),)
+
+    _, done, engine = run(twice, ANSWERED, tools=("functions",), call_tool=call_tool)
+    assert asked == ['{"a": 2}', '{"a": 3}']
+    assert (done.finish, len(done.calls), len(engine.prompts)) == ("stop", 2, 2)
+    _, done, _ = run(twice)
+    assert (done.finish, len(done.calls)) == ("tool_calls", 2)
+
+
+@given(st.lists(st.integers(0, VOCABULARY.size - 1), min_size=1, max_size=60), st.integers(1, 7))
+def test_each_message_begins_goes_on_and_ends(tokens: list[int], cut: int):
+    """And the tokens of its text decode to it, however many came in a step."""
+    steps = turn(ASKED, VOCABULARY, stop=("ab", "e"))
+    steps.send(None)
+    parts = [tuple(tokens[at : at + cut]) for at in range(0, len(tokens), cut)]
+    finishes = [None] * (len(parts) - 1) + ["length"]
+    events: list[Any] = []
+    event: Any = None
+    try:
+        event = steps.send(replace(output("", finishes[0]), tokens=parts[0]))
+        for part, finish in zip([*parts[1:], ()], [*finishes[1:], None], strict=True):
+            while event != Proceed():
+                events.append(event)
+                event = steps.send(None)
+            event = steps.send(replace(output("", finish), tokens=part))
+    except StopIteration as end:
+        done = end.value
+    said = [event for event in events if not isinstance(event, Drawn)]
+    state: Any = None
+    for event in said:
+        match event:
+            case Began(kind):
+                assert state is None
+                state = (kind, "")
+            case Text(kind, text):
+                assert state[0] is kind
+                state = (kind, state[1] + text)
+            case Ended(message):
+                assert state == (Kind.of(message), message.text)
+                state = None
+    assert state is None
+    assert tuple(event.message for event in said if isinstance(event, Ended)) == done.messages
 
 
 def test_left_early_the_request_is_cancelled():
