@@ -1,7 +1,6 @@
-"""The seven operations for training a small model from nothing: bfloat16 products, every expert, shared prefixes.
+"""The seven operations for training a small model from nothing: bfloat16 products, shared prefixes, no caches.
 
-Computing all experts and weighting the unchosen ones with zero costs twice the arithmetic of the chosen four of eight,
-and is still faster on a CPU than sorting tokens by expert.
+Tokens are sorted by expert, so that each expert is one product over the tokens that chose it.
 """
 
 from typing import Any, cast
@@ -11,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ossia.config import SWIGLU_ALPHA
 from ossia.errors import BackendError
 from ossia.mxfp4 import decode, encode
 from ossia.ops import Batch, Experts, Linear, Precision, Role
 from ossia.ops.torch_ops import TorchOps
+from ossia.train.elementwise import elementwise
 from ossia.train.packing import PrefixedBatch
 
 __all__ = ["TrainOps", "rounded_to_mxfp4"]
@@ -29,15 +28,19 @@ _SIDE_BY_SIDE = 8
 class TrainOps(TorchOps):
     """The torch backend without caches, over trainable float32 tensors, for a `PrefixedBatch`.
 
-    `dtype` is what products are computed in. With `quantise` the experts are rounded to MXFP4 on the way, and the
-    gradient passes as if they were not. `balance` collects the balance loss of every layer that ran.
+    `dtype` is what products are computed in, and what passes between them. With `quantise` the experts are rounded to
+    MXFP4 on the way, and the gradient passes as if they were not. With `compiled` the elementwise parts are. `balance`
+    collects the balance loss of every layer that ran.
     """
 
     name = "train"
 
-    def __init__(self, dtype: torch.dtype = torch.bfloat16, *, quantise: bool = False) -> None:
+    def __init__(
+        self, dtype: torch.dtype = torch.bfloat16, *, quantise: bool = False, compiled: bool = False
+    ) -> None:
         super().__init__(Precision.EXACT if dtype is torch.float32 else Precision.FAST)
         self.dtype, self.quantise = dtype, quantise
+        self._elementwise = elementwise(compiled=compiled)
         self.balance: list[Tensor] = []
 
     def prepare(self, tensor: Any, role: Role, name: str) -> Any:
@@ -46,11 +49,23 @@ class TrainOps(TorchOps):
             return super().prepare(tensor, role, name)
         return rounded_to_mxfp4(tensor) if self.quantise and role is Role.EXPERTS else tensor
 
+    def numpy(self, array: Tensor) -> np.ndarray:
+        """As defined; numpy has no bfloat16."""
+        return super().numpy(array.float())
+
+    def rms_norm(self, x: Tensor, scale: Tensor, eps: float) -> Tensor:
+        """As defined, rounded to the products' dtype."""
+        return self._elementwise.rms_norm(x, scale, eps, self.dtype)
+
+    def rope(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """As defined, rounded to the products' dtype."""
+        return self._elementwise.rope(x, cos, sin, self.dtype)
+
     def linear(self, x: Tensor, projection: Linear, adapters: np.ndarray | None = None) -> Tensor:
         """As defined, but the sum is of the products' dtype, too."""
         _refuse_adapters(adapters)
         bias = None if projection.bias is None else projection.bias.to(self.dtype)
-        return F.linear(x.to(self.dtype), projection.weight.to(self.dtype), bias).float()
+        return F.linear(x.to(self.dtype), projection.weight.to(self.dtype), bias)
 
     def attend(
         self, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor, cache: Any, batch: Batch, kind: str, window: int | None
@@ -67,11 +82,15 @@ class TrainOps(TorchOps):
             for first in range(0, len(starts) - 1, _SIDE_BY_SIDE):
                 some = starts[first : first + _SIDE_BY_SIDE + 1]
                 seen.append(_attend_group(q, k, v, sinks, prefix, some, window))
-        return torch.cat(seen).flatten(1).float()
+        return torch.cat(seen).flatten(1)
+
+    def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The mean in nats of the targets [L] by the logits [L, V]."""
+        return self._elementwise.cross_entropy(logits, targets)
 
     def route(self, x: Tensor, router: Linear, active: int) -> tuple[Tensor, Tensor]:
         """As defined; notes the balance loss."""
-        scores = F.linear(x, router.weight, router.bias)
+        scores = F.linear(x.float(), router.weight, router.bias)
         best, chosen = scores.topk(active)
         self.balance.append(_balance(scores, chosen))
         return chosen, best.softmax(-1)
@@ -85,19 +104,56 @@ class TrainOps(TorchOps):
         limit: float,
         adapters: np.ndarray | None = None,
     ) -> Tensor:
-        """As defined, by computing them all; the unchosen have a share of zero."""
+        """As defined, expert by expert."""
         _refuse_adapters(adapters)
-        gate_up, down = experts.gate_up, experts.down
-        weight, bias = (part.to(self.dtype) for part in (gate_up.weight, cast(Tensor, gate_up.bias)))
-        x = x.to(self.dtype)
-        # Gate and up in two products: elementwise work on every other column is three times slower.
-        gate, up = (F.linear(x, weight[:, n::2].flatten(0, 1), bias[:, n::2].flatten()) for n in (0, 1))
-        gate, up = gate.clamp(max=limit), up.clamp(-limit, limit)
-        active = gate * torch.sigmoid(SWIGLU_ALPHA * gate) * (up + 1)
-        dense = torch.zeros(len(x), len(weight), dtype=shares.dtype).scatter(1, chosen, shares)
-        weighted = active.unflatten(1, (len(weight), -1)) * dense[..., None].to(self.dtype)
-        rows = down.weight.to(self.dtype).permute(0, 2, 1).flatten(0, 1)
-        return (weighted.flatten(1) @ rows).float() + dense @ cast(Tensor, down.bias)
+        order = chosen.flatten().argsort(stable=True)
+        counts = np.bincount(chosen.flatten().numpy(), minlength=len(experts.gate_up.weight)).tolist()
+        weights, biases = self._gates_first(experts.gate_up)
+        rows = cast(Tensor, _Spread.apply(x.to(self.dtype), order, chosen.shape[1]))
+        h = torch.cat([F.linear(*part) for part in zip(rows.split(counts), weights, biases, strict=True)])
+        a = self._elementwise.swiglu(h, shares.flatten()[order][:, None], limit)
+        down = experts.down.weight.to(self.dtype)
+        y = torch.cat([F.linear(*part) for part in zip(a.split(counts), down, strict=True)])
+        dense = torch.zeros(len(x), len(counts)).scatter(1, chosen, shares)
+        return cast(Tensor, _Gather.apply(y, order, chosen.shape[1])) + dense @ cast(Tensor, experts.down.bias)
+
+    def _gates_first(self, projection: Linear) -> tuple[Tensor, Tensor]:
+        """[X, 2F, D] and [X, 2F]: the rows of gates, then those of ups, which stand in turns."""
+        parts = projection.weight, cast(Tensor, projection.bias)
+        weight, bias = (part.to(self.dtype).unflatten(1, (-1, 2)).transpose(1, 2).flatten(1, 2) for part in parts)
+        return weight, bias
+
+
+class _Spread(torch.autograd.Function):
+    """[T, D] -> [T * A, D]: each token once for each expert that it chose, sorted by expert."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: Tensor, active: int) -> Tensor:
+        ctx.order, ctx.active = order, active
+        return x[order // active]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _summed(gradients[0], ctx.order, ctx.active), None, None
+
+
+class _Gather(torch.autograd.Function):
+    """[T * A, D], sorted by expert -> [T, D]: the sum over the experts of each token."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, order: Tensor, active: int) -> Tensor:
+        ctx.order, ctx.active = order, active
+        return _summed(y, order, active)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return gradients[0][ctx.order // ctx.active], None, None
+
+
+def _summed(rows: Tensor, order: Tensor, active: int) -> Tensor:
+    places = torch.empty_like(order)
+    places[order] = torch.arange(len(order))
+    return rows[places].unflatten(0, (-1, active)).sum(1)
 
 
 def rounded_to_mxfp4(weight: Tensor) -> Tensor:
@@ -128,7 +184,7 @@ def _attend_group(
     queries = q[rows[:, before:]].unflatten(2, (key_heads, -1)).permute(0, 2, 3, 1, 4)
     scores = queries.flatten(2, 3) * width**-0.5 @ keys.transpose(-1, -2)
     bias = _bias(sinks.to(q.dtype), before, longest, window).unflatten(0, (key_heads, -1))
-    scores = scores.unflatten(2, (-1, longest)) + bias
+    scores = scores.unflatten(2, (-1, longest)).add_(bias)
     mixed = scores.softmax(-1).flatten(2, 3) @ values
     mixed = mixed.unflatten(2, (-1, longest)).permute(0, 3, 1, 2, 4).reshape(len(lengths), longest, heads, width)
     return mixed[torch.from_numpy(np.arange(longest) < lengths[:, None])]

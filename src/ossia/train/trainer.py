@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ossia.config import ModelConfig
@@ -37,6 +36,8 @@ class TrainingConfig:
     quantise_from: float = 0.9
     """The part of the steps after which experts are rounded to MXFP4 on the way."""
     seed: int = 0
+    compiled: bool = False
+    """Whether elementwise parts are compiled; what is learned differs by rounding."""
 
     def rate(self, step: int) -> float:
         """The factor of both rates at a step."""
@@ -106,7 +107,8 @@ class Trainer:
     def _one_step(self) -> Progress:
         training = self.training
         batch = self.data(self.step, self._rank)
-        ops = TrainOps(quantise=self.step >= training.quantise_from * training.steps)
+        quantise = self.step >= training.quantise_from * training.steps
+        ops = TrainOps(quantise=quantise, compiled=training.compiled)
         loss = batch_loss(ops, self.config, self.parameters, batch)
         balance = torch.stack(ops.balance).mean()
         (loss + training.balance * balance).backward()
@@ -144,7 +146,7 @@ def batch_loss(ops: TrainOps, config: ModelConfig, parameters: dict[str, nn.Para
     if not len(batch.targets):
         raise OssiaError("nothing in this batch is learned; at least one token with a mark is right")
     weights = prepare(ops, config, cast(Any, parameters))
-    return F.cross_entropy(forward(ops, config, weights, batch), torch.from_numpy(batch.targets).long())
+    return ops.cross_entropy(forward(ops, config, weights, batch), torch.from_numpy(batch.targets).long())
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
