@@ -1,0 +1,155 @@
+"""The file that a download grows in.
+
+It is as long as the content and one byte for each of its pieces, which is 1 once the piece is there: so that one file
+holds all there is to know, in an order of writing that a killed process cannot spoil (content first, then its byte).
+Pieces that a power failure loses although their byte says otherwise are found by the checksum at the end.
+"""
+
+import errno
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from ossia.errors import CapacityError, DownloadError
+
+__all__ = ["PIECE", "Part", "missing_bytes"]
+
+PIECE = 1 << 20
+"""Bytes of a piece: what a cut connection or a killed download loses at most, for each connection."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_READ = 4 << 20
+
+
+class Part:
+    """A content of `size` bytes on its way. Writers may be many threads; once it is closed they write nothing."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path = path
+        self.size = size
+        self.pieces = -(-size // PIECE)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._handle = _open(path)
+        try:
+            self.resumed = self._take_over()
+        except BaseException:
+            os.close(self._handle)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def completed(self) -> int:
+        """Bytes of whole pieces that are there."""
+        return sum(self.length(index) for index, there in enumerate(self._there) if there)
+
+    def missing(self) -> list[int]:
+        """The pieces that are not there yet, in order."""
+        return [index for index, there in enumerate(self._there) if not there]
+
+    def length(self, piece: int) -> int:
+        """Bytes of one piece; the last is shorter."""
+        return min(PIECE, self.size - piece * PIECE)
+
+    def write(self, at: int, data: bytes) -> bool:
+        """Write content; False when nobody wants it any more. Raises CapacityError when the disk is full."""
+        with self._lock:
+            if self._closed:
+                return False
+            try:
+                view = memoryview(data)
+                while view:
+                    written = os.pwrite(self._handle, view, at)
+                    view, at = view[written:], at + written
+            except OSError as error:
+                raise _named(error, self.path) from error
+            return True
+
+    def mark(self, piece: int) -> None:
+        """Note that a piece is there."""
+        if self.write(self.size + piece, b"\1"):
+            self._there[piece] = 1
+
+    def clear(self) -> None:
+        """Forget everything: begin anew."""
+        with self._lock:
+            os.ftruncate(self._handle, 0)
+            os.ftruncate(self._handle, self.size + self.pieces)
+        self._there = bytearray(self.pieces)
+        self.resumed = False
+
+    def digest(self, kind: str, progress: Callable[[int], None]) -> str:
+        """The content's checksum in hexadecimal: `sha256`, or `git-sha1` as git hashes a file."""
+        made = hashlib.sha256() if kind == "sha256" else hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
+        for at in range(0, self.size, _READ):
+            made.update(os.pread(self._handle, min(_READ, self.size - at), at))
+            progress(min(at + _READ, self.size))
+        return made.hexdigest()
+
+    def become(self, target: Path) -> None:
+        """Take away the marks, and give the file its name. Raises CapacityError or DownloadError when that fails."""
+        try:
+            os.ftruncate(self._handle, self.size)
+            os.fsync(self._handle)
+            self.close()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.path.replace(target)
+        except OSError as error:
+            raise _named(error, target) from error
+
+    def close(self) -> None:
+        """Let go of the file; threads that still bring data bring it in vain."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                os.close(self._handle)
+
+    def _take_over(self) -> bool:
+        """Read what an earlier download has left; whether it left anything of use."""
+        found = os.fstat(self._handle).st_size
+        self._there = bytearray(self.pieces)
+        if found == self.size and found:
+            # Verified, cut to its length, and killed before it got its name.
+            self._there = bytearray(b"\1" * self.pieces)
+            os.ftruncate(self._handle, self.size + self.pieces)
+            os.pwrite(self._handle, self._there, self.size)
+        elif found == self.size + self.pieces:
+            marks = os.pread(self._handle, self.pieces, self.size)
+            self._there = bytearray(mark == 1 for mark in marks)
+        else:
+            os.ftruncate(self._handle, 0)
+            os.ftruncate(self._handle, self.size + self.pieces)
+        return any(self._there)
+
+
+def missing_bytes(path: Path, size: int) -> int:
+    """Bytes of disk that a download of `size` to this part still needs."""
+    try:
+        return max(size - path.stat().st_blocks * 512, 0)
+    except OSError:
+        return size
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A link that somebody laid there would lead what is written to another file.
+        return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    except OSError as error:
+        raise _named(error, path) from error
+
+
+def _named(error: OSError, path: Path) -> CapacityError | DownloadError:
+    if error.errno in _FULL:
+        return CapacityError(
+            f"{path}: the disk is full; what has come is kept, and with more room the download goes on"
+        )
+    return DownloadError(f"{path}: cannot be written: {error.strerror or error}")
