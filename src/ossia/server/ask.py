@@ -1,0 +1,131 @@
+"""What a client asks for, whatever API it speaks.
+
+Each API translates its own requests into an `Ask` and nothing else, so that the same request means the same everywhere.
+What was said before comes as `Item`s, in order: the smallest pieces that all of the APIs have.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ossia.assistant import Loop
+from ossia.grammar import AnswerRule, ToolRule
+from ossia.harmony import FUNCTIONS, Effort, ResponseFormat
+
+__all__ = ["Ask", "Called", "Item", "Replied", "Returned", "Spoken", "Thought", "Tool"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """One function that the client offers, and will answer itself.
+
+    The content of a call is JSON that `parameters` describes, or, for a `custom` tool, text in the form that `lark` or
+    `regex` gives, if either does. `namespace` is the one that the model sees it in.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, object] | None = None
+    strict: bool = False
+    custom: bool = False
+    lark: str | None = None
+    regex: str | None = None
+    namespace: str = FUNCTIONS
+
+    @property
+    def recipient(self) -> str:
+        """The name by which the model calls it."""
+        return f"{self.namespace}.{self.name}"
+
+    @property
+    def rule(self) -> ToolRule:
+        """What a call of it must look like."""
+        return ToolRule(
+            recipient=self.recipient,
+            parameters=self.parameters,
+            strict=self.strict,
+            lark=self.lark,
+            regex=self.regex,
+            text=self.custom,
+        )
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A message to the model: the user's, or instructions."""
+
+    role: Literal["system", "developer", "user"]
+    text: str
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Thought:
+    """Reasoning that the model wrote earlier."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Replied:
+    """What the model told the user earlier: the answer of its turn, or a remark on the way (`preamble`).
+
+    None: whatever fits, a preamble where a call follows in the same turn.
+    """
+
+    text: str
+    preamble: bool | None = None
+
+
+@dataclass(frozen=True)
+class Called:
+    """A call that the model made earlier. `id` None: the API has none."""
+
+    id: str | None
+    recipient: str
+    arguments: str
+    custom: bool = False
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What a call gave. It is told by the call's id, or by the tool's name where the API has no ids."""
+
+    id: str | None
+    text: str
+    name: str | None = None
+
+
+Item = Spoken | Thought | Replied | Called | Returned
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """One request.
+
+    `sampling` are the fields of SamplingParams that the client named; the model's own stand for the rest. `effort`,
+    `date` None: the model's default, today. `choice` is auto, none, required or a recipient; `allowed` are the
+    recipients that calls are limited to, None: every tool's. `answer` is what the answer must look like, `formats` what
+    the model is told of it. `truncate` lets whole old turns go where the conversation does not fit the context.
+    `declined` names what was asked for and is not there, to be reported. `grammar` False switches all masks off.
+    """
+
+    items: tuple[Item, ...]
+    instructions: str | None = None
+    effort: Effort | None = None
+    date: str | None = None
+    identity: str | None = None
+    tools: tuple[Tool, ...] = ()
+    choice: str = "auto"
+    allowed: tuple[str, ...] | None = None
+    parallel: bool = True
+    answer: AnswerRule | None = None
+    formats: tuple[ResponseFormat, ...] = ()
+    sampling: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    stop: tuple[str, ...] = ()
+    max_reasoning_tokens: int | None = None
+    grammar: bool = True
+    loop: Loop | None = field(default_factory=Loop)
+    truncate: bool = False
+    seconds: float | None = None
+    declined: tuple[str, ...] = ()

@@ -1,0 +1,183 @@
+"""From what a client asks to what is done: the conversation, the rules, the parameters, and the settings to report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from ossia.engine import SamplingParams
+from ossia.errors import ContextLengthError, RequestError
+from ossia.grammar import Loosened, Rules, check
+from ossia.harmony import (
+    Conversation,
+    DeveloperContent,
+    Effort,
+    Message,
+    SystemContent,
+    ToolNamespace,
+    drop_finished_analysis,
+    render,
+)
+from ossia.harmony import Tool as ShownTool
+from ossia.server.ask import Ask, Tool
+from ossia.server.dialogue import dialogue
+from ossia.server.effort import effort_in_text
+from ossia.server.models import Served
+from ossia.server.recall import Recall
+
+__all__ = ["Plan", "plan"]
+
+ROOM = 4
+"""With a bound on both, reasoning leaves at least one in so many of the tokens to the answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be done for one request. `settings` are those in effect, as the response echoes them."""
+
+    ask: Ask
+    conversation: Conversation
+    prompt: tuple[int, ...]
+    params: SamplingParams
+    rules: Rules | None
+    loosened: tuple[Loosened, ...]
+    settings: Mapping[str, Any]
+
+    def tool(self, recipient: str | None) -> Tool | None:
+        """The tool that goes by this name, if it was offered."""
+        return next((tool for tool in self.ask.tools if tool.recipient == recipient), None)
+
+
+def plan(ask: Ask, served: Served, recall: Recall, client: str) -> Plan:
+    """How to do what is asked, on this model.
+
+    Raises ConversationError, RequestError and its kinds for what cannot be honoured.
+    """
+    said = dialogue(ask.items, recall, client)
+    instructions = "\n\n".join(filter(None, [ask.instructions, *said.instructions])) or None
+    effort = ask.effort or effort_in_text(instructions or "") or served.defaults.effort
+    opening = _opening(ask, effort, instructions)
+    params = _params(ask, served)
+    messages, left_out = _fitting(opening, said.messages, ask, served, params)
+    conversation = Conversation((*opening, *messages))
+    prompt = tuple(render(conversation, served.vocabulary, faithful=True))
+    rules = _rules(ask, params)
+    loosened = check(rules).loosened if rules else ()
+    settings = _settings(ask, served, params, rules) | {
+        "effort": effort.value,
+        "dropped_reasoning": len(messages) - len(drop_finished_analysis(messages)),
+        "dropped_turns": left_out,
+        "loosened": [_reported(each) for each in loosened],
+    }
+    return Plan(
+        ask=ask,
+        conversation=conversation,
+        prompt=prompt,
+        params=params,
+        rules=rules,
+        loosened=loosened,
+        settings=settings,
+    )
+
+
+def _opening(ask: Ask, effort: Effort, instructions: str | None) -> tuple[Message, ...]:
+    identity = {} if ask.identity is None else {"model_identity": ask.identity}
+    today = ask.date or date.today().isoformat()
+    system = Message("system", SystemContent(reasoning_effort=effort, conversation_start_date=today, **identity))
+    if instructions is None and not ask.tools and not ask.formats:
+        return (system,)
+    return (system, Message("developer", DeveloperContent(instructions, _namespaces(ask.tools), ask.formats)))
+
+
+def _namespaces(tools: Sequence[Tool]) -> dict[str, ToolNamespace]:
+    names = dict.fromkeys(tool.namespace for tool in tools)
+    return {
+        name: ToolNamespace(name, None, tuple(_shown(tool) for tool in tools if tool.namespace == name))
+        for name in names
+    }
+
+
+def _shown(tool: Tool) -> ShownTool:
+    parameters: Mapping[str, object] | None = {"type": "string"} if tool.custom else tool.parameters
+    return ShownTool(tool.name, tool.description, parameters)
+
+
+def _params(ask: Ask, served: Served) -> SamplingParams:
+    SamplingParams.from_dict(ask.sampling)  # names a field that is not one
+    return replace(served.defaults.params, **ask.sampling)
+
+
+def _rules(ask: Ask, params: SamplingParams) -> Rules | None:
+    if not ask.grammar:
+        if ask.answer or ask.choice not in ("auto", "none") or any(tool.lark or tool.regex for tool in ask.tools):
+            raise RequestError("grammar is off, and the request asks for what only a grammar guarantees; one is right")
+        return None
+    tools = [tool for tool in ask.tools if ask.allowed is None or tool.recipient in ask.allowed]
+    if ask.choice not in ("auto", "none", "required") and ask.choice not in {tool.recipient for tool in tools}:
+        raise RequestError(f"tool_choice names {ask.choice!r:.80}; one of the tools that are offered is right")
+    if ask.choice == "required" and not tools:
+        raise RequestError("tool_choice is required, and no tool is offered; at least one is right")
+    return Rules(
+        tools=tuple(tool.rule for tool in tools),
+        choice=ask.choice,
+        parallel=ask.parallel,
+        answer=ask.answer,
+        max_reasoning_tokens=_reasoning(ask, params),
+    )
+
+
+def _reasoning(ask: Ask, params: SamplingParams) -> int | None:
+    """The bound on reasoning, lower where the answer would otherwise have no room."""
+    if ask.max_reasoning_tokens is None or params.max_tokens is None:
+        return ask.max_reasoning_tokens
+    return min(ask.max_reasoning_tokens, params.max_tokens - -(-params.max_tokens // ROOM))
+
+
+def _fitting(
+    opening: Sequence[Message], messages: tuple[Message, ...], ask: Ask, served: Served, params: SamplingParams
+) -> tuple[tuple[Message, ...], int]:
+    """The messages, without as many of the oldest turns as it takes to fit where that is allowed; how many went."""
+    starts = [index for index, message in enumerate(messages) if message.role == "user"]
+    for count, start in enumerate([0, *starts[1:]]):
+        kept = _instructions(messages[:start]) + messages[start:]
+        prompt = render(Conversation((*opening, *kept)), served.vocabulary, faithful=True)
+        needed = len(prompt) + (params.max_tokens or 1)
+        if needed <= served.tokens.context or not ask.truncate:
+            _check_length(len(prompt), params.max_tokens, served.tokens.context)
+            return kept, count
+    raise ContextLengthError(
+        f"even without all earlier turns the conversation and max_tokens take {needed} tokens; "
+        f"the context holds {served.tokens.context}"
+    )
+
+
+def _instructions(messages: Sequence[Message]) -> tuple[Message, ...]:
+    return tuple(message for message in messages if message.role in ("system", "developer"))
+
+
+def _check_length(prompt: int, max_tokens: int | None, context: int) -> None:
+    if prompt + (max_tokens or 1) > context:
+        raise ContextLengthError(
+            f"the prompt has {prompt} tokens and the answer may take {max_tokens or 1} more, together "
+            f"{prompt + (max_tokens or 1)}; the context holds {context}"
+        )
+
+
+def _settings(ask: Ask, served: Served, params: SamplingParams, rules: Rules | None) -> dict[str, Any]:
+    sampling = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "max_tokens")
+    return {
+        "model": served.name,
+        **served.settings,
+        "context": served.tokens.context,
+        **{name: getattr(params, name) for name in sampling},
+        "stop": list(ask.stop),
+        "grammar": rules is not None,
+        "max_reasoning_tokens": rules.max_reasoning_tokens if rules else None,
+        "parallel_tool_calls": ask.parallel,
+        "declined": list(ask.declined),
+    }
+
+
+def _reported(loosened: Loosened) -> dict[str, str]:
+    """What is reported of a keyword that the mask does not hold."""
+    return {"where": loosened.where, "path": loosened.path, "keyword": loosened.keyword}
