@@ -334,6 +334,13 @@ def test_running_out_of_tokens_is_said(scripted: Scripted, capsys):
     assert "[out of tokens after 12; --max-tokens and --context give more]\n" in capsys.readouterr().err
 
 
+def test_running_out_within_a_header_is_no_fault_of_the_models(scripted: Scripted, capsys):
+    engine = scripted(ANSWERED)
+    count = len(engine.script(ANSWERED.partition("final")[0]))
+    assert main(["run", "Hi", "--max-tokens", str(count)]) == 0
+    assert capsys.readouterr() == ("", f"Easy.\n[out of tokens after {count}; --max-tokens and --context give more]\n")
+
+
 def test_repairs_are_said(scripted: Scripted, capsys):
     scripted("<|channel|>final<|message|>It is 4.<|message|><|return|>")
     assert main(["run", "Hi"]) == 0

@@ -21,7 +21,7 @@ from ossia.harmony import (
     parse,
     render,
 )
-from tests.harmony.makers import Maker, seeds, tries
+from tests.harmony.makers import CHANNELS, TOOLS, Maker, seeds, tries
 from tests.harmony.streams import HEADER_WORDS, MALFORMED, STRUCTURAL, Key, judged, key, meant, mutated, tokens_of
 
 
@@ -146,6 +146,63 @@ def test_malformed_output_is_repaired(
     assert [repair.kind for repair in parsed.repairs] == repairs
     theirs = judged(judge, ids, None if text.startswith("<|start|>") else "assistant")
     assert theirs is None if fault == "R" else theirs not in (None, messages)
+
+
+def test_a_stream_that_was_cut_short_is_no_departure(vocabulary: Vocabulary) -> None:
+    """Wherever a well-formed stream is cut: what is complete is there, the last content as far as it goes."""
+    v = vocabulary
+
+    @tries(100)
+    @given(seed=seeds)
+    def check(seed: int) -> None:
+        maker = Maker(seed)
+        messages = [
+            Message("assistant", maker.text(), channel, recipient, recipient and maker.one("code", "<|constrain|>json"))
+            for channel, recipient in maker.some(lambda: (maker.choose(CHANNELS)(), maker.one(None, *TOOLS)), 3)
+        ]
+        ids = render(Conversation(tuple(messages)), v, as_="training", drop_analysis=False)[2:]
+        whole = parse(ids, v).messages
+        for count in range(len(ids)):
+            parser = Parser(v)
+            for token in ids[:count]:
+                parser.push(token)
+            complete = len(parser.messages)
+            parsed = parser.finish(cut=True)
+            assert parsed.repairs == ()
+            assert parsed.messages[:complete] == whole[:complete]
+            for half, full in zip(parsed.messages[complete:], whole[complete:], strict=False):
+                assert (half.channel, half.recipient) == (full.channel, full.recipient)
+                assert full.text.startswith(half.text.rstrip("\ufffd"))
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("text", "contents"),
+    [
+        ("<|channel|>final", []),
+        ("<|channel|>ana", []),
+        ("<|channel|>commentary to=functions.f", []),
+        ("<|channel|>commentary to=functions.f <|constrain|>js", []),
+        ("<|channel|>analysis to=python code", []),
+        ("<|channel|>final<|message|>4<|end|><|start|>", ["4"]),
+        ("<|channel|>final<|message|>4<|end|><|start|>assi", ["4"]),
+        ("It is 4, since", ["It is 4, since"]),
+        ("<|channel|>final It is", ["It is"]),
+        ("<|channel|>final<|message|>4<|end|>So", ["4", "So"]),
+    ],
+)
+def test_a_header_that_was_cut_short_is_dropped_and_text_is_not(
+    text: str, contents: list[str], vocabulary: Vocabulary
+) -> None:
+    ids = tokens_of(text, vocabulary)
+    parser = Parser(vocabulary)
+    for token in ids:
+        parser.push(token)
+    parsed = parser.finish(cut=True)
+    assert [message.text for message in parsed.messages] == contents
+    assert parsed.repairs == () or contents
+    assert len(parse(ids, vocabulary).repairs) > 0, "not cut short, it is a departure"
 
 
 def test_a_stream_may_begin_with_its_start(vocabulary: Vocabulary, judge: openai_harmony.HarmonyEncoding) -> None:

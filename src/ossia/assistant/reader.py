@@ -50,12 +50,12 @@ class Reader:
                 return
         self.circling = self._repetition is not None and self._repetition.push(output.tokens)
 
-    def finish(self) -> Iterator[Event]:
-        """The end: what was begun and not ended, as far as it goes."""
+    def finish(self, *, cut: bool = False) -> Iterator[Event]:
+        """The end: what was begun and not ended, as far as it goes. `cut` says that the model did not end by itself."""
         if self.stopped_by is not None:
             return
         known = len(self._parser.messages)
-        for message in self._parser.finish().messages[known:]:
+        for message in self._parser.finish(cut=cut).messages[known:]:
             if self._open is None:
                 yield self._begin(message)
             yield from self._rest(message)

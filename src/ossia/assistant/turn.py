@@ -124,7 +124,7 @@ def _said(wanted: Generate, reader: Reader) -> Generator[Want | Event, Answer, _
         if output.finish or reader.over:
             break
         output = _as_output((yield Proceed()))
-    yield from reader.finish()
+    yield from reader.finish(cut=output.finish != "stop")
     finish: Finish = "stop" if reader.stopped_by else "repetition" if reader.circling else output.finish or "stop"
     usage = Usage(output.prompt_tokens, output.cached_tokens, output.generated_tokens, reader.reasoning_tokens)
     return _Said(tuple(reader.messages), reader.repairs, finish, usage, output.seed, reader.stopped_by)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ossia.harmony.header import Header, Mark, Opening, Piece, Reading, read_header, salvage_header
-from ossia.harmony.messages import Message, Role
+from ossia.harmony.messages import ROLES, Message, Role
 from ossia.harmony.repairs import Repair, RepairKind
 from ossia.harmony.vocabulary import Decoder, Vocabulary
 
@@ -113,14 +113,18 @@ class Parser:
         self._position += 1
         return self._events
 
-    def finish(self) -> Parsed:
-        """The end of the stream: what was begun is ended. More may be pushed, as after any message."""
+    def finish(self, *, cut: bool = False) -> Parsed:
+        """The end of the stream: what was begun is ended. More may be pushed, as after any message.
+
+        `cut` says that the model did not end here but was ended, for want of tokens or because someone stopped it: a
+        header that was not complete is then no departure, and is dropped unless there is text in it.
+        """
         self._events = []
         if self._header is not None:
             self._end_content(self._header)
         elif self._opening is not None:
             if self._opening == "start" or self._ids:
-                self._end_header(self._opening, RepairKind.UNFINISHED_HEADER)
+                self._end_header(self._opening, RepairKind.UNFINISHED_HEADER, cut)
             self._opening = None
         return Parsed(tuple(self._messages), tuple(self._repairs))
 
@@ -199,11 +203,13 @@ class Parser:
         self._repair(RepairKind.LONG_HEADER)
         self._begin(salvage_header(pieces, opening, self._role))
 
-    def _end_header(self, opening: Opening, kind: RepairKind) -> None:
+    def _end_header(self, opening: Opening, kind: RepairKind, cut: bool = False) -> None:
         """The end of a header that no content follows: what stands in it is a message, or only a repair."""
         pieces = self._read_pieces()
         reading = salvage_header(pieces, opening, self._role)
         header, blank = reading.header, not reading.content.strip()
+        if cut and _only_begun(reading, opening):
+            return
         if blank and header.channel is None and header.recipient is None and header.content_type is None:
             text = "".join(piece.text for piece in pieces)
             self._repair(RepairKind.UNEXPECTED_TEXT if opening == "none" else kind, text)
@@ -276,3 +282,12 @@ class Parser:
     def _repair(self, kind: RepairKind, text: str = "") -> None:
         self._repaired = True
         self._repairs.append(Repair(kind, self._position, text))
+
+
+def _only_begun(reading: Reading, opening: Opening) -> bool:
+    """Whether what stands in a header that was cut short is the header alone: half a role or recipient, or a type."""
+    words = reading.content.split()
+    if len(words) != 1:
+        return not words
+    half_role = opening == "start" and any(role.startswith(words[0]) for role in ROLES)
+    return half_role or words[0] in ("to", "to=") or reading.header.recipient is not None
