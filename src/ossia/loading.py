@@ -1,14 +1,14 @@
 """A model opened: checkpoint found, weights handed to a backend, vocabulary, defaults, and what the memory allows."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ossia.checkpoint import Checkpoint, expected_tensors, find, open_checkpoint
+from ossia.checkpoint import Checkpoint, Tensor, expected_tensors, find, open_checkpoint
 from ossia.config import FULL, ModelConfig
 from ossia.engine import EngineConfig, LoadedModel, SamplingParams
 from ossia.errors import CapacityError, CheckpointError, RequestError, VocabularyError
@@ -95,16 +95,44 @@ class Defaults:
 
 
 def load_weights(
-    model: str = "nano", *, backend: str = "native", precision: str | None = None, threads: int | None = None
+    model: str = "nano",
+    *,
+    backend: str = "native",
+    precision: str | None = None,
+    threads: int | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Loaded:
     """Open a checkpoint and hand its weights to a backend; enough for logits.
+
+    `progress` is told, tensor by tensor, what share of them the backend has asked for, from 0 to 1.
 
     Raises ModelNotFoundError, ConfigError, CheckpointError or TensorError when the model cannot be read, BackendError
     when the backend cannot run here.
     """
     checkpoint = open_checkpoint(find(model))
     ops = make_ops(backend, precision or default_precision(checkpoint.config), threads)
-    return Loaded(checkpoint, ops, prepare(ops, checkpoint.config, checkpoint.tensors))
+    tensors = _Counted(checkpoint.tensors, progress) if progress else checkpoint.tensors
+    return Loaded(checkpoint, ops, prepare(ops, checkpoint.config, tensors))
+
+
+class _Counted(Mapping[str, Tensor]):
+    """Tensors by name, with a word about how many were asked for."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], progress: Callable[[float], None]) -> None:
+        self._tensors = tensors
+        self._progress = progress
+        self._asked = 0
+
+    def __getitem__(self, name: str) -> Tensor:
+        self._asked += 1
+        self._progress(min(self._asked / len(self._tensors), 1.0))
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
 
 
 def engine_config(
@@ -115,12 +143,12 @@ def engine_config(
     `context` None is `affordable_context`; `settings` are more fields of EngineConfig. Raises ConfigError for settings
     that cannot be right, CapacityError for a context that does not fit the memory.
     """
-    return EngineConfig(
-        context=affordable_context(loaded) if context is None else _checked_context(loaded, context),
-        boundary_tokens=(vocabulary.end, vocabulary.call, vocabulary.return_),
-        stop_tokens=tuple({*vocabulary.stop_tokens, *defaults.stop_tokens}),
-        **settings,
-    )
+    own = {
+        "context": affordable_context(loaded) if context is None else _checked_context(loaded, context),
+        "boundary_tokens": (vocabulary.end, vocabulary.call, vocabulary.return_),
+        "stop_tokens": tuple({*vocabulary.stop_tokens, *defaults.stop_tokens}),
+    }
+    return EngineConfig.from_dict(own | settings)
 
 
 def default_precision(config: ModelConfig) -> str:

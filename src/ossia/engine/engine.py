@@ -1,6 +1,7 @@
 """Many requests at once: `Engine`, whose `step` computes some tokens of each and returns what came of it."""
 
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -34,13 +35,24 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How busy an engine is. `available_pages` can be taken at once; of them, `kept_pages` still hold prefixes."""
+    """How busy an engine is, and sums since it was made.
+
+    Of `pages`, by kind of layer, `available_pages` can be taken at once; of them, `kept_pages` still hold prefixes.
+    `prompt_tokens` are those of the requests let in so far, `cached_tokens` those of them that were found in the cache.
+    """
 
     running: int
     waiting: int
     preemptions: int
+    pages: dict[str, int]
     available_pages: dict[str, int]
     kept_pages: dict[str, int]
+    steps: int
+    step_seconds: float
+    last_step: float
+    prompt_tokens: int
+    cached_tokens: int
+    generated_tokens: int
 
 
 class Engine:
@@ -71,6 +83,8 @@ class Engine:
         self._requests: dict[int, Request] = {}
         self._undelivered: list[Output] = []
         self._ids = count()
+        self._steps = self._generated_tokens = 0
+        self._step_seconds = self._last_step = 0.0
 
     def add(
         self,
@@ -97,7 +111,7 @@ class Engine:
         start = root([adapter or "", ops.name, str(ops.precision)], salt)
         request = Request(
             next(self._ids),
-            Holding(tokens, start, self.config.page_size),
+            Holding(tokens, start, self.config.page_size, salt),
             params,
             seed=secrets.randbits(SEED_BITS) if params.seed is None else params.seed,
             max_tokens=params.max_tokens or self.context - len(tokens),
@@ -117,6 +131,7 @@ class Engine:
 
         When the backend raises, nothing has changed: the step can be made again.
         """
+        begin = time.perf_counter()
         shares = self._scheduler.plan()
         if shares:
             rows = self._sampler.rows(shares)
@@ -124,6 +139,9 @@ class Engine:
             choices = iter(self._sampler.draw(logits, rows))
             for share in shares:
                 self._settle(share, choices)
+            self._steps += 1
+            self._last_step = time.perf_counter() - begin
+            self._step_seconds += self._last_step
         outputs, self._undelivered = self._undelivered, []
         return outputs
 
@@ -174,14 +192,21 @@ class Engine:
             running=len(self._scheduler.running),
             waiting=len(self._scheduler.waiting),
             preemptions=self._scheduler.preemptions,
+            pages={name: pool.size for name, pool in pools.items()},
             available_pages={name: pool.available for name, pool in pools.items()},
             kept_pages={name: pool.idle for name, pool in pools.items()},
+            steps=self._steps,
+            step_seconds=self._step_seconds,
+            last_step=self._last_step,
+            prompt_tokens=self._scheduler.prompt_tokens,
+            cached_tokens=self._scheduler.cached_tokens,
+            generated_tokens=self._generated_tokens,
         )
 
-    def forget(self) -> None:
-        """Forget every prefix that no running request holds."""
+    def forget(self, salt: bytes | None = None) -> None:
+        """Forget every prefix that no running request holds; with `salt`, only those computed under it."""
         for pool in self._ledger.pools.values():
-            pool.forget_idle()
+            pool.forget_idle(salt)
 
     @property
     def cache_bytes(self) -> dict[str, int]:
@@ -197,9 +222,11 @@ class Engine:
         tokens, vocabulary = _whole_numbers(prompt), self.model.config.vocab_size
         if not tokens:
             raise RequestError("the prompt is empty; at least one token is right")
-        for place, token in enumerate(tokens):
-            if not 0 <= token < vocabulary:
-                raise RequestError(f"token {place} of the prompt is {token}; ids from 0 to {vocabulary - 1} are right")
+        if min(tokens) < 0 or max(tokens) >= vocabulary:
+            place = next(place for place, token in enumerate(tokens) if not 0 <= token < vocabulary)
+            raise RequestError(
+                f"token {place} of the prompt is {tokens[place]}; ids from 0 to {vocabulary - 1} are right"
+            )
         asked = 1 if params.max_tokens is None else params.max_tokens
         if len(tokens) + asked > self.context:
             raise ContextLengthError(
@@ -237,6 +264,7 @@ class Engine:
         known = len(request.tokens)
         kept, finish = _kept(request, [_choice(request, place, choices) for place in range(share.draws)])
         request.extend([choice.token for choice in kept])
+        self._generated_tokens += len(kept)
         if finish == "no_token" and request.complete(self._sampler.words):
             finish = "stop"
         # The last token kept is new: it was drawn, not computed. What was computed after it was a wrong guess.

@@ -110,6 +110,7 @@ class PagePool:
         self._idle: OrderedDict[int, None] = OrderedDict()
         self._page: dict[Key, int] = {}
         self._keys: dict[int, list[Key]] = {}
+        self._owner: dict[int, bytes] = {}
         self._tails: dict[bytes, Counter[int]] = {}
 
     @property
@@ -143,14 +144,15 @@ class PagePool:
             else:
                 self._free.append(page)
 
-    def keep(self, page: int, key: Key, tail: bool) -> None:
-        """Make a held page findable by `key`; another page that already is stays the one found."""
+    def keep(self, page: int, key: Key, tail: bool, owner: bytes = b"") -> None:
+        """Make a held page findable by `key`, for `owner`; another page that already is stays the one found."""
         if key in self._page:
             if self._page[key] in self._idle:
                 self._idle.move_to_end(self._page[key])
             return
         self._page[key] = page
         self._keys.setdefault(page, []).append(key)
+        self._owner[page] = owner
         if tail:
             self._tails.setdefault(key[0], Counter())[len(key[1])] += 1
 
@@ -162,10 +164,11 @@ class PagePool:
         """How long the tails are that are kept after `parent`, longest first."""
         return sorted(self._tails.get(parent, ()), reverse=True)
 
-    def forget_idle(self) -> None:
-        """Free every page that nobody holds."""
-        while self._idle:
-            self._free.append(self._forget_oldest())
+    def forget_idle(self, owner: bytes | None = None) -> None:
+        """Free every page that nobody holds; with `owner`, only those kept for it."""
+        for page in [page for page in self._idle if owner is None or self._owner[page] == owner]:
+            self._forget(page)
+            self._free.append(page)
 
     def audit(self, tables: Iterable[Iterable[int]]) -> None:
         """Raise AssertionError unless the books agree with the page tables."""
@@ -176,14 +179,19 @@ class PagePool:
         assert not any(page in self._keys for page in self._free), "a free page can be found"
         listed = {key: page for page, keys in self._keys.items() for key in keys}
         assert listed == self._page, "keys and pages disagree"
+        assert self._owner.keys() == self._keys.keys(), "a page is kept for nobody, or a free one for somebody"
         assert all(count > 0 for lengths in self._tails.values() for count in lengths.values()), "a tail without a page"
 
     def _forget_oldest(self) -> int:
-        page, _ = self._idle.popitem(last=False)
+        page = next(iter(self._idle))
+        self._forget(page)
+        return page
+
+    def _forget(self, page: int) -> None:
+        del self._idle[page], self._owner[page]
         for key in self._keys.pop(page):
             del self._page[key]
             self._forget_tail(*key)
-        return page
 
     def _forget_tail(self, parent: bytes, tokens: tuple[int, ...]) -> None:
         lengths = self._tails.get(parent)

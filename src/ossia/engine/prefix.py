@@ -36,13 +36,15 @@ class Holding:
     """What one request has in the cache: its pages, and the keys and values of its first `computed` tokens in them.
 
     `tokens` is the request's own list: it may grow, and what is computed of it never changes. `parting` is how many of
-    them the full layers already had, in whole pages, when the request was opened.
+    them the full layers already had, in whole pages, when the request was opened. `owner` is for whom its pages are
+    kept.
     """
 
-    __slots__ = ("_digests", "_page_size", "computed", "parting", "tables", "tokens")
+    __slots__ = ("_digests", "_page_size", "computed", "owner", "parting", "tables", "tokens")
 
-    def __init__(self, tokens: list[int], start: bytes, page_size: int) -> None:
+    def __init__(self, tokens: list[int], start: bytes, page_size: int, owner: bytes = b"") -> None:
         self.tokens = tokens
+        self.owner = owner
         self.computed = 0
         self.parting = 0
         self.tables: dict[str, PageTable] = {}
@@ -161,7 +163,9 @@ class Ledger:
         key = holding.key(page, (page + 1) * self._page_size)
         for kind in self.kinds:
             if kind.window is None:
-                self.pools[kind.name].keep(int(holding.tables[kind.name].pages[page]), key, tail=False)
+                self.pools[kind.name].keep(
+                    int(holding.tables[kind.name].pages[page]), key, tail=False, owner=holding.owner
+                )
 
     def _keep_mark(self, holding: Holding, length: int) -> None:
         if length == 0:
@@ -171,7 +175,7 @@ class Ledger:
             first = tail if kind.window is None else kind.first_page(length)
             for page in range(first, kind.end_page(length)):
                 held = int(holding.tables[kind.name].pages[page])
-                self.pools[kind.name].keep(held, holding.key(page, length), tail=page == tail)
+                self.pools[kind.name].keep(held, holding.key(page, length), tail=page == tail, owner=holding.owner)
 
     def _lengths(self, holding: Holding, reach: int, limit: int) -> Iterator[int]:
         """The lengths of prefixes that may be kept, longest first: at most `reach` pages and a tail, up to `limit`."""

@@ -27,6 +27,7 @@ class Scheduler:
         self.waiting: list[Request] = []
         self.running: list[Request] = []
         self.preemptions = 0
+        self.prompt_tokens = self.cached_tokens = 0
         self._refused: tuple[Request, list[int]] | None = None
         self._max_requests = max_requests
         self._max_step_tokens = max_step_tokens
@@ -104,6 +105,8 @@ class Scheduler:
             return None
         if request.cached_tokens is None:
             request.cached_tokens = request.holding.computed
+            self.prompt_tokens += request.prompt_tokens
+            self.cached_tokens += request.cached_tokens
         insort(self.running, self.waiting.pop(0), key=_rank)
         return request
 
