@@ -1,0 +1,168 @@
+"""A request's body, from bytes to the Struct that its route declares.
+
+Sizes are looked at before anything is made of the body: how many values it has, how deep they nest, how long its
+strings, lists and schemas are. Then msgspec decodes it; a field that the Struct does not have is refused by its name,
+so that nothing a client asked for is passed over in silence.
+"""
+
+import difflib
+import re
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+from starlette.requests import Request
+
+from ossia.server.faults import RefusedError
+from ossia.server.service import service_of
+from ossia.server.settings import Limits
+
+__all__ = ["decode", "read_json"]
+
+T = TypeVar("T", bound=Struct)
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+"""A string, or what begins like one and never ends: there is no input that it fails on, so it never looks back."""
+
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_QUOTES = 8
+"""Quotation marks for each value: two of its own, two of its key, and as many again for marks within strings."""
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*?)`(?: - at `(.*)`)?", re.DOTALL)
+_AT = re.compile(r"(.*) - at `(.*)`", re.DOTALL)
+
+_TYPES = {"application/json", "application/x-www-form-urlencoded", ""}
+"""What a body may call itself: `curl -d` sends JSON under the second name unless told otherwise."""
+
+
+class _Sized(Struct):
+    """The fields that a request may be large in, whatever API it speaks, not decoded."""
+
+    messages: list[Raw] | Any = UNSET
+    input: list[Raw] | Any = UNSET
+    tools: list[Raw] | Any = UNSET
+    response_format: Raw | UnsetType = UNSET
+    text: Raw | UnsetType = UNSET
+    format: Raw | UnsetType = UNSET
+
+
+async def read_json(request: Request, kind: type[T]) -> T:
+    """The body as `kind`. Raises RefusedError: 415 for what is no JSON by its headers, 413 and 400 as `decode` does."""
+    _check_type(request)
+    return decode(await request.body(), kind, service_of(request).config.limits)
+
+
+def decode(body: bytes, kind: type[T], limits: Limits) -> T:
+    """A body as `kind`. Raises RefusedError: 413 beyond `limits`, 400 for what is not JSON or not of this form."""
+    if not body.strip():
+        raise RefusedError("the body is empty; a JSON object is right", code="invalid_json")
+    _check_structure(body, limits)
+    # What is no JSON at all fails again below, where the field can be named.
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        _check_sizes(msgspec.json.decode(body, type=_Sized), limits)
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), kind) from error
+    except msgspec.DecodeError as error:
+        raise RefusedError(f"the body is not JSON: {_words(str(error))}", code="invalid_json") from error
+    except UnicodeDecodeError as error:
+        raise RefusedError(f"the body is not UTF-8: {error.reason}", code="invalid_json") from error
+
+
+def _check_type(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise RefusedError(
+            f"content-encoding is {encoding!r:.80}; a body that is not compressed is right",
+            status=415,
+            code="unsupported_media_type",
+            headers=(("Accept-Encoding", "identity"),),
+        )
+    kind, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
+    if kind not in _TYPES and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise RefusedError(
+            f"content-type is {kind!r:.80}; application/json is right", status=415, code="unsupported_media_type"
+        )
+    charsets = [part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")]
+    if any(charset not in ("utf-8", "utf8", "us-ascii") for charset in charsets):
+        raise RefusedError(f"charset is {charsets[0]!r:.80}; utf-8 is right", status=415, code="unsupported_media_type")
+
+
+def _check_structure(body: bytes, limits: Limits) -> None:
+    """Raise RefusedError where the body has too many values, nests too deep, or has too long a string.
+
+    Only the brackets and commas outside of strings are looked at, a few milliseconds for each megabyte; what is wrong
+    otherwise is found by the decoder.
+    """
+    if body.count(b'"') - body.count(b'\\"') > _QUOTES * limits.json_values:
+        raise _too_large("the body has too many strings", f"at most {limits.json_values} values are right")
+    if len(body) > limits.string_bytes:
+        longest = max((match.end() - match.start() for match in _STRING.finditer(body)), default=0)
+        if longest > limits.string_bytes:
+            raise _too_large(f"a string has {longest} bytes", f"at most {limits.string_bytes} are right")
+    outside = _STRING.sub(b"", body)
+    values = 1 + sum(map(outside.count, (b",", b"[", b"{")))
+    if values > limits.json_values:
+        raise _too_large(f"the body has {values} values", f"at most {limits.json_values} are right")
+    depth = deepest = 0
+    for bracket in outside.translate(None, _NOT_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > limits.json_depth:
+        raise RefusedError(f"the body nests {deepest} deep; at most {limits.json_depth} is right", code="invalid_json")
+
+
+def _check_sizes(sized: _Sized, limits: Limits) -> None:
+    for name, most in (("messages", limits.messages), ("input", limits.messages), ("tools", limits.tools)):
+        value = getattr(sized, name)
+        if isinstance(value, list) and len(value) > most:
+            raise _too_large(f"{name} has {len(value)} entries", f"at most {most} are right", name)
+    formats = [(name, getattr(sized, name)) for name in ("response_format", "text", "format")]
+    tools = sized.tools if isinstance(sized.tools, list) else []
+    for name, raw in [*formats, *((f"tools[{place}]", tool) for place, tool in enumerate(tools))]:
+        if isinstance(raw, Raw) and len(memoryview(raw)) > limits.schema_bytes:
+            size = len(memoryview(raw))
+            raise _too_large(f"{name} has {size} bytes", f"at most {limits.schema_bytes} are right", name)
+
+
+def _too_large(found: str, right: str, param: str | None = None) -> RefusedError:
+    return RefusedError(f"{found}; {right}", status=413, param=param, code="request_too_large")
+
+
+def _invalid(message: str, kind: type[Struct]) -> RefusedError:
+    """msgspec's words as ours: the field first, in the spelling of OpenAI's `param`."""
+    if match := _UNKNOWN.fullmatch(message):
+        param = _param(match[2], match[1])
+        return RefusedError(
+            f"unknown field {param!r}{_advice(match[1], match[2], kind)}", param=param, code="unknown_field"
+        )
+    if match := _MISSING.fullmatch(message):
+        param = _param(match[2], match[1])
+        return RefusedError(f"the field {param!r} is missing", param=param, code="missing_field")
+    if match := _AT.fullmatch(message):
+        param = _param(match[2])
+        return RefusedError(f"{param or 'the body'}: {_words(match[1])}", param=param, code="invalid_value")
+    return RefusedError(f"the body: {_words(message)}", code="invalid_value")
+
+
+def _param(path: str | None, field: str = "") -> str | None:
+    """`messages[0].content` from msgspec's `$.messages[0]` and `content`; at most 200 characters of it."""
+    start = (path or "$").removeprefix("$").removeprefix(".")
+    whole = ".".join(part for part in (start, field) if part)
+    return whole[:200] or None
+
+
+def _advice(name: str, path: str | None, kind: type[Struct]) -> str:
+    if path is None:
+        known = [field.encode_name for field in msgspec.structs.fields(kind)]
+        if near := difflib.get_close_matches(name[:80], known, n=1):
+            return f"; did you mean {near[0]!r}?"
+    return "; nothing here would honour it, and nothing is ignored"
+
+
+def _words(message: str) -> str:
+    """`Expected `str`, got `int`` as a clause of a sentence."""
+    return (message[:1].lower() + message[1:]).replace("`", "'") if message.startswith("Expected") else message

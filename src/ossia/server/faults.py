@@ -1,0 +1,212 @@
+"""Errors as each API says them: from an exception to a status, the field at fault, and a body of the right shape.
+
+    OpenAI      {"error": {"message": "...", "type": "...", "param": "...", "code": "..."}}
+    Ollama      {"error": "..."}                                   under /api/
+    Anthropic   {"type": "error", "error": {"type": "...", "message": "..."}}   under /v1/messages
+
+Source: OpenAI's API reference, "Error codes"; Ollama's docs/api.md; Anthropic's API reference, "Errors".
+"""
+
+import logging
+import math
+import secrets
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ossia.errors import (
+    CapacityError,
+    ContextLengthError,
+    ConversationError,
+    DownloadError,
+    ModelNotFoundError,
+    OssiaError,
+    OverloadedError,
+    RequestError,
+    UnavailableError,
+)
+
+__all__ = ["ClientGone", "Fault", "RefusedError", "Style", "fault_of", "refused", "style_of", "unforeseen"]
+
+GONE = 499
+"""The status in logs of a request whose client went away; nobody reads it. nginx began it, and readers of logs know."""
+
+LONGEST = 2000
+"""Characters of a message: it may quote what the client sent."""
+
+_KINDS: tuple[tuple[type[OssiaError], int, str | None], ...] = (
+    (OverloadedError, 429, "rate_limit_exceeded"),
+    (UnavailableError, 503, "unavailable"),
+    (CapacityError, 503, "insufficient_capacity"),
+    (DownloadError, 502, "download_failed"),
+    (ModelNotFoundError, 404, "model_not_found"),
+    (ContextLengthError, 400, "context_length_exceeded"),
+    (RequestError, 400, None),
+    (ConversationError, 400, None),
+    (OssiaError, 500, "model_error"),
+)
+"""Status and code of each kind of error; the first that fits."""
+
+_journal = logging.getLogger("ossia.server")
+
+
+class Style(Enum):
+    """Whose shape an error has."""
+
+    OPENAI = "openai"
+    OLLAMA = "ollama"
+    ANTHROPIC = "anthropic"
+
+
+class RefusedError(RequestError):
+    """A request that is refused at the server's door, with all that its answer says."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        param: str | None = None,
+        code: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.param = param
+        self.code = code
+        self.headers = headers
+
+
+class ClientGone(Exception):  # noqa: N818  # nothing is wrong with the server or the request
+    """Whoever asked has closed the connection; what was begun for it has been cancelled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """An error as a client is told of it; `param` is the field at fault, `id` finds it in the journal."""
+
+    status: int
+    message: str
+    param: str | None = None
+    code: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    id: str | None = None
+
+    def shaped(self, style: Style) -> dict[str, Any]:
+        """The body, as `style` has it."""
+        if style is Style.OLLAMA:
+            return {"error": self.message}
+        if style is Style.ANTHROPIC:
+            return {"type": "error", "error": {"type": _anthropic_type(self.status), "message": self.message}}
+        kind = _openai_type(self.status)
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+    def response(self, style: Style) -> Response:
+        """The whole answer."""
+        body = msgspec.json.encode(self.shaped(style))
+        return Response(body, self.status, dict(self.headers), media_type="application/json")
+
+
+def style_of(path: str) -> Style:
+    """Whose API a path belongs to; OpenAI's shape serves all that nobody else claims."""
+    if path == "/api" or path.startswith("/api/"):
+        return Style.OLLAMA
+    if path == "/v1/messages" or path.startswith("/v1/messages/"):
+        return Style.ANTHROPIC
+    return Style.OPENAI
+
+
+def refused(request: Request, error: Exception) -> Response:
+    """The answer to a request that ended in one of the errors of `fault_of`."""
+    return fault_of(error).response(style_of(request.url.path))
+
+
+def fault_of(error: Exception) -> Fault:
+    """What a client is told of an error that was raised on purpose; of any other, what `unforeseen` says."""
+    match error:
+        case RefusedError():
+            message = _shortened(str(error))
+            return Fault(
+                status=error.status, message=message, param=error.param, code=error.code, headers=error.headers
+            )
+        case OssiaError():
+            return _own(error)
+        case HTTPException():
+            return _http(error)
+        case ClientGone():
+            return Fault(status=GONE, message="the client has closed the connection")
+        case _:
+            return unforeseen(error)
+
+
+def unforeseen(error: BaseException) -> Fault:
+    """An error that nobody raised on purpose: written to the journal with its traceback, told by its id alone."""
+    name = f"err_{secrets.token_hex(8)}"
+    _journal.error("internal error %s", name, exc_info=error, extra={"error_id": name})
+    message = f"internal error {name}; the server's journal says more under this id"
+    return Fault(status=500, message=message, code="internal_error", id=name)
+
+
+def _own(error: OssiaError) -> Fault:
+    status, code = next((status, code) for kind, status, code in _KINDS if isinstance(error, kind))
+    param = "model" if isinstance(error, ModelNotFoundError) else None
+    for name in ("param", "path"):
+        # The field at fault, where the error knows it: a grammar's is a JSON pointer.
+        if isinstance(found := getattr(error, name, None), str) and found:
+            param = found[:200]
+    return Fault(
+        status=status,
+        message=_shortened(str(error)),
+        param=param,
+        code=getattr(error, "code", None) or code,
+        headers=_retry(getattr(error, "retry_after", None) or (1.0 if status == 503 else None)),
+    )
+
+
+def _http(error: HTTPException) -> Fault:
+    """What Starlette itself refuses: an unknown path, a method that a path does not have."""
+    said = {
+        404: "there is nothing at this path; GET / says what there is",
+        405: "this path does not have this method",
+    }
+    detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else ""
+    headers = tuple((error.headers or {}).items())
+    allow = f"; allowed: {dict(headers)['Allow']}" if "Allow" in dict(headers) else ""
+    message = (detail or said.get(error.status_code) or HTTPStatus(error.status_code).phrase) + allow
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
+    return Fault(status=error.status_code, message=message, code=code, headers=headers)
+
+
+def _retry(seconds: float | None) -> tuple[tuple[str, str], ...]:
+    """Whole seconds, at least one: what the header can say."""
+    if seconds is None or not math.isfinite(seconds):
+        return ()
+    return (("Retry-After", str(max(1, math.ceil(seconds)))),)
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= LONGEST else f"{message[: LONGEST - 1]}…"
+
+
+def _openai_type(status: int) -> str:
+    if status == 429:
+        return "rate_limit_error"
+    return "invalid_request_error" if status < 500 else "server_error"
+
+
+def _anthropic_type(status: int) -> str:
+    named = {
+        401: "authentication_error",
+        403: "permission_error",
+        404: "not_found_error",
+        413: "request_too_large",
+        429: "rate_limit_error",
+        503: "overloaded_error",
+    }
+    return named.get(status, "invalid_request_error" if status < 500 else "api_error")

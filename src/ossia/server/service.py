@@ -1,0 +1,36 @@
+"""What the routes of one server share, found through each request."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from starlette.requests import Request
+
+from ossia.server.clients import Client
+from ossia.server.metrics import Metrics
+from ossia.server.recall import Recall
+from ossia.server.settings import ServerConfig
+
+if TYPE_CHECKING:
+    from ossia.server.models import Models
+
+__all__ = ["Service", "client_of", "service_of"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Service:
+    """The settings, the models, what is kept for clients, and what is counted."""
+
+    config: ServerConfig
+    models: "Models"
+    recall: Recall = field(default_factory=Recall)
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+def service_of(request: Request) -> Service:
+    """The service that answers a request."""
+    return cast(Service, request.app.state.service)
+
+
+def client_of(request: Request) -> Client:
+    """Who sent a request, as its API key says."""
+    return cast(Client, request.state.client)

@@ -1,0 +1,211 @@
+"""Answers that come in parts: server-sent events and newline-delimited JSON, for clients that may go away at any time.
+
+A wire module writes an async generator of frames and hands it to `sse` or `ndjson`; what it must do is clean up in
+`finally`. The rest is here: the first frame is awaited before the status is sent, so that a refusal is a real 400 or
+429; a client that has gone cancels the generator at once; an error after the beginning is sent in the API's own form,
+and the stream ends properly; a quiet stream says that it is alive; a reader that takes nothing is let go.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ossia.errors import OssiaError
+from ossia.server.faults import ClientGone, Fault, Style, fault_of, style_of, unforeseen
+from ossia.server.service import service_of
+
+__all__ = ["DONE", "PING", "Frames", "attend", "event", "line", "ndjson", "sse"]
+
+T = TypeVar("T")
+
+Frames = AsyncGenerator[bytes, None]
+"""What a wire module yields: each item one `event` or `line`, or several of them joined."""
+
+DONE = b"data: [DONE]\n\n"
+"""The end of a stream of OpenAI's completions."""
+
+PING = b": ping\n\n"
+"""A comment: clients of server-sent events pass over it. Source: WHATWG HTML, "Server-sent events"."""
+
+SSE = "text/event-stream"
+NDJSON = "application/x-ndjson"
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def event(data: object, name: str | None = None, number: int | None = None) -> bytes:
+    r"""One server-sent event: `data` as JSON, with the event's name and its id where they are given.
+
+    >>> event({"delta": "a\nb"}, "response.output_text.delta", 3)
+    b'id: 3\nevent: response.output_text.delta\ndata: {"delta":"a\\nb"}\n\n'
+    """
+    # JSON has no line break of its own, so it is always one line of data.
+    lines = b"data: %b\n\n" % _ENCODER.encode(data)
+    if name is not None:
+        lines = b"event: %b\n%b" % (name.encode("ascii"), lines)
+    return lines if number is None else b"id: %d\n%b" % (number, lines)
+
+
+def line(data: object) -> bytes:
+    """One line of newline-delimited JSON."""
+    return _ENCODER.encode(data) + b"\n"
+
+
+async def sse(request: Request, frames: Frames, *, failed: Callable[[Fault], bytes] | None = None) -> Response:
+    """A stream of server-sent events.
+
+    `failed` makes the last frames of a stream that an error ends; without it they are what the path's API has.
+    Raises what `frames` raises before its first frame, and ClientGone when nobody waits for it any more.
+    """
+    return await _begun(_Stream(request, frames, SSE, failed or _error_event(style_of(request.url.path))))
+
+
+async def ndjson(request: Request, frames: Frames) -> Response:
+    """A stream of JSON objects, one a line, as Ollama's clients read them; an error is the last one. Raises like `sse`.
+
+    It is never pinged: there is no line that its clients would pass over.
+    """
+    style = style_of(request.url.path)
+    return await _begun(_Stream(request, frames, NDJSON, lambda fault: line(fault.shaped(style))))
+
+
+async def attend(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns, cancelled as soon as the client has gone: for answers that come whole.
+
+    The body must have been read. Raises what `work` raises, and ClientGone.
+    """
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_left(request.receive))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone
+        return task.result()
+    finally:
+        await _cancelled(task, gone)
+
+
+async def _left(receive: Receive) -> None:
+    """Return when the client has gone; whatever else it sends after its body is not looked at."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel what still runs and wait until all have ended, whatever they end with."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _error_event(style: Style) -> Callable[[Fault], bytes]:
+    """The error as a last event: with a name where clients dispatch by it, else as data that they look into."""
+    if style is Style.ANTHROPIC:
+        return lambda fault: event(fault.shaped(style), "error")
+    return lambda fault: event(fault.shaped(style)) + DONE
+
+
+async def _begun(stream: "_Stream") -> Response:
+    await stream.begin()
+    return stream
+
+
+@dataclass
+class _Pen:
+    """The one place that writes to the client, so that a frame and a ping cannot mix."""
+
+    send: Send
+    last: float = 0.0  # when the last write ended
+    since: float | None = None  # when the write in progress began
+
+    async def write(self, body: bytes, more: bool = True) -> None:
+        self.since = time.monotonic()
+        try:
+            await self.send({"type": "http.response.body", "body": body, "more_body": more})
+        finally:
+            self.since, self.last = None, time.monotonic()
+
+
+class _Stream(Response):
+    """An ASGI response that drives a generator of frames."""
+
+    def __init__(self, request: Request, frames: Frames, media_type: str, failed: Callable[[Fault], bytes]) -> None:
+        super().__init__(None, 200, {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}, media_type)
+        # A response of unknown length has no length; Starlette gives every empty one a zero.
+        del self.headers["content-length"]
+        config = service_of(request).config
+        self._ping, self._stall = config.ping_seconds, config.limits.stall_seconds
+        self._frames, self._failed = frames, failed
+        self._receive = request.receive
+
+    async def begin(self) -> None:
+        """Wait for the first frame, but no longer than a ping's time: after that the status is sent without it."""
+        self._gone = asyncio.ensure_future(_left(self._receive))
+        self._first = asyncio.ensure_future(anext(self._frames))
+        try:
+            await asyncio.wait({self._first, self._gone}, timeout=self._ping, return_when=asyncio.FIRST_COMPLETED)
+            if self._gone.done() and not self._first.done():
+                raise ClientGone
+            if self._first.done() and not isinstance(error := self._first.exception(), StopAsyncIteration | None):
+                raise error
+        except BaseException:
+            await self._close()
+            raise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it all, until it ends or the client does."""
+        pen = _Pen(send)
+        producer = asyncio.ensure_future(self._produce(pen, self._start()))
+        try:
+            while not producer.done() and not self._gone.done():
+                await self._watch(producer, pen)
+            if producer.done():
+                producer.result()
+        finally:
+            await _cancelled(producer)
+            await self._close()
+
+    def _start(self) -> dict[str, Any]:
+        return {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+
+    async def _watch(self, producer: asyncio.Future[None], pen: _Pen) -> None:
+        """Until something happens, or it is time to look after the reader."""
+        await asyncio.wait(
+            {producer, self._gone}, timeout=min(self._ping, self._stall) / 2, return_when=asyncio.FIRST_COMPLETED
+        )
+        now = time.monotonic()
+        if pen.since is not None:
+            if now - pen.since > self._stall:
+                raise ClientGone
+        elif pen.last and self.media_type == SSE and now - pen.last >= self._ping and not producer.done():
+            await pen.write(PING)
+
+    async def _produce(self, pen: _Pen, start: dict[str, Any]) -> None:
+        await pen.send(start)
+        pen.last = time.monotonic()
+        try:
+            await self._relay(pen)
+        except OssiaError as error:
+            await pen.write(self._failed(fault_of(error)))
+        except Exception as error:  # noqa: BLE001  # written to the journal; the stream must end properly
+            await pen.write(self._failed(unforeseen(error)))
+        await pen.write(b"", more=False)
+
+    async def _relay(self, pen: _Pen) -> None:
+        try:
+            await pen.write(await self._first)
+        except StopAsyncIteration:
+            return
+        async for frame in self._frames:
+            await pen.write(frame)
+
+    async def _close(self) -> None:
+        """Let go of everything, whatever was reached; the generator's `finally` has run when this returns."""
+        await _cancelled(self._first, self._gone)
+        await self._frames.aclose()
