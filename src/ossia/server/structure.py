@@ -1,0 +1,112 @@
+"""What the APIs say about the form of an answer and about tools, each in its own words, read in one place.
+
+The field `grammar` is ours and the same in all of them: "off" switches the masks off, and an object gives a form that
+no other field has.
+
+    {"type": "regex", "pattern": "[0-9]+"}
+    {"type": "choice", "values": ["yes", "no"]}
+    {"type": "lark", "source": "start: ..."}
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ossia.grammar import AnswerRule, Choice, JsonObject, JsonSchema, Lark, Regex
+from ossia.harmony import ResponseFormat
+from ossia.server.ask import Tool
+from ossia.server.faults import Refusal
+
+__all__ = ["Form", "checked_name", "choice_of", "free_form", "json_form", "known_tools", "schema_form"]
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""Source: OpenAI's API reference, the names of functions and formats (there at most 64 characters; MCP's are longer)."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the answer must look like, what the model is told of it, and whether anything is masked at all."""
+
+    answer: AnswerRule | None = None
+    formats: tuple[ResponseFormat, ...] = ()
+    grammar: bool = True
+
+
+class _Regex(msgspec.Struct, tag="regex", forbid_unknown_fields=True):
+    pattern: str
+
+
+class _Choice(msgspec.Struct, tag="choice", forbid_unknown_fields=True):
+    values: list[str]
+
+
+class _Lark(msgspec.Struct, tag="lark", forbid_unknown_fields=True):
+    source: str
+
+
+def free_form(value: object, form: Form, others: str) -> Form:
+    """The form that the field `grammar` gives, or `form`, which the field `others` has given.
+
+    Raises Refusal for a value that is neither, and where both fields give a form.
+    """
+    if value is None:
+        return form
+    if form.answer is not None:
+        raise Refusal(f"both grammar and {others} say what the answer must look like; one is right", param="grammar")
+    if value == "off":
+        return Form(grammar=False)
+    try:
+        given = msgspec.convert(value, _Regex | _Choice | _Lark)
+    except msgspec.ValidationError as error:
+        right = '"off", or an object of the type regex (pattern), choice (values) or lark (source)'
+        raise Refusal(f"grammar: {error}; {right} is right", param="grammar") from error
+    return Form(_rule(given))
+
+
+def json_form() -> Form:
+    """Any JSON object."""
+    return Form(JsonObject())
+
+
+def schema_form(name: str, schema: Mapping[str, Any], description: str | None = None) -> Form:
+    """JSON that follows a schema, which the model is shown too."""
+    return Form(JsonSchema(schema), (ResponseFormat(name, schema, description),))
+
+
+def checked_name(name: str, param: str) -> str:
+    """A name that can stand in a header. Raises Refusal for any other."""
+    if not _NAME.fullmatch(name):
+        raise Refusal(f"{param} is {name!r:.80}; 1 to 128 letters, digits, _ and - are right", param=param)
+    return name
+
+
+def known_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
+    """The tools, none of them twice. Raises Refusal."""
+    seen: set[str] = set()
+    for place, tool in enumerate(tools):
+        if tool.recipient in seen:
+            raise Refusal(f"two tools are called {tool.name!r}; one of each name is right", param=f"tools[{place}]")
+        seen.add(tool.recipient)
+    return tuple(tools)
+
+
+def choice_of(name: str, tools: Collection[Tool], param: str = "tool_choice") -> str:
+    """The recipient of the tool that goes by `name`. Raises Refusal when there is none."""
+    for tool in tools:
+        if tool.name == name:
+            return tool.recipient
+    known = ", ".join(tool.name for tool in tools) or "none"
+    raise Refusal(f"{param} names {name!r:.80}; the tools are: {known}", param=param)
+
+
+def _rule(given: _Regex | _Choice | _Lark) -> AnswerRule:
+    match given:
+        case _Regex(pattern):
+            return Regex(pattern)
+        case _Choice(values):
+            return Choice(tuple(values))
+        case _Lark(source):
+            return Lark(source)
