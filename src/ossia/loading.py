@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,21 +95,21 @@ class Defaults:
 
 
 def load_weights(
-    model: str = "nano",
+    model: str | Checkpoint = "nano",
     *,
     backend: str = "native",
     precision: str | None = None,
     threads: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Loaded:
-    """Open a checkpoint and hand its weights to a backend; enough for logits.
+    """Open a checkpoint, if it is not open yet, and hand its weights to a backend; enough for logits.
 
     `progress` is told, tensor by tensor, what share of them the backend has asked for, from 0 to 1.
 
     Raises ModelNotFoundError, ConfigError, CheckpointError or TensorError when the model cannot be read, BackendError
     when the backend cannot run here.
     """
-    checkpoint = open_checkpoint(find(model))
+    checkpoint = open_checkpoint(find(model)) if isinstance(model, str) else model
     ops = make_ops(backend, precision or default_precision(checkpoint.config), threads)
     tensors = _Counted(checkpoint.tensors, progress) if progress else checkpoint.tensors
     return Loaded(checkpoint, ops, prepare(ops, checkpoint.config, tensors))
@@ -164,20 +164,36 @@ def parameters(config: ModelConfig) -> int:
 def vocabulary_of(checkpoint: Checkpoint) -> Vocabulary:
     """The vocabulary that a checkpoint brings, and the published models' where it brings none.
 
-    Raises VocabularyError when it cannot be read, or has tokens that the model's embedding has no row for.
+    Raises VocabularyError, which names the file, when it cannot be read, or has tokens that the model's embedding has
+    no row for.
     """
-    if checkpoint.tokenizer is not None:
-        vocabulary = Vocabulary.from_tokenizer_json(checkpoint.tokenizer)
-    elif (kept := checkpoint.gguf_vocabulary) is not None:
-        vocabulary = Vocabulary.from_gguf(kept.tokens, kept.types, kept.merges)
-    else:
-        vocabulary = Vocabulary.embedded()
-    if vocabulary.size > checkpoint.config.vocab_size:
-        raise VocabularyError(
-            f"{checkpoint.path}: the tokenizer has {vocabulary.size} tokens and the model's vocab_size is "
-            f"{checkpoint.config.vocab_size}; a tokenizer.json with at most as many is right"
-        )
+    try:
+        vocabulary, size = _read_vocabulary(checkpoint), checkpoint.config.vocab_size
+        if vocabulary.size > size:
+            raise VocabularyError(
+                f"the tokenizer has {vocabulary.size} tokens and the model's vocab_size is {size}; a tokenizer.json "
+                "with at most as many is right"
+            )
+    except VocabularyError as error:
+        raise VocabularyError(f"{_file_of(checkpoint, 'tokenizer.json')}: {error}") from error
     return vocabulary
+
+
+def _read_vocabulary(checkpoint: Checkpoint) -> Vocabulary:
+    if checkpoint.tokenizer is not None:
+        return Vocabulary.from_tokenizer_json(checkpoint.tokenizer)
+    if (kept := checkpoint.gguf_vocabulary) is not None:
+        return Vocabulary.from_gguf(kept.tokens, kept.types, kept.merges)
+    return Vocabulary.embedded()
+
+
+def _file_of(checkpoint: Checkpoint, name: str) -> Path:
+    """Where a checkpoint has what a folder keeps in the file `name`; a GGUF is that file itself."""
+    path = checkpoint.path
+    if path.is_file():
+        return path
+    # What belongs to `original/` may lie in the folder above.
+    return next((folder / name for folder in (path, path.parent) if (folder / name).exists()), path)
 
 
 # What transformers would do at these values is what happens here anyway.
@@ -200,15 +216,21 @@ def defaults_of(checkpoint: Checkpoint) -> Defaults:
     stop = stop if isinstance(stop, list) else [stop]
     ignored = {key: said[key] for key, neutral in _NEUTRAL.items() if said.get(key, neutral) not in (neutral, None)}
     try:
-        params = SamplingParams.from_dict(sampling | {"stop_tokens": [token for token in stop if token is not None]})
-        return Defaults(
-            replace(params, stop_tokens=None),
-            Effort(said.get("reasoning_effort", Effort.MEDIUM)),
-            params.stop_tokens or (),
-            ignored,
-        )
-    except (RequestError, ValueError) as error:
-        raise CheckpointError(f"{checkpoint.path / 'generation_config.json'}: {error}") from error
+        params = SamplingParams.from_dict(sampling)
+        effort = said.get("reasoning_effort", Effort.MEDIUM)
+        if effort not in tuple(Effort):
+            raise RequestError(f"reasoning_effort is {effort!r:.40}; {', '.join(Effort)} are right")
+        return Defaults(params, Effort(effort), _stop_tokens(stop, checkpoint.config), ignored)
+    except RequestError as error:
+        raise CheckpointError(f"{_file_of(checkpoint, 'generation_config.json')}: {error}") from error
+
+
+def _stop_tokens(said: list[Any], config: ModelConfig) -> tuple[int, ...]:
+    last = config.vocab_size - 1
+    for token in said:
+        if token is not None and (type(token) is not int or not 0 <= token <= last):
+            raise RequestError(f"eos_token_id has {token!r:.40}; token ids from 0 to {last} are right")
+    return tuple(token for token in said if token is not None)
 
 
 def affordable_context(loaded: Loaded) -> int:
@@ -218,23 +240,23 @@ def affordable_context(loaded: Loaded) -> int:
         return most
     # Weights that are not yet in memory will want their part of it, if they fit at all.
     left = max(free - loaded.checkpoint.bytes, free // 8) // 2
-    fits = left // token_bytes(loaded) // CONTEXT_STEP * CONTEXT_STEP
+    fits = left // token_bytes(loaded.config, loaded.ops.precision) // CONTEXT_STEP * CONTEXT_STEP
     return min(most, max(fits, CONTEXT_STEP))
 
 
-def token_bytes(loaded: Loaded) -> int:
+def token_bytes(config: ModelConfig, precision: Precision) -> int:
     """The bytes of cache that one token takes in the layers that see all of them."""
-    config = loaded.config
     layers = max(config.layer_types.count(FULL), 1)
-    return layers * 2 * config.key_value_size * ELEMENT_BYTES[loaded.ops.precision]
+    return layers * 2 * config.key_value_size * ELEMENT_BYTES[precision]
 
 
 def _checked_context(loaded: Loaded, context: int) -> int:
-    needed, free = context * token_bytes(loaded), available_bytes()
+    each, free = token_bytes(loaded.config, loaded.ops.precision), available_bytes()
+    needed = context * each
     if free is not None and needed > free and context <= loaded.config.max_position_embeddings:
         raise CapacityError(
             f"a context of {context} tokens needs {needed / 2**30:.1f} GiB of cache, {free / 2**30:.1f} GiB are free; "
-            f"at most {free // token_bytes(loaded)} is right here"
+            f"at most {free // each} is right here"
         )
     return context
 

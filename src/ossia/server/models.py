@@ -1,0 +1,370 @@
+"""Models by name: loaded when a request names them, kept while they are used, unloaded when they are in the way.
+
+    async with models.lease("gpt-oss:20b") as served:
+        ...                                     # it is not unloaded as long as this lasts
+
+A name in a request is looked up among the models that are here, and never as a path.
+"""
+
+import asyncio
+import difflib
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from ossia.checkpoint import Checkpoint, find, open_checkpoint
+from ossia.config import ModelConfig
+from ossia.errors import ModelNotFoundError, OverloadedError, UnavailableError
+from ossia.harmony import Vocabulary
+from ossia.loading import Defaults, available_bytes, default_precision, defaults_of, token_bytes, vocabulary_of
+from ossia.ops import Precision
+from ossia.server.remote import EngineStatus, Launch, RemoteEngine, Tokens
+
+__all__ = ["KEEP_ALIVE", "Listed", "Models", "Served"]
+
+KEEP_ALIVE = 300.0
+"""Seconds that an idle model stays loaded. Source: Ollama's documentation, `keep_alive`."""
+
+MOST_LOADED = 3
+"""Models that are loaded at once. Source: Ollama's documentation, `OLLAMA_MAX_LOADED_MODELS` on a CPU."""
+
+WORTHWHILE_CONTEXT = 8192
+"""Idle models make room until a new one can have a context of so many tokens."""
+
+RETRY_SECONDS = 10.0
+
+Progress = Callable[[float], None]
+
+
+class Process(Tokens, Protocol):
+    """What runs a model; in a server a RemoteEngine."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Backend, precision and threads in effect."""
+        ...
+
+    @property
+    def ended(self) -> "asyncio.Future[str]":
+        """Done when it has ended; why."""
+        ...
+
+    def forget(self, salt: bytes | None = None) -> None:
+        """Forget the prefixes kept for this salt, or all of them."""
+        ...
+
+    async def close(self, grace: float = 0.0) -> None:
+        """End it, after at most so many seconds for what is under way."""
+        ...
+
+
+Start = Callable[[Launch, Progress | None], Awaitable[Process]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Served:
+    """A model that is loaded, as requests see it."""
+
+    name: str
+    tokens: Tokens
+    vocabulary: Vocabulary
+    defaults: Defaults
+    settings: Mapping[str, Any]
+    config: ModelConfig
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A model that is loaded, or being loaded (`done` below 1).
+
+    `expires` is the time, in seconds since 1970, at which it is unloaded if nobody asks for it; None: not by itself.
+    """
+
+    name: str
+    path: Path
+    done: float
+    users: int
+    expires: float | None
+    served: Served | None
+
+
+class _Loaded:
+    """One model on its way through being loaded, used, idle, unloaded."""
+
+    def __init__(self, name: str, path: Path, keep_alive: float) -> None:
+        self.name = name
+        self.path = path
+        self.keep_alive = keep_alive
+        self.users = 0
+        self.used = time.monotonic()
+        self.done = 0.0
+        self.listeners: list[Progress] = []
+        self.process: Process | None = None
+        self.task: asyncio.Task[Served]
+        self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def served(self) -> Served | None:
+        """The model, once it is loaded."""
+        finished = self.task.done() and not self.task.cancelled() and self.task.exception() is None
+        return self.task.result() if finished else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is loaded or on its way there."""
+        return not self.task.done() or (self.process is not None and not self.process.ended.done())
+
+    @property
+    def idle(self) -> bool:
+        """Whether it can be unloaded."""
+        return self.users == 0 and self.task.done()
+
+    def tell(self, done: float) -> None:
+        """Pass on how much of it is loaded."""
+        self.done = done
+        for listener in [*self.listeners]:
+            listener(done)
+
+
+class Models:
+    """The models of one server. `launch` is how they are run, and which one is served by default.
+
+    `name` is what that one is called; `local` gives the other models that are here, by every name they go by.
+    `keep_alive` is for them, in seconds; the default one stays. At most `most` are loaded at once.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        *,
+        name: str | None = None,
+        local: Callable[[], Mapping[str, Path]] = dict,
+        keep_alive: float = KEEP_ALIVE,
+        most: int = MOST_LOADED,
+        start: Start = RemoteEngine.start,
+    ) -> None:
+        self.default = name or _name(launch.model)
+        self._launch = launch
+        self._local = local
+        self._keep_alive = keep_alive
+        self._most = most
+        self._start = start
+        self._loaded: dict[Path, _Loaded] = {}
+        self._unloading: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the default model is loaded."""
+        return any(each.name == self.default and each.served is not None and each.alive for each in self._all())
+
+    def names(self) -> list[str]:
+        """The names that a request may use: the default one's first. Looks at the disk."""
+        return list(dict.fromkeys([self.default, *sorted(self._local())]))
+
+    def listed(self) -> list[Listed]:
+        """The models that are loaded or being loaded, the last used first."""
+        wall = time.time() - time.monotonic()
+        return [
+            Listed(
+                name=each.name,
+                path=each.path,
+                done=1.0 if each.served else each.done,
+                users=each.users,
+                expires=None if math.isinf(each.keep_alive) else wall + each.used + each.keep_alive,
+                served=each.served,
+            )
+            for each in sorted(self._all(), key=lambda each: -each.used)
+        ]
+
+    @asynccontextmanager
+    async def lease(
+        self, name: str | None = None, *, keep_alive: float | None = None, progress: Progress | None = None
+    ) -> AsyncIterator[Served]:
+        """The model of this name, loaded if it is not, for as long as the context lasts.
+
+        `keep_alive` is how many seconds it stays loaded afterwards: 0 unloads it at once, a negative number keeps it;
+        None leaves what was said before. `progress` is told how much of it is loaded, from 0 to 1.
+
+        Raises ModelNotFoundError with the names there are, OverloadedError when others are in use and it has no room,
+        UnavailableError when the server is about to end, and what loading raises.
+        """
+        model = await self._find(name)
+        if keep_alive is not None:
+            model.keep_alive = math.inf if keep_alive < 0 else keep_alive
+        model.users += 1
+        if model.timer is not None:
+            model.timer.cancel()
+        try:
+            yield await _waited(model, progress)
+        finally:
+            model.users -= 1
+            model.used = time.monotonic()
+            self._rest(model)
+
+    async def stop(self, name: str) -> bool:
+        """Unload a model, as soon as nobody uses it; False if it is not loaded."""
+        path = await self._path(name)
+        model = self._loaded.get(path)
+        if model is None or not model.alive:
+            return False
+        model.keep_alive = 0.0
+        self._rest(model)
+        return True
+
+    async def status(self) -> dict[str, EngineStatus]:
+        """How busy each loaded model is, by name."""
+        serving = [each.served for each in self._all() if each.served is not None and each.alive]
+        found = await asyncio.gather(*(each.tokens.status() for each in serving), return_exceptions=True)
+        pairs = zip(serving, found, strict=True)
+        return {each.name: status for each, status in pairs if isinstance(status, EngineStatus)}
+
+    def forget(self, salt: bytes) -> None:
+        """Forget in all models the prefixes computed for this client."""
+        for each in self._all():
+            if each.process is not None and each.alive:
+                each.process.forget(salt)
+
+    async def close(self, grace: float = 0.0) -> None:
+        """Take no more requests, let those under way finish for at most so many seconds, and unload everything."""
+        self._closed = True
+        await asyncio.gather(*(self._unload(each, grace) for each in self._all()), *self._unloading)
+
+    def _all(self) -> list[_Loaded]:
+        return list(self._loaded.values())
+
+    async def _find(self, name: str | None) -> _Loaded:
+        path = await self._path(name)
+        if self._closed:
+            raise UnavailableError("the server is about to end and takes no new requests")
+        model = self._loaded.get(path)
+        if model is None or not model.alive:
+            wanted = name or self.default
+            model = _Loaded(wanted, path, math.inf if wanted == self.default else self._keep_alive)
+            model.task = asyncio.create_task(self._load(model), name=f"load {wanted}")
+            model.task.add_done_callback(lambda task: self._settled(model, task))
+            self._loaded[path] = model
+        return model
+
+    async def _path(self, name: str | None) -> Path:
+        """Where the model of this name lies. Raises ModelNotFoundError."""
+        if not name or name == self.default:
+            return (await asyncio.to_thread(find, self._launch.model)).absolute()
+        local = await asyncio.to_thread(self._local)
+        if name not in local:
+            known = list(dict.fromkeys([self.default, *sorted(local)]))
+            near = difflib.get_close_matches(name, known, n=1)
+            guess = f"; did you mean {near[0]!r}?" if near else "."
+            raise ModelNotFoundError(f"no model is called {name!r:.200} here{guess} There are: {', '.join(known)}")
+        return local[name].absolute()
+
+    async def _load(self, model: _Loaded) -> Served:
+        checkpoint = await asyncio.to_thread(open_checkpoint, model.path)
+        await self._make_room(model, checkpoint)
+        described = asyncio.ensure_future(asyncio.to_thread(_described, checkpoint))
+        try:
+            model.process = process = await self._start(replace(self._launch, model=str(model.path)), model.tell)
+            vocabulary, defaults = await described
+        except BaseException:
+            described.cancel()
+            if model.process is not None:
+                await model.process.close()
+            raise
+        return Served(
+            name=model.name,
+            tokens=process,
+            vocabulary=vocabulary,
+            defaults=defaults,
+            settings=process.settings,
+            config=checkpoint.config,
+            checkpoint=checkpoint,
+        )
+
+    async def _make_room(self, model: _Loaded, checkpoint: Checkpoint) -> None:
+        """Unload what is idle, the one unused for longest first, until there is a place and memory for another."""
+        while True:
+            others = [each for each in self._all() if each is not model]
+            idle = [each for each in others if each.idle]
+            if len(others) < self._most and (not idle or _fits(checkpoint, self._launch.precision)):
+                return
+            if not idle:
+                raise OverloadedError(
+                    f"{len(others)} models are loaded and in use ({', '.join(each.name for each in others)}); "
+                    f"{model.name!r} has to wait for one of them",
+                    RETRY_SECONDS,
+                )
+            await self._unload(min(idle, key=lambda each: (math.isinf(each.keep_alive), each.used)))
+
+    def _settled(self, model: _Loaded, task: asyncio.Task[Served]) -> None:
+        """A load is over: if it failed, the next request for the model begins another."""
+        if task.cancelled() or task.exception() is not None:
+            self._drop(model)
+        else:
+            self._rest(model)
+
+    def _rest(self, model: _Loaded) -> None:
+        """Unload a model that nobody uses when its time is up."""
+        if model.timer is not None:
+            model.timer.cancel()
+        if not model.idle or self._loaded.get(model.path) is not model or math.isinf(model.keep_alive):
+            return
+        model.timer = asyncio.get_running_loop().call_later(model.keep_alive, self._expire, model)
+
+    def _expire(self, model: _Loaded) -> None:
+        if model.idle:
+            task = asyncio.create_task(self._unload(model), name=f"unload {model.name}")
+            self._unloading.add(task)
+            task.add_done_callback(self._unloading.discard)
+
+    async def _unload(self, model: _Loaded, grace: float = 0.0) -> None:
+        self._drop(model)
+        model.task.cancel()
+        await asyncio.wait([model.task])
+        if model.process is not None:
+            await model.process.close(grace)
+
+    def _drop(self, model: _Loaded) -> None:
+        if self._loaded.get(model.path) is model:
+            del self._loaded[model.path]
+        if model.timer is not None:
+            model.timer.cancel()
+
+
+async def _waited(model: _Loaded, progress: Progress | None) -> Served:
+    """The model when it is loaded; who gives up waiting does not stop the load for the others."""
+    if progress is not None:
+        progress(model.done)
+        model.listeners.append(progress)
+    try:
+        return await asyncio.shield(model.task)
+    except asyncio.CancelledError:
+        if model.task.cancelled():
+            raise UnavailableError(f"loading {model.name!r} was stopped: the server is about to end") from None
+        raise
+    finally:
+        if progress is not None:
+            model.listeners.remove(progress)
+
+
+def _described(checkpoint: Checkpoint) -> tuple[Vocabulary, Defaults]:
+    return vocabulary_of(checkpoint), defaults_of(checkpoint)
+
+
+def _fits(checkpoint: Checkpoint, precision: str | None) -> bool:
+    """Whether a model's weights and a worthwhile context fit the memory that is free."""
+    free, config = available_bytes(), checkpoint.config
+    if free is None:
+        return True
+    context = min(WORTHWHILE_CONTEXT, config.max_position_embeddings)
+    cache = context * token_bytes(config, Precision(precision or default_precision(config)))
+    return checkpoint.bytes + cache <= free
+
+
+def _name(model: str) -> str:
+    """What a model is called that was given by a path: its last part."""
+    return Path(model).stem if Path(model).suffix == ".gguf" else Path(model).name if Path(model).is_dir() else model
