@@ -13,7 +13,7 @@ from ossia import loading
 from ossia.checkpoint import open_checkpoint, published_configs
 from ossia.config import ModelConfig
 from ossia.engine import SamplingParams
-from ossia.errors import CheckpointError
+from ossia.errors import CheckpointError, VocabularyError
 from ossia.harmony import Effort, Vocabulary
 from tests.cli.tiny import CONFIG, VOCABULARY, write_tiny
 
@@ -51,6 +51,27 @@ def test_logits_in_parts_are_those_of_the_whole(path: Path):
     assert np.abs(np.concatenate(parts) - whole).max() <= 1e-5 * np.abs(whole).max()
 
 
+def test_a_tokenizer_that_cannot_be_read_is_named(tmp_path: Path):
+    model = write_tiny(tmp_path / "tiny")
+    (model / "tokenizer.json").write_text("[]")
+    with pytest.raises(VocabularyError) as refused:
+        loading.vocabulary_of(open_checkpoint(model))
+    assert str(refused.value) == f"{model}/tokenizer.json: the file would be an object, found list"
+    (original := tmp_path / "original").mkdir()
+    for file in model.iterdir():
+        file.rename((tmp_path if file.name == "tokenizer.json" else original) / file.name)
+    with pytest.raises(VocabularyError) as refused:
+        loading.vocabulary_of(open_checkpoint(original))
+    assert str(refused.value).startswith(f"{tmp_path}/tokenizer.json: ")
+
+
+def test_a_gguf_is_named_for_its_vocabulary(path: Path, tmp_path: Path):
+    checkpoint = replace(open_checkpoint(path), path=tmp_path / "x.gguf", tokenizer=b"[]")
+    checkpoint.path.touch()
+    with pytest.raises(VocabularyError, match=r"x\.gguf: the file would be"):
+        loading.vocabulary_of(checkpoint)
+
+
 def test_without_a_tokenizer_it_is_the_published_one(tmp_path: Path):
     checkpoint = open_checkpoint(write_tiny(tmp_path / "tiny"))
     large = replace(CONFIG, vocab_size=Vocabulary.embedded().size)
@@ -85,8 +106,10 @@ def test_greedy(generation):
     ("content", "complaint"),
     [
         ({"temperature": -1}, "temperature is -1"),
-        ({"eos_token_id": "x"}, "a token of stop_tokens is 'x'"),
-        ({"reasoning_effort": "huge"}, "huge"),
+        ({"eos_token_id": "x"}, "eos_token_id has 'x'; token ids from 0 to 1008 are right"),
+        ({"eos_token_id": [7, 1009]}, "eos_token_id has 1009; token ids from 0 to 1008 are right"),
+        ({"eos_token_id": -1}, "eos_token_id has -1; token ids from 0 to 1008 are right"),
+        ({"reasoning_effort": "huge"}, "reasoning_effort is 'huge'; none, low, medium, high are right"),
     ],
 )
 def test_values_that_cannot_be_right_are_named(generation, content: dict[str, Any], complaint: str):

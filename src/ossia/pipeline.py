@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from ossia.assistant import Event, Turn, drive, opening, turn
-from ossia.engine import Engine, SamplingParams
+from ossia.checkpoint import find, open_checkpoint
+from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.errors import ConversationError, RequestError
 from ossia.harmony import Conversation, Effort, Message, Vocabulary
 from ossia.loading import Defaults, Loaded, defaults_of, engine_config, load_weights, vocabulary_of
@@ -91,8 +92,11 @@ def load(
     Raises what `load_weights` raises, VocabularyError when the tokenizer cannot be read, ConfigError for a context that
     the model was not made for, CapacityError for one that does not fit the memory.
     """
-    loaded = load_weights(model, backend=backend, precision=precision, threads=threads)
-    vocabulary, defaults = vocabulary_of(loaded.checkpoint), defaults_of(loaded.checkpoint)
+    # What can be refused is refused before the weights are loaded, which takes its time.
+    checkpoint = open_checkpoint(find(model))
+    EngineConfig(context=context).context_of(checkpoint.config)
+    vocabulary, defaults = vocabulary_of(checkpoint), defaults_of(checkpoint)
+    loaded = load_weights(checkpoint, backend=backend, precision=precision, threads=threads)
     config = engine_config(loaded, vocabulary, defaults, context, max_requests=1)
     return Model(loaded, vocabulary, Engine(loaded.model, config), defaults)
 

@@ -14,6 +14,12 @@ def test_whole_numbers(text: str):
     assert _options.at_least(1)("7") == 7
 
 
+def test_whole_numbers_with_an_end():
+    assert _options.at_least(0, 2**64 - 1)(str(2**64 - 1)) == 2**64 - 1
+    with pytest.raises(argparse.ArgumentTypeError, match="'1025' is not a whole number from 1 to 1024"):
+        _options.at_least(1, 1024)("1025")
+
+
 @pytest.mark.parametrize("text", ["-0.1", "1.1", "nan", "inf", "x"])
 def test_fractions(text: str):
     with pytest.raises(argparse.ArgumentTypeError, match="is not a number from 0 to 1"):

@@ -157,7 +157,7 @@ def test_an_impossible_file_is_refused_by_name(path: str, value: object, words: 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[" * 100_000, b"[1]", b"{"])
 def test_a_damaged_file_is_refused(data: bytes) -> None:
-    with pytest.raises(VocabularyError, match=r"tokenizer\.json"):
+    with pytest.raises(VocabularyError, match=r"not readable as JSON|the file would be an object"):
         Vocabulary.from_tokenizer_json(data)
 
 

@@ -35,7 +35,9 @@ def add_backend(parser: Arguments) -> None:
     parser.add_argument(
         "--backend", choices=("native", "reference", "torch"), default="native", help="who computes (default: native)"
     )
-    parser.add_argument("--threads", type=at_least(1), metavar="N", help="of the native backend (default: all cores)")
+    parser.add_argument(
+        "--threads", type=at_least(1, 1024), metavar="N", help="of the native backend (default: all cores)"
+    )
 
 
 def add_precision(parser: Arguments, default: str | None = None) -> None:
@@ -48,16 +50,17 @@ def add_precision(parser: Arguments, default: str | None = None) -> None:
     )
 
 
-def at_least(smallest: int) -> Callable[[str], int]:
-    """An argparse type: a whole number not below `smallest`."""
+def at_least(smallest: int, largest: int | None = None) -> Callable[[str], int]:
+    """An argparse type: a whole number not below `smallest`, and not above `largest` if there is one."""
+    right = f"{smallest} on" if largest is None else f"{smallest} to {largest}"
 
     def whole_number(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = smallest - 1
-        if value < smallest:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {smallest} on")
+        if value < smallest or (largest is not None and value > largest):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {right}")
         return value
 
     return whole_number
@@ -91,15 +94,15 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
         help="the date it is told, or none (default: today)",
     )
     group.add_argument(
-        "--max-tokens", type=at_least(1), metavar="N", help="most tokens of an answer with its reasoning"
+        "--max-tokens", type=at_least(1, 2**31 - 1), metavar="N", help="most tokens of an answer with its reasoning"
     )
     group.add_argument("--temperature", type=fraction(0, 100), metavar="X", help="0: always the likeliest token")
     group.add_argument("--top-p", type=fraction(0, 1), metavar="X", help="only the likeliest tokens that make up X")
-    group.add_argument("--top-k", type=at_least(0), metavar="N", help="only the N likeliest tokens, 0: all")
+    group.add_argument("--top-k", type=at_least(0, 2**31 - 1), metavar="N", help="only the N likeliest tokens, 0: all")
     group.add_argument(
         "--min-p", type=fraction(0, 1), metavar="X", help="only tokens X times as likely as the likeliest"
     )
-    group.add_argument("--seed", type=at_least(0), metavar="N", help="the same seed gives the same answer")
+    group.add_argument("--seed", type=at_least(0, 2**64 - 1), metavar="N", help="the same seed gives the same answer")
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:

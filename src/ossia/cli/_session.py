@@ -36,6 +36,8 @@ class Session:
     @classmethod
     def open(cls, name: str, options: argparse.Namespace) -> "Session":
         """Load the model of that name and take over the options of `_options.add_answering` and `.add_running`."""
+        wanted = {key: getattr(options, key) for key in SAMPLING if getattr(options, key) is not None}
+        SamplingParams.from_dict(wanted)  # refused now or never: loading takes its time
         with Progress(f"loading {name}") as progress:
             progress.begin()
             model = load(
@@ -45,7 +47,6 @@ class Session:
                 threads=options.threads,
                 context=options.context,
             )
-        wanted = {key: getattr(options, key) for key in SAMPLING if getattr(options, key) is not None}
         effort = Effort(options.effort) if options.effort else model.defaults.effort
         return cls(model, model.sampling(wanted), effort, options.system, options.date)
 

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossia.errors import ConversationError
+from ossia.errors import ConversationError, VocabularyError
 
 if TYPE_CHECKING:
     from ossia.harmony import Message, Repair, Vocabulary
@@ -71,7 +71,10 @@ def _vocabulary(path: Path | None) -> "Vocabulary":
     if path is None:
         return Vocabulary.embedded()
     file = path / "tokenizer.json" if path.is_dir() else path
-    return Vocabulary.from_tokenizer_json(file.read_bytes())
+    try:
+        return Vocabulary.from_tokenizer_json(file.read_bytes())
+    except VocabularyError as error:
+        raise VocabularyError(f"{file}: {error}") from error
 
 
 def _lines(file: str) -> Iterator[tuple[int, object]]:

@@ -45,10 +45,10 @@ def read_tokenizer_json(data: bytes) -> Tables:
     try:
         root = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise VocabularyError(f"tokenizer.json: not readable as JSON: {error}") from error
+        raise VocabularyError(f"not readable as JSON: {error}") from error
     root = _object(root, "the file")
     if root.get("normalizer") is not None:
-        raise VocabularyError("tokenizer.json: it has a normalizer; Harmony's text is encoded as it is")
+        raise VocabularyError("it has a normalizer; Harmony's text is encoded as it is")
     model = _object(root.get("model"), "model")
     control = _added_tokens(root.get("added_tokens"))
     vocab = _vocab(model, control)
@@ -134,33 +134,33 @@ def _splits(token: str, vocab: Mapping[str, int]) -> list[Pair]:
 
 def _object(value: object, where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise VocabularyError(f"tokenizer.json: {where} would be an object, found {type(value).__name__}")
+        raise VocabularyError(f"{where} would be an object, found {type(value).__name__}")
     return cast(dict[str, Any], value)
 
 
 def _added_tokens(value: object) -> dict[str, int]:
     if not isinstance(value, list):
-        raise VocabularyError(f"tokenizer.json: added_tokens would be a list, found {type(value).__name__}")
+        raise VocabularyError(f"added_tokens would be a list, found {type(value).__name__}")
     control: dict[str, int] = {}
     for item in cast(list[object], value):
         token = _object(item, "each of added_tokens")
         name, identifier = token.get("content"), token.get("id")
         if not isinstance(name, str) or type(identifier) is not int:
-            raise VocabularyError(f"tokenizer.json: an added token would have a content and an id, found {token}")
+            raise VocabularyError(f"an added token would have a content and an id, found {token}")
         control[name] = identifier
     return control
 
 
 def _vocab(model: Mapping[str, Any], control: Mapping[str, int]) -> dict[str, int]:
     if model.get("type", "BPE") != "BPE":
-        raise VocabularyError(f"tokenizer.json: the model would be BPE, found {model['type']!r}")
+        raise VocabularyError(f"the model would be BPE, found {model['type']!r}")
     for key in ("continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(key):
-            raise VocabularyError(f"tokenizer.json: byte-level BPE has no {key}, found {model[key]!r}")
+            raise VocabularyError(f"byte-level BPE has no {key}, found {model[key]!r}")
     vocab = _object(model.get("vocab"), "model.vocab")
     for token, identifier in vocab.items():
         if type(identifier) is not int:
-            raise VocabularyError(f"tokenizer.json: the id of {token!r} would be a whole number, found {identifier!r}")
+            raise VocabularyError(f"the id of {token!r} would be a whole number, found {identifier!r}")
     return {token: identifier for token, identifier in vocab.items() if token not in control}
 
 
@@ -231,11 +231,9 @@ def _pattern(node: Mapping[str, Any]) -> str:
             pass
         case _:
             kinds = [step.get("type") for step in steps]
-            raise VocabularyError(
-                f"tokenizer.json: pre_tokenizer would be Split by a Regex and ByteLevel, found {kinds}"
-            )
+            raise VocabularyError(f"pre_tokenizer would be Split by a Regex and ByteLevel, found {kinds}")
     if steps[-1].get("add_prefix_space"):
-        raise VocabularyError("tokenizer.json: add_prefix_space is set; Harmony's text is encoded as it is")
+        raise VocabularyError("add_prefix_space is set; Harmony's text is encoded as it is")
     return pattern
 
 

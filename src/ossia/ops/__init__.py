@@ -52,6 +52,8 @@ def make_ops(backend: str = "native", precision: str = "exact", threads: int | N
         raise BackendError(f"no backend is called {backend!r}; {', '.join(BACKENDS)} are")
     if precision not in tuple(Precision):
         raise BackendError(f"no precision is called {precision!r}; {', '.join(Precision)} are")
+    if threads is not None and backend != "native":
+        raise BackendError(f"{threads} threads for {backend}, which decides by itself; threads are for native alone")
     if backend == "native":
         from ossia.ops.native import NativeOps  # noqa: PLC0415
 
