@@ -4,7 +4,8 @@
     checkpoint.tensors["model.layers.0.mlp.experts.down_proj"]    # Packed, [32, 2880, 2880], a view of the file
 
 tensors        which tensors a config calls for
-finding        from a model's name to its path
+finding        from a model's name to its path, downloading it where it is missing
+sources        where models come from: the hub, a registry, and the folders of other programs
 checkpoint     what an open checkpoint is
 reader         opens any layout; folder and gguf_layout each open one kind
 layouts        where the two safetensors layouts keep each tensor
@@ -17,9 +18,14 @@ random_weights random checkpoints
 
 from ossia.checkpoint.checkpoint import Checkpoint, Vocabulary
 from ossia.checkpoint.conversion import Conversion, convert, tensor_hash
-from ossia.checkpoint.finding import find, find_config, published_configs
+from ossia.checkpoint.finding import find, find_config, find_or_pull, published_configs
 from ossia.checkpoint.random_weights import make_random
 from ossia.checkpoint.reader import open_checkpoint
+from ossia.checkpoint.sources.inventory import models
+from ossia.checkpoint.sources.local import Local
+from ossia.checkpoint.sources.pulling import Pulling, pull
+from ossia.checkpoint.sources.removal import Removal, plan_removal, remove
+from ossia.checkpoint.sources.verdict import Verdict, judge
 from ossia.checkpoint.tensors import Experts, Spec, Tensor, active_parameters, expected_tensors
 from ossia.checkpoint.writer import write
 from ossia.mxfp4 import check_scales
@@ -28,8 +34,12 @@ __all__ = [
     "Checkpoint",
     "Conversion",
     "Experts",
+    "Local",
+    "Pulling",
+    "Removal",
     "Spec",
     "Tensor",
+    "Verdict",
     "Vocabulary",
     "active_parameters",
     "check_scales",
@@ -37,9 +47,15 @@ __all__ = [
     "expected_tensors",
     "find",
     "find_config",
+    "find_or_pull",
+    "judge",
     "make_random",
+    "models",
     "open_checkpoint",
+    "plan_removal",
     "published_configs",
+    "pull",
+    "remove",
     "tensor_hash",
     "write",
 ]

@@ -1,31 +1,62 @@
-"""From what a user calls a model to where it is: a path, `nano`, or a name in Hugging Face's local cache."""
+"""From what a user calls a model to where it is: a path, `nano`, or a name under which some program downloaded it."""
 
 import difflib
-import os
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-from ossia.errors import ModelNotFoundError
+from ossia.checkpoint.sources.inventory import candidates, models
+from ossia.checkpoint.sources.names import ALIASES, is_remote
+from ossia.checkpoint.sources.pulling import Progress, pull
+from ossia.checkpoint.sources.verdict import judge
+from ossia.errors import CheckpointError, ModelNotFoundError
 
-__all__ = ["find", "find_config", "published_configs"]
+__all__ = ["find", "find_config", "find_or_pull", "published_configs"]
 
 _EMBEDDED = "nano"
 
 
 def find(name: str) -> Path:
-    """The checkpoint that goes by `name`: `nano`, an existing path, or a hub name such as `openai/gpt-oss-20b`.
+    """The checkpoint that goes by `name`: `nano`, an existing path, or the name of a downloaded model.
 
-    `nano` is the embedded model whatever lies in the working folder; `./nano` is a path. A hub name is looked up in the
-    local cache only, at its revision `main`. Raises ModelNotFoundError, which says what would be right.
+    `nano` is the embedded model whatever lies in the working folder; `./nano` is a path. Other names are looked up in
+    the folders of Hugging Face, Ollama, LM Studio and llama.cpp: the model of that very name first, then one with the
+    published weights that it stands for.
+
+    Raises ModelNotFoundError, which says what would be right, when there is none or only a part of it; CheckpointError
+    when what is there cannot be run.
     """
     if name == _EMBEDDED:
         return _embedded()
     if _exists(name):
         return Path(name)
-    cached = _cached()
-    if name in cached:
-        return cached[name]
-    raise ModelNotFoundError(f"no model {name!r} here{_advice(name, [*cached, _EMBEDDED])}")
+    reason: CheckpointError | ModelNotFoundError | None = None
+    for local in candidates(name):
+        verdict = judge(local.path)
+        if verdict.refusal is None:
+            return local.path
+        if verdict.incomplete:
+            reason = reason or ModelNotFoundError(
+                f"{name}: {verdict.refusal} ({local.path}); `ossia pull {name}` goes on with the download"
+            )
+        else:
+            reason = reason or CheckpointError(f"{name}, as {local.program} has it ({local.path}): {verdict.refusal}")
+    raise reason or ModelNotFoundError(f"no model {name!r} here{_advice(name)}")
+
+
+def find_or_pull(
+    name: str, progress: Progress = lambda pulling: None, stopped: Callable[[], bool] = lambda: False
+) -> Path:
+    """As `find`; where only a download is missing, it is made.
+
+    A single word is not downloaded: it may be a slip. Raises what `find` and `pull` raise.
+    """
+    try:
+        return find(name)
+    except ModelNotFoundError:
+        if not is_remote(name):
+            raise
+    return pull(name, progress, stopped)
 
 
 def find_config(name: str) -> Path | None:
@@ -54,7 +85,7 @@ def published_configs() -> dict[str, Path]:
 def _exists(name: str) -> bool:
     try:
         return bool(name) and Path(name).exists()
-    except OSError:
+    except (OSError, ValueError):
         # Too long for a file's name, or in a folder that may not be looked into: no path that could be opened.
         return False
 
@@ -66,39 +97,11 @@ def _embedded() -> Path:
     return folder
 
 
-def _advice(name: str, known: list[str]) -> str:
-    if name in published_configs():
-        size = published_configs()[name].stem
-        return (
-            f": of the published models only the configs are built in. A path to its folder or GGUF file is right; "
-            f"`ossia make-random {size} --out DIR` makes one of that size, `ossia show {size}` describes it"
-        )
-    near = difflib.get_close_matches(name, known, n=3)
+def _advice(name: str) -> str:
+    if name.lower() in ALIASES or is_remote(name):
+        size = published_configs().get(name)
+        other = f"; `ossia make-random {size.stem} --out DIR` makes one of that size" if size else ""
+        return f": `ossia pull {name}` downloads it{other}. A path to its folder or GGUF file is right too"
+    near = difflib.get_close_matches(name, [*(local.name for local in models()), *ALIASES, _EMBEDDED], n=3)
     guess = f"; did you mean {' or '.join(near)}?" if near else "."
-    return f"{guess} A folder, a GGUF file, {_EMBEDDED!r} or a hub name in the local cache ({_hub_cache()}) is right"
-
-
-def _hub_cache() -> Path:
-    """Where huggingface_hub keeps what it has downloaded. Source: its documentation, "Environment variables"."""
-    if folder := os.environ.get("HF_HUB_CACHE"):
-        return Path(folder)
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(os.environ.get("HF_HOME") or f"{base}/huggingface") / "hub"
-    try:
-        return folder.expanduser()
-    except RuntimeError:
-        # A user without a home, as containers have them, has no cache there either.
-        return folder
-
-
-def _cached() -> dict[str, Path]:
-    """Every model in the cache by its hub name, with the folder of its revision `main`."""
-    found: dict[str, Path] = {}
-    for folder in sorted(_hub_cache().glob("models--*")):
-        reference = folder / "refs" / "main"
-        snapshot = (
-            folder / "snapshots" / (reference.read_text("utf-8", "replace").strip() if reference.is_file() else "")
-        )
-        if snapshot.is_dir() and snapshot.name != "snapshots":
-            found[folder.name.removeprefix("models--").replace("--", "/")] = snapshot
-    return found
+    return f"{guess} A folder, a GGUF file, {_EMBEDDED!r}, or a model's name such as gpt-oss:20b is right"

@@ -42,7 +42,7 @@ LONGEST = 300
 """Characters of a name; the hub allows 96 for organisation and repository, Ollama 128 for each part of its names."""
 
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,126}[A-Za-z0-9_])?"
-_HUB = re.compile(rf"({_PART})/({_PART})(?:[:@]([\w./-]{{1,128}}))?")
+_HUB = re.compile(rf"({_PART})/({_PART})(?:[:@](\w[\w./-]{{0,127}}))?")
 _REGISTRY = re.compile(
     rf"(?:([A-Za-z0-9][A-Za-z0-9.-]*(?::\d{{1,5}})?)/)?(?:({_PART})/)?({_PART})(?::([A-Za-z0-9_][\w.-]{{0,127}}))?"
 )

@@ -1,0 +1,52 @@
+"""All models on this machine that programs have downloaded, and those among them that a name means."""
+
+from collections.abc import Iterator
+
+from ossia.checkpoint.sources import hub_cache, ollama_store, others, settings
+from ossia.checkpoint.sources.local import Local
+from ossia.checkpoint.sources.names import HubName, parse
+from ossia.errors import ModelNotFoundError
+
+__all__ = ["candidates", "models"]
+
+
+def models() -> list[Local]:
+    """Every model in the folders of Hugging Face, Ollama, LM Studio and llama.cpp, each file once."""
+    found: dict[str, Local] = {}
+    for local in _all():
+        found.setdefault(str(local.path), local)
+    return list(found.values())
+
+
+def candidates(name: str) -> list[Local]:
+    """The models on this machine that `name` may mean, the likeliest first.
+
+    First those of that very name, then those with the published weights that it stands for, whoever downloaded them.
+    """
+    here = models()
+    try:
+        wanted = parse(name)
+    except ModelNotFoundError:
+        return [local for local in here if local.name == name]
+    exact = {name, str(wanted), f"ollama://{wanted}"}
+    found = [local for local in here if local.name in exact]
+    if isinstance(wanted, HubName) and wanted.revision == "main":
+        found += [local for local in here if _is_file_of(local.name, wanted)]
+        found += [local for local in here if wanted.quant is None and local.same_as == wanted.repository]
+    return list(dict.fromkeys(found))
+
+
+def _is_file_of(name: str, wanted: HubName) -> bool:
+    """Whether a GGUF file's name is one of those that a repository's name stands for."""
+    return wanted.quant is None and name.startswith(f"{wanted.repository}:")
+
+
+def _all() -> Iterator[Local]:
+    for folder in settings.hub_caches():
+        yield from hub_cache.models(folder)
+    for folder in settings.ollama_folders():
+        yield from ollama_store.models(folder)
+    for folder in settings.lm_studio_folders():
+        yield from others.lm_studio_models(folder)
+    for folder in settings.llama_cpp_folders():
+        yield from others.llama_cpp_models(folder)
