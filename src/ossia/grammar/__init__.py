@@ -1,0 +1,34 @@
+"""Token masks: what an answer may be, guaranteed while it is drawn.
+
+rules      what is asked for, as plain data
+limits     what rules may be at most
+schemas    which keywords of JSON Schema a mask can guarantee
+tokens     the vocabulary, as masks need it
+matching   patterns over text, by llguidance
+loosening  from a schema to a pattern, and what stands in the way
+header     Harmony's headers, piece by piece
+plan       rules, compiled
+walk       one answer's way through a plan
+compiler   `check` and `Compiler`
+"""
+
+from ossia.grammar.compiler import Checked, Compiler, check
+from ossia.grammar.rules import AnswerRule, Choice, JsonObject, JsonSchema, Lark, Regex, Rules, ToolRule
+from ossia.grammar.schemas import Loosened
+from ossia.grammar.walk import Walk
+
+__all__ = [
+    "AnswerRule",
+    "Checked",
+    "Choice",
+    "Compiler",
+    "JsonObject",
+    "JsonSchema",
+    "Lark",
+    "Loosened",
+    "Regex",
+    "Rules",
+    "ToolRule",
+    "Walk",
+    "check",
+]

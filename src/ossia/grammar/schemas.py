@@ -1,0 +1,149 @@
+"""JSON Schemas: which keywords a mask can guarantee, which cannot, and what is left when those are taken out.
+
+Source: JSON Schema, draft 2020-12, and guidance-ai/llguidance, docs/json_schema.md, for what is supported.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+from ossia.errors import GrammarError
+
+__all__ = ["Loosened", "Trimmed", "pointer_part", "subschemas", "trim"]
+
+
+class Loosened(NamedTuple):
+    """A keyword that the mask does not guarantee: of which schema (a recipient or "answer"), where, and which."""
+
+    where: str
+    path: str
+    keyword: str
+
+
+Object = dict[str, Any]
+
+# Keywords that hold schemas: one, a list of them, or some by name.
+ONE = ("additionalProperties", "additionalItems", "items")
+LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+NAMED = ("properties", "patternProperties", "$defs", "definitions")
+
+KEPT = {
+    *ONE, *LISTS, *NAMED,
+    "$ref", "const", "enum", "type", "minItems", "maxItems", "required", "minProperties", "maxProperties",
+    "minLength", "maxLength", "pattern", "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
+    "multipleOf", "$anchor", "$id", "id", "$schema",
+}  # fmt: skip
+
+UNSUPPORTED = {
+    "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies", "contains", "minContains",
+    "maxContains", "uniqueItems", "propertyNames", "unevaluatedProperties", "unevaluatedItems", "$dynamicRef",
+    "$recursiveRef",
+}  # fmt: skip
+"""Keywords that constrain and that masks cannot guarantee. Others that are not in `KEPT` say nothing of values."""
+
+FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"}
+OTHER_FORMATS = {
+    "idn-email", "idn-hostname", "uri-reference", "iri", "iri-reference", "uri-template", "json-pointer",
+    "relative-json-pointer", "regex",
+}  # fmt: skip
+"""Formats of the standard that masks cannot guarantee. A format that is not the standard's own says nothing."""
+
+
+@dataclass
+class Trimmed:
+    """A schema with only what masks understand, and what was taken out, by path and keyword."""
+
+    schema: Any
+    removed: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+
+def trim(schema: object) -> Trimmed:
+    """The schema without annotations and without the keywords that masks cannot guarantee."""
+    trimmed = Trimmed(None)
+    trimmed.schema = _trim(schema, "", trimmed.removed)
+    return trimmed
+
+
+def subschemas(schema: object, path: str = "") -> Iterator[tuple[str, Object]]:
+    """Every schema that is an object, innermost first, with its JSON pointer."""
+    if not isinstance(schema, dict):
+        return
+    node = cast(Object, schema)
+    for key, value in node.items():
+        for name, inner in _inner(key, value):
+            yield from subschemas(inner, f"{path}/{pointer_part(key)}{name}")
+    yield path, node
+
+
+def pointer_part(key: str) -> str:
+    """A key as part of a JSON pointer. Source: RFC 6901, section 3."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _inner(key: str, value: object) -> list[tuple[str, object]]:
+    """The schemas in a keyword's value, each with what its pointer adds to the keyword's."""
+    if key in ONE and isinstance(value, Mapping):
+        return [("", cast(object, value))]
+    if (key in LISTS or key == "items") and isinstance(value, list):
+        return [(f"/{place}", each) for place, each in enumerate(cast(Sequence[object], value))]
+    if key in NAMED and isinstance(value, Mapping):
+        return [(f"/{pointer_part(str(name))}", each) for name, each in cast(Mapping[str, object], value).items()]
+    return []
+
+
+def _trim(schema: object, path: str, removed: list[tuple[str, str]]) -> object:
+    if not isinstance(schema, Mapping):
+        return schema
+    kept: Object = {}
+    for key, value in cast(Mapping[str, Any], schema).items():
+        if _constrains_beyond(key, value, cast(Object, schema)):
+            removed.append((path, key))
+        elif key in KEPT and (key != "format" or value in FORMATS):
+            kept[key] = _trim_inside(key, value, f"{path}/{pointer_part(key)}", removed)
+    return kept
+
+
+def _trim_inside(key: str, value: object, path: str, removed: list[tuple[str, str]]) -> object:
+    inner = _inner(key, value)
+    if not inner:
+        return value
+    trimmed = [_trim(each, path + name, removed) for name, each in inner]
+    if isinstance(value, list):
+        return trimmed
+    if key in NAMED:
+        return dict(zip(cast(Mapping[str, object], value), trimmed, strict=True))
+    return trimmed[0]
+
+
+def _constrains_beyond(key: str, value: object, schema: Object) -> bool:
+    """Whether a keyword constrains values, and in a way that no mask can guarantee."""
+    match key:
+        case "uniqueItems":
+            return value is not False
+        case "then" | "else":
+            return "if" in schema
+        case "minContains" | "maxContains":
+            return "contains" in schema
+        case "format":
+            return value in OTHER_FORMATS
+        case "$ref":
+            return not isinstance(value, str) or not value.startswith("#")
+        case "not":
+            return value is not False
+        case "unevaluatedProperties" | "unevaluatedItems":
+            return value is not True and value != {}
+        case _:
+            return key in UNSUPPORTED
+
+
+def refused(where: str, path: str, keyword: str, why: str = "") -> GrammarError:
+    """The error that names a keyword that cannot be honoured."""
+    place = f"{path or '/'} of the schema of {where}"
+    because = f" ({why})" if why else ""
+    return GrammarError(
+        f"{keyword!r} at {place} cannot be guaranteed{because}; a schema without it, or a tool that is not strict, "
+        "is right",
+        where=where,
+        path=path,
+        keyword=keyword,
+    )
