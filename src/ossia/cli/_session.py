@@ -10,6 +10,7 @@ from typing import Any
 
 from ossia.assistant import Event, Turn, opening
 from ossia.cli._display import Progress
+from ossia.cli._pulling import located
 from ossia.engine import SamplingParams
 from ossia.errors import ContextLengthError
 from ossia.harmony import Conversation, Effort, Message
@@ -38,10 +39,11 @@ class Session:
         """Load the model of that name and take over the options of `_options.add_answering` and `.add_running`."""
         wanted = {key: getattr(options, key) for key in SAMPLING if getattr(options, key) is not None}
         SamplingParams.from_dict(wanted)  # refused now or never: loading takes its time
+        place = located(name)
         with Progress(f"loading {name}") as progress:
             progress.begin()
             model = load(
-                name,
+                place,
                 backend=options.backend,
                 precision=options.precision,
                 threads=options.threads,

@@ -69,9 +69,9 @@ def model_and_prompt(words: list[str]) -> tuple[str, str | None]:
 
 def names_a_model(word: str) -> bool:
     """Whether a word on its own is a model's name or path rather than a prompt."""
-    from ossia.checkpoint import published_configs
+    from ossia.checkpoint.sources.names import names_a_published_model
 
-    if word == "nano" or word in published_configs() or HUB_NAME.fullmatch(word) or WRITTEN_PATH.fullmatch(word):
+    if word == "nano" or names_a_published_model(word) or HUB_NAME.fullmatch(word) or WRITTEN_PATH.fullmatch(word):
         return True
     try:
         path = Path(word)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ossia.errors import ModelNotFoundError
 
-__all__ = ["ALIASES", "HubName", "RegistryName", "is_remote", "parse", "quant_of"]
+__all__ = ["ALIASES", "HubName", "RegistryName", "is_remote", "names_a_published_model", "parse", "quant_of"]
 
 DEFAULT_REGISTRY = "registry.ollama.ai"
 
@@ -111,6 +111,11 @@ def is_remote(name: str) -> bool:
     except ModelNotFoundError:
         return False
     return name.lower() in ALIASES or ":" in name or name.count("/") == 1
+
+
+def names_a_published_model(word: str) -> bool:
+    """Whether a word is one of the published models' names, or says by its form where a model comes from."""
+    return word.lower() in ALIASES or word.startswith(("ollama://", "hf://", *_HUB_HOSTS, *_OLLAMA_HOSTS))
 
 
 def quant_of(file: str) -> str | None:
