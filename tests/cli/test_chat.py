@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -91,9 +92,9 @@ def test_save_writes_the_conversation(scripted: Scripted, monkeypatch, tmp_path:
     ]
     assert capsys.readouterr().err.splitlines()[1:] == [
         f"saved {file}",
-        f"ossia: {file}: File exists",
+        f"ossia: {file}: there is a file of this name already; another name is right",
         "/save needs a file's name",
-        f"ossia: {tmp_path}/none/x: No such file or directory",
+        f"ossia: {tmp_path}/none/x: there is no folder {tmp_path}/none; a folder that exists is right",
     ]
 
 
@@ -124,13 +125,13 @@ def test_what_utf_8_cannot_write_is_saved_too(scripted: Scripted, monkeypatch, t
 
 def test_a_file_that_cannot_be_written_whole_is_not_there(scripted: Scripted, monkeypatch, capsys, tmp_path: Path):
     def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "talk.json")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), ".talk.json.x.ossia-part")
 
     scripted()
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(tempfile, "mkstemp", full)
     lines(monkeypatch, f"/save {tmp_path / 'talk.json'}")
     assert main(["chat"]) == 0
-    assert capsys.readouterr().err.endswith("ossia: talk.json: No space left on device\n")
+    assert capsys.readouterr().err.endswith(f"ossia: {tmp_path / 'talk.json'}: No space left on device\n")
     assert list(tmp_path.iterdir()) == []
 
 

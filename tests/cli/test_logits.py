@@ -89,7 +89,7 @@ def test_a_failure_leaves_the_old_file(tiny: Path, tmp_path: Path, monkeypatch, 
 
     monkeypatch.setattr("ossia.cli.logits.write_header", full)
     assert main(["logits", str(tiny), str(tokens_file(tmp_path)), "--out", str(out), "--backend", "reference"]) == 1
-    assert capsys.readouterr().err == "ossia: No space left on device\n"
+    assert capsys.readouterr().err == f"ossia: {out}: No space left on device\n"
     assert out.read_text() == "old"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["logits.npy", "tokens.json"]
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from ossia import __version__
-from ossia.cli._display import one_line
+from ossia.cli._display import one_line, said
 from ossia.cli._parser import USAGE, Parser
 from ossia.cli._streams import settle
 from ossia.errors import OssiaError
@@ -64,7 +64,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if words is None:
         settle()
         words = sys.argv[1:]
-    command = list(words)
+    command = [*words]  # `list` is a verb, and a module that was imported has its name here
     return _guarded(lambda: _run(command), debug="--debug" in command)
 
 
@@ -148,16 +148,8 @@ def _guarded(work: Callable[[], int], debug: bool) -> int:
         if debug:
             traceback.print_exc()
         _discard_output()
-        return _complain(_said(error), 1)
+        return _complain(said(error), 1)
     return status
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
-    if isinstance(error, MemoryError):
-        return f"not enough memory{f': {error}' if str(error) else ''}"
-    return str(error)
 
 
 def _complain(message: str, status: int) -> int:

@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Self
 
-__all__ = ["Progress", "one_line", "visible"]
+__all__ = ["Progress", "one_line", "said", "visible"]
 
 _WIDTH = 30
 _INTERVAL_SECONDS = 0.1
@@ -31,6 +31,15 @@ def one_line(text: str) -> str:
     """An error's text for a terminal: on one line, harmless like `visible`, and at most `LONGEST` characters."""
     line = visible(" ".join(text.split("\n")))
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
+def said(error: Exception) -> str:
+    """What an error says, as `one_line`."""
+    if isinstance(error, OSError) and error.strerror:
+        return one_line(error.strerror if error.filename is None else f"{error.filename}: {error.strerror}")
+    if isinstance(error, MemoryError):
+        return one_line(f"not enough memory{f': {error}' if str(error) else ''}")
+    return one_line(str(error))
 
 
 class Progress:

@@ -3,14 +3,14 @@
 import argparse
 import io
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossia.cli import _options
-from ossia.cli._display import one_line
+from ossia.cli._display import said
+from ossia.cli._writing import written
 from ossia.errors import OssiaError, RequestError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Chat:
             raise
         except (OssiaError, OSError) as error:
             self._printer.finish()
-            self._printer.complain(one_line(_said(error)))
+            self._printer.complain(said(error))
         return True
 
     def _answer(self, line: str) -> None:
@@ -141,29 +141,13 @@ class Chat:
         text = json.dumps(self._session.conversation.to_json(), indent=2)
         try:
             path = Path(name).expanduser()
-            _write_new(path, f"{text}\n")
+            with written(path, over=False) as file:
+                file.write(f"{text}\n".encode("ascii"))
+        except OssiaError:
+            raise
         except (RuntimeError, ValueError) as error:  # no such user's home; a zero byte, or what no name can have
             raise RequestError(f"{name!r} cannot be a file's name: {error}; another name is right") from error
         return f"saved {path}"
-
-
-def _write_new(path: Path, text: str) -> None:
-    """Write a file that is whole or not there. Raises FileExistsError rather than write over one."""
-    path.open("x").close()  # the name is ours before there is anything to put there
-    part = path.with_name(f".ossia-{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="ascii")
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
-        raise
-
-
-def _said(error: OssiaError | OSError) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
 
 
 def _piped() -> Iterator[str]:

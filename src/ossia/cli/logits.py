@@ -2,14 +2,11 @@
 
 import argparse
 import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ossia.cli import _options
+from ossia.cli._writing import written
 from ossia.errors import ContextLengthError, RequestError
 
 if TYPE_CHECKING:
@@ -38,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     loaded = load_weights(options.model, backend=options.backend, precision=options.precision, threads=options.threads)
     config = loaded.checkpoint.config
     tokens = read_tokens(options.tokens, config)
-    with replaced(options.out) as file:
+    with written(options.out, over=True) as file:
         write_header(file, (len(tokens), config.vocab_size))
         for rows in loaded.logits(tokens, ROWS):
             file.write(rows.tobytes())
@@ -75,25 +72,3 @@ def write_header(file: BinaryIO, shape: tuple[int, int]) -> None:
     import numpy as np
 
     np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of `path` when all went well and leaves nothing otherwise.
-
-    Raises RequestError where `path` is something else than a file, such as a device, which must not be replaced.
-    """
-    if path.exists() and not path.is_file():
-        raise RequestError(f"{path}: not a regular file; the name of a file to write is right")
-    if not path.parent.is_dir():
-        raise RequestError(f"{path}: there is no folder {path.parent}; a folder that exists is right")
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        part.chmod(0o644)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
