@@ -21,12 +21,12 @@ KEPT = (
 
 
 def said(*items, recall: Recall | None = None):
-    return dialogue(items, recall or Recall(), "me")
+    return dialogue(items, recall or Recall(), b"me")
 
 
 def kept() -> Recall:
     recall = Recall()
-    recall.keep("me", KEPT, ["call_1"])
+    recall.keep(b"me", KEPT, ["call_1"])
     return recall
 
 
@@ -97,7 +97,7 @@ def test_the_clients_own_copy_of_the_reasoning_changes_nothing():
 
 def test_an_answer_comes_back_as_the_tokens_that_it_was():
     recall = Recall()
-    recall.keep("me", (Message("assistant", "4", channel="final", tokens=(1, 2)),), [])
+    recall.keep(b"me", (Message("assistant", "4", channel="final", tokens=(1, 2)),), [])
     assert said(Replied("4"), recall=recall).messages[0].tokens == (1, 2)
     assert said(Replied("5"), recall=recall).messages[0].tokens is None
 

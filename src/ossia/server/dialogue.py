@@ -29,7 +29,7 @@ class Dialogue:
     messages: tuple[Message, ...]
 
 
-def dialogue(items: Sequence[Item], recall: Recall, client: str) -> Dialogue:
+def dialogue(items: Sequence[Item], recall: Recall, client: bytes) -> Dialogue:
     """The messages of a conversation. Raises ConversationError for a result whose call is not there."""
     leading = 0
     while leading < len(items) and _instructs(items[leading]):
@@ -52,7 +52,7 @@ def _turns(items: Sequence[Item]) -> Iterator[list[Item]]:
 class _Said:
     """Translates one conversation, and remembers which tool each call was for."""
 
-    def __init__(self, recall: Recall, client: str) -> None:
+    def __init__(self, recall: Recall, client: bytes) -> None:
         self._recall = recall
         self._client = client
         self._calls: dict[str, str] = {}

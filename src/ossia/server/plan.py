@@ -22,6 +22,7 @@ from ossia.harmony import Tool as ShownTool
 from ossia.server.ask import Ask, Tool
 from ossia.server.dialogue import dialogue
 from ossia.server.effort import effort_in_text
+from ossia.server.faults import RefusedError
 from ossia.server.models import Served
 from ossia.server.recall import Recall
 
@@ -48,7 +49,7 @@ class Plan:
         return next((tool for tool in self.ask.tools if tool.recipient == recipient), None)
 
 
-def plan(ask: Ask, served: Served, recall: Recall, client: str) -> Plan:
+def plan(ask: Ask, served: Served, recall: Recall, client: bytes) -> Plan:
     """How to do what is asked, on this model.
 
     Raises ConversationError, RequestError and its kinds for what cannot be honoured.
@@ -103,8 +104,11 @@ def _shown(tool: Tool) -> ShownTool:
 
 
 def _params(ask: Ask, served: Served) -> SamplingParams:
-    SamplingParams.from_dict(ask.sampling)  # names a field that is not one
-    return replace(served.defaults.params, **ask.sampling)
+    try:
+        return replace(served.defaults.params, **ask.sampling)
+    except RequestError as error:
+        # Its first word is the field at fault.
+        raise RefusedError(str(error), param=str(error).split()[0], code="invalid_value") from error
 
 
 def _rules(ask: Ask, params: SamplingParams) -> Rules | None:

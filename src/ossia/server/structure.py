@@ -18,7 +18,7 @@ import msgspec
 from ossia.grammar import AnswerRule, Choice, JsonObject, JsonSchema, Lark, Regex
 from ossia.harmony import ResponseFormat
 from ossia.server.ask import Tool
-from ossia.server.faults import Refusal
+from ossia.server.faults import RefusedError
 
 __all__ = ["Form", "checked_name", "choice_of", "free_form", "json_form", "known_tools", "schema_form"]
 
@@ -50,19 +50,19 @@ class _Lark(msgspec.Struct, tag="lark", forbid_unknown_fields=True):
 def free_form(value: object, form: Form, others: str) -> Form:
     """The form that the field `grammar` gives, or `form`, which the field `others` has given.
 
-    Raises Refusal for a value that is neither, and where both fields give a form.
+    Raises RefusedError for a value that is neither, and where both fields give a form.
     """
     if value is None:
         return form
     if form.answer is not None:
-        raise Refusal(f"both grammar and {others} say what the answer must look like; one is right", param="grammar")
+        raise RefusedError(f"both grammar and {others} say what the answer must look like; one is right", param="grammar")
     if value == "off":
         return Form(grammar=False)
     try:
         given = msgspec.convert(value, _Regex | _Choice | _Lark)
     except msgspec.ValidationError as error:
         right = '"off", or an object of the type regex (pattern), choice (values) or lark (source)'
-        raise Refusal(f"grammar: {error}; {right} is right", param="grammar") from error
+        raise RefusedError(f"grammar: {error}; {right} is right", param="grammar") from error
     return Form(_rule(given))
 
 
@@ -77,29 +77,29 @@ def schema_form(name: str, schema: Mapping[str, Any], description: str | None = 
 
 
 def checked_name(name: str, param: str) -> str:
-    """A name that can stand in a header. Raises Refusal for any other."""
+    """A name that can stand in a header. Raises RefusedError for any other."""
     if not _NAME.fullmatch(name):
-        raise Refusal(f"{param} is {name!r:.80}; 1 to 128 letters, digits, _ and - are right", param=param)
+        raise RefusedError(f"{param} is {name!r:.80}; 1 to 128 letters, digits, _ and - are right", param=param)
     return name
 
 
 def known_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
-    """The tools, none of them twice. Raises Refusal."""
+    """The tools, none of them twice. Raises RefusedError."""
     seen: set[str] = set()
     for place, tool in enumerate(tools):
         if tool.recipient in seen:
-            raise Refusal(f"two tools are called {tool.name!r}; one of each name is right", param=f"tools[{place}]")
+            raise RefusedError(f"two tools are called {tool.name!r}; one of each name is right", param=f"tools[{place}]")
         seen.add(tool.recipient)
     return tuple(tools)
 
 
 def choice_of(name: str, tools: Collection[Tool], param: str = "tool_choice") -> str:
-    """The recipient of the tool that goes by `name`. Raises Refusal when there is none."""
+    """The recipient of the tool that goes by `name`. Raises RefusedError when there is none."""
     for tool in tools:
         if tool.name == name:
             return tool.recipient
     known = ", ".join(tool.name for tool in tools) or "none"
-    raise Refusal(f"{param} names {name!r:.80}; the tools are: {known}", param=param)
+    raise RefusedError(f"{param} names {name!r:.80}; the tools are: {known}", param=param)
 
 
 def _rule(given: _Regex | _Choice | _Lark) -> AnswerRule:

@@ -184,7 +184,7 @@ class Running:
             ended = replace(ended, finish=self._why)
         calls = tuple(zip(self._calls, ended.calls, strict=True))
         if ended.finish in ("stop", "tool_calls"):
-            self._recall.keep(self._client.id, ended.messages, [call.id for call in self._calls])
+            self._recall.keep(self._client.salt, ended.messages, [call.id for call in self._calls])
         settings = {
             **self.plan.settings,
             "seed": ended.seed,

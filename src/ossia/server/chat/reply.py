@@ -1,0 +1,151 @@
+"""A turn's events as Chat Completions tells them.
+
+A whole answer is made of the same deltas that a stream sends, so the two cannot differ. What the model says to the user
+on the way (preambles) and its answer are both content, with an empty line between them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ossia.assistant import DrawnToken, Finish, Kind, Text
+from ossia.harmony import Vocabulary
+from ossia.server.turns import Call, Done, Event, Opened
+
+__all__ = ["FINISH", "Delta", "Deltas", "Whole", "usage_of"]
+
+FINISH: dict[Finish, str] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "time_limit": "length",
+    "repetition": "repetition",
+    "cancelled": "cancelled",
+    "no_token": "error",
+}
+"""The last three are not OpenAI's own: none of its reasons would be true. `ossia.finish` is always exact."""
+
+LEAST_LOGPROB = -9999.0
+"""What stands for minus infinity, which JSON has not. Source: OpenAI's API reference, "logprobs"."""
+
+Delta = dict[str, Any]
+Entry = dict[str, Any]
+
+_FIELDS = {Kind.ANSWER: ("content",), Kind.PREAMBLE: ("content",), Kind.REASONING: ("reasoning", "reasoning_content")}
+
+
+@dataclass
+class Deltas:
+    """Translates the events of one answer."""
+
+    vocabulary: Vocabulary
+    logprobs: bool = False
+    _call: Call | None = None
+    _calls: int = 0
+    _said: set[str] = field(default_factory=set)
+    _gap: bool = False
+
+    def of(self, event: Event) -> Iterator[tuple[Delta, dict[str, list[Entry]] | None]]:
+        """The deltas of an event, each with the log-probabilities of its tokens."""
+        match event:
+            case Opened(_, call):
+                self._call, self._gap = call, True
+                if call is not None:
+                    yield self._begun(call), None
+            case Text(Kind.CALL, text) if self._call is not None:
+                yield {"tool_calls": [{"index": self._calls - 1, **_arguments(self._call, text)}]}, None
+            case Text(kind, text, _, drawn) if kind in _FIELDS:
+                names = _FIELDS[kind]
+                gap = "\n\n" if self._gap and names[0] in self._said else ""
+                self._gap = False
+                self._said.add(names[0])
+                yield dict.fromkeys(names, gap + text), self._entries(names[0], drawn)
+            case _:
+                pass
+
+    def _begun(self, call: Call) -> Delta:
+        self._calls += 1
+        return {"tool_calls": [{"index": self._calls - 1, "id": call.id, **_named(call)}]}
+
+    def _entries(self, name: str, drawn: tuple[DrawnToken, ...]) -> dict[str, list[Entry]] | None:
+        if not self.logprobs:
+            return None
+        return {name: [entry for token in drawn if (entry := _entry(token, self.vocabulary))]}
+
+
+@dataclass
+class Whole:
+    """The deltas of one answer, put together."""
+
+    content: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    logprobs: dict[str, list[Entry]] = field(default_factory=lambda: {"content": [], "reasoning": []})
+
+    def add(self, delta: Delta, logprobs: dict[str, list[Entry]] | None) -> None:
+        """Put another one on."""
+        self.content += [delta["content"]] if "content" in delta else []
+        self.reasoning += [delta["reasoning"]] if "reasoning" in delta else []
+        for name, entries in (logprobs or {}).items():
+            self.logprobs[name] += entries
+        for part in delta.get("tool_calls", ()):
+            if "id" in part:
+                self.calls.append({key: part[key] for key in part if key != "index"})
+            else:
+                _extend(self.calls[part["index"]], part)
+
+    def message(self) -> dict[str, Any]:
+        """The assistant's message."""
+        reasoning = "".join(self.reasoning) or None
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": "".join(self.content) if self.content or not self.calls else None,
+            "refusal": None,
+            "annotations": [],
+            "reasoning": reasoning,
+            "reasoning_content": reasoning,
+        }
+        return message | ({"tool_calls": self.calls} if self.calls else {})
+
+
+def usage_of(done: list[Done]) -> dict[str, Any]:
+    """The tokens of all answers to one request, whose prompt counts once."""
+    usages = [each.turn.usage for each in done]
+    prompt, generated = usages[0].prompt_tokens, sum(usage.generated_tokens for usage in usages)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": generated,
+        "total_tokens": prompt + generated,
+        "prompt_tokens_details": {"cached_tokens": usages[0].cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": sum(usage.reasoning_tokens for usage in usages)},
+    }
+
+
+def _named(call: Call) -> Delta:
+    if call.tool is not None and call.tool.custom:
+        return {"type": "custom", "custom": {"name": call.name, "input": ""}}
+    return {"type": "function", "function": {"name": call.name, "arguments": ""}}
+
+
+def _arguments(call: Call, text: str) -> Delta:
+    if call.tool is not None and call.tool.custom:
+        return {"custom": {"input": text}}
+    return {"function": {"arguments": text}}
+
+
+def _extend(call: dict[str, Any], part: dict[str, Any]) -> None:
+    for kind, name in (("function", "arguments"), ("custom", "input")):
+        if kind in part:
+            call[kind] = {**call[kind], name: call[kind][name] + part[kind][name]}
+
+
+def _entry(token: DrawnToken, vocabulary: Vocabulary) -> Entry | None:
+    if token.logprob is None:
+        return None
+    top = [_scored(identifier, value, vocabulary) for identifier, value in token.logprob.top]
+    return {**_scored(token.id, token.logprob.logprob, vocabulary), "top_logprobs": top}
+
+
+def _scored(identifier: int, logprob: float, vocabulary: Vocabulary) -> Entry:
+    data = vocabulary.bytes_of(identifier)
+    return {"token": data.decode("utf-8", "replace"), "logprob": max(logprob, LEAST_LOGPROB), "bytes": list(data)}

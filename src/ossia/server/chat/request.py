@@ -1,0 +1,337 @@
+"""What a client of Chat Completions sends.
+
+Every field that the openai SDK can send is declared. Those that ask for something that is not done here are refused by
+name when they ask for it; those whose answer is the same without them are taken and passed over, which their comment
+says. Source: OpenAI's API reference, "Create chat completion"; the extensions are ours or those that others have made
+common (`reasoning`, `think`, `chat_template_kwargs`, `top_k`, `min_p`).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ossia.server.ask import Ask, Item, Replied, Returned, Spoken, Thought
+from ossia.server.chat.tools import called, choice, offered
+from ossia.server.effort import resolve_effort
+from ossia.server.faults import RefusedError
+from ossia.server.structure import Form, checked_name, free_form, json_form, schema_form
+
+__all__ = ["ChatRequest", "ask_of"]
+
+MOST_CHOICES = 32
+MOST_STOPS = 16
+
+
+class TextPart(Struct, tag="text", forbid_unknown_fields=True):
+    text: str
+    cache_control: Any = None  # a hint for caches that are told what to keep; ours finds it
+    prompt_cache_breakpoint: Any = None  # the same
+
+
+class RefusalPart(Struct, tag="refusal", forbid_unknown_fields=True):
+    refusal: str
+
+
+class ImagePart(Struct, tag="image_url"):
+    pass
+
+
+class AudioPart(Struct, tag="input_audio"):
+    pass
+
+
+class FilePart(Struct, tag="file"):
+    pass
+
+
+Part = TextPart | RefusalPart | ImagePart | AudioPart | FilePart
+Content = str | list[Part]
+
+
+class SystemMessage(Struct, tag="system", tag_field="role", forbid_unknown_fields=True):
+    content: Content
+    name: str | None = None  # nothing in Harmony's instructions would show it
+
+
+class DeveloperMessage(Struct, tag="developer", tag_field="role", forbid_unknown_fields=True):
+    content: Content
+    name: str | None = None  # as above
+
+
+class UserMessage(Struct, tag="user", tag_field="role", forbid_unknown_fields=True):
+    content: Content
+    name: str | None = None
+
+
+class AssistantMessage(Struct, tag="assistant", tag_field="role", forbid_unknown_fields=True):
+    content: Content | None = None
+    name: str | None = None  # the assistant has none in Harmony
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    function_call: Any = None
+    audio: Any = None
+    annotations: Any = None  # what clients send back of the answer's own fields
+
+
+class ToolMessage(Struct, tag="tool", tag_field="role", forbid_unknown_fields=True):
+    content: Content
+    tool_call_id: str
+    name: str | None = None  # the call says it
+
+
+Message = SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage
+
+
+class StreamOptions(Struct, forbid_unknown_fields=True):
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None  # padding against traffic analysis: an optional courtesy
+
+
+class Reasoning(Struct, forbid_unknown_fields=True):
+    effort: str | None = None
+    max_tokens: int | None = None
+
+
+class TemplateOptions(Struct, forbid_unknown_fields=True):
+    reasoning_effort: str | None = None
+    model_identity: str | None = None
+    enable_thinking: bool | None = None
+
+
+class JsonSchemaFormat(Struct, forbid_unknown_fields=True):
+    name: str
+    schema: dict[str, Any] | None = None
+    description: str | None = None
+    strict: bool | None = None  # the schema is held either way
+
+
+class ResponseFormat(Struct, forbid_unknown_fields=True):
+    type: str
+    json_schema: JsonSchemaFormat | None = None
+
+
+class ChatRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of POST /v1/chat/completions."""
+
+    model: str
+    messages: list[Message]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    max_completion_tokens: int | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    grammar: str | dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+    reasoning: Reasoning | None = None
+    think: bool | str | None = None
+    chat_template_kwargs: TemplateOptions | None = None
+    max_reasoning_tokens: int | None = None
+    metadata: dict[str, str] | None = None
+    # Taken and passed over: the answer is the same without them.
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: Any = None
+    prompt_cache_retention: str | None = None
+    prediction: Any = None  # only makes it faster where it is used
+    # Refused when they ask for something.
+    store: bool | None = None
+    service_tier: str | None = None
+    verbosity: str | None = None
+    modalities: list[str] | None = None
+    audio: Any = None
+    moderation: Any = None
+    web_search_options: Any = None
+    functions: Any = None
+    function_call: Any = None
+
+
+def ask_of(body: ChatRequest) -> Ask:
+    """What the request asks for. Raises RequestError, with the field at fault, for what cannot be honoured."""
+    _refuse_what_is_not_here(body)
+    tools, declined = offered(body.tools or [])
+    form = free_form(body.grammar, _format(body.response_format), "response_format")
+    picked, allowed = choice(body.tool_choice, tools)
+    template = body.chat_template_kwargs or TemplateOptions()
+    return Ask(
+        items=tuple(_items(body.messages)),
+        effort=_effort(body, template),
+        identity=template.model_identity,
+        tools=tools,
+        choice=picked,
+        allowed=allowed,
+        parallel=body.parallel_tool_calls is not False,
+        answer=form.answer,
+        formats=form.formats,
+        grammar=form.grammar,
+        sampling=_sampling(body),
+        stop=_stops(body.stop),
+        max_reasoning_tokens=_reasoning_tokens(body),
+        declined=declined,
+    )
+
+
+def _refuse_what_is_not_here(body: ChatRequest) -> None:
+    wrong = {
+        "store": (body.store, (None, False), "false; POST /v1/responses stores"),
+        "service_tier": (body.service_tier, (None, "auto", "default"), "auto or default; there is one tier"),
+        "verbosity": (body.verbosity, (None, "medium"), "medium; these models were not trained for another"),
+        "modalities": (body.modalities, (None, ["text"]), '["text"]'),
+        "n": (body.n, (None, *range(1, MOST_CHOICES + 1)), f"1 to {MOST_CHOICES}"),
+    }
+    for name, (value, right, words) in wrong.items():
+        if value not in right:
+            raise RefusedError(f"{name} is {value!r:.80}; {words} is right", param=name)
+    for name, remedy in {
+        "audio": "text is what these models write",
+        "moderation": "no moderation runs here",
+        "web_search_options": "a function of your own can search",
+        "functions": "tools replaced it",
+        "function_call": "tool_choice replaced it",
+    }.items():
+        if getattr(body, name) is not None:
+            raise RefusedError(f"{name} is not supported: {remedy}", param=name)
+
+
+def _items(messages: list[Message]) -> Iterator[Item]:
+    if not messages:
+        raise RefusedError("messages is empty; at least one message is right", param="messages")
+    for place, message in enumerate(messages):
+        path = f"messages[{place}]"
+        match message:
+            case SystemMessage(content):
+                yield Spoken("system", _text(content, path))
+            case DeveloperMessage(content):
+                yield Spoken("developer", _text(content, path))
+            case UserMessage(content, name):
+                yield Spoken("user", _text(content, path), name and checked_name(name, f"{path}.name"))
+            case AssistantMessage():
+                yield from _assistant(message, path)
+            case ToolMessage(content, identifier):
+                yield Returned(identifier, _text(content, path))
+
+
+def _assistant(message: AssistantMessage, path: str) -> Iterator[Item]:
+    for name in ("audio", "function_call"):
+        if getattr(message, name) is not None:
+            raise RefusedError(f"{path}.{name} is not supported; text and tool_calls are", param=f"{path}.{name}")
+    if message.reasoning and message.reasoning_content and message.reasoning != message.reasoning_content:
+        raise RefusedError(f"{path} has two different reasonings; one is right", param=f"{path}.reasoning_content")
+    if thought := message.reasoning or message.reasoning_content:
+        yield Thought(thought)
+    for text in (message.content and _text(message.content, path), message.refusal):
+        if text:
+            yield Replied(text)
+    for place, call in enumerate(message.tool_calls or []):
+        yield called(call, f"{path}.tool_calls[{place}]")
+
+
+def _text(content: Content, path: str) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(_part(part, f"{path}.content[{place}]") for place, part in enumerate(content))
+
+
+def _part(part: Part, path: str) -> str:
+    match part:
+        case TextPart(text):
+            return text
+        case RefusalPart(text):
+            return text
+        case _:
+            kind = msgspec.inspect.type_info(type(part)).tag  # type: ignore[union-attr]
+            raise RefusedError(f"{path} is of type {kind}; these models read text only", param=path)
+
+
+def _format(given: ResponseFormat | None) -> Form:
+    match given:
+        case None | ResponseFormat("text", None):
+            return Form()
+        case ResponseFormat("json_object", None):
+            return json_form()
+        case ResponseFormat("json_schema", JsonSchemaFormat(name, schema, description)) if schema is not None:
+            checked_name(name, "response_format.json_schema.name")
+            return schema_form(name, schema, description)
+        case _:
+            right = "text, json_object, or json_schema with a json_schema that has a schema"
+            raise RefusedError(
+                f"response_format is of type {given.type!r:.80}; {right} is right", param="response_format"
+            )
+
+
+def _effort(body: ChatRequest, template: TemplateOptions) -> Any:
+    return resolve_effort(
+        {
+            "reasoning_effort": body.reasoning_effort,
+            "reasoning.effort": body.reasoning and body.reasoning.effort,
+            "think": body.think,
+            "chat_template_kwargs.reasoning_effort": template.reasoning_effort,
+            "chat_template_kwargs.enable_thinking": template.enable_thinking,
+        }
+    )
+
+
+def _reasoning_tokens(body: ChatRequest) -> int | None:
+    given = [body.max_reasoning_tokens, body.reasoning and body.reasoning.max_tokens]
+    found = [value for value in given if value is not None]
+    if len(set(found)) > 1 or any(value < 0 for value in found):
+        raise RefusedError(
+            f"max_reasoning_tokens and reasoning.max_tokens are {found}; one number from 0 on is right",
+            param="max_reasoning_tokens",
+        )
+    return found[0] if found else None
+
+
+def _sampling(body: ChatRequest) -> dict[str, Any]:
+    plain = ("temperature", "top_p", "top_k", "min_p", "seed", "frequency_penalty", "presence_penalty")
+    wanted: dict[str, Any] = {name: getattr(body, name) for name in plain if getattr(body, name) is not None}
+    if (limit := _limit(body)) is not None:
+        wanted["max_tokens"] = limit
+    if body.logit_bias:
+        wanted["logit_bias"] = {_token(key): value for key, value in body.logit_bias.items()}
+    if body.top_logprobs is not None and not body.logprobs:
+        raise RefusedError("top_logprobs is given and logprobs is not true; both are right", param="top_logprobs")
+    if body.logprobs:
+        wanted["logprobs"] = body.top_logprobs or 0
+    return wanted
+
+
+def _limit(body: ChatRequest) -> int | None:
+    given = {body.max_completion_tokens, body.max_tokens} - {None}
+    if len(given) > 1:
+        raise RefusedError("max_tokens and max_completion_tokens differ; one of them is right", param="max_tokens")
+    return given.pop() if given else None
+
+
+def _token(key: str) -> int:
+    if not key.isdecimal():
+        raise RefusedError(f"logit_bias has {key!r:.40}; token ids are right", param="logit_bias")
+    return int(key)
+
+
+def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
+    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    if len(stops) > MOST_STOPS or not all(stops):
+        raise RefusedError(
+            f"stop has {len(stops)} strings; at most {MOST_STOPS}, none of them empty, is right", param="stop"
+        )
+    return stops

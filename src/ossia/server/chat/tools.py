@@ -1,0 +1,174 @@
+"""Tools, the choice among them and the calls of Chat Completions, to and from what the other APIs share."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from ossia.server.ask import Called, Tool
+from ossia.server.faults import RefusedError
+from ossia.server.structure import checked_name, choice_of, known_tools
+
+__all__ = ["called", "choice", "offered"]
+
+T = TypeVar("T")
+
+
+class Function(Struct, forbid_unknown_fields=True):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Grammar(Struct, forbid_unknown_fields=True):
+    syntax: str
+    definition: str
+
+
+class Format(Struct, forbid_unknown_fields=True):
+    type: str
+    grammar: Grammar | None = None
+
+
+class Custom(Struct, forbid_unknown_fields=True):
+    name: str
+    description: str | None = None
+    format: Format | None = None
+
+
+class FunctionTool(Struct, tag="function", forbid_unknown_fields=True):
+    function: Function
+    cache_control: Any = None  # a hint for caches that are told what to keep; ours finds it
+
+
+class CustomTool(Struct, tag="custom", forbid_unknown_fields=True):
+    custom: Custom
+
+
+class CalledFunction(Struct):
+    name: str
+    arguments: str
+
+
+class CalledCustom(Struct):
+    name: str
+    input: str
+
+
+class FunctionCall(Struct, tag="function"):
+    id: str
+    function: CalledFunction
+
+
+class CustomCall(Struct, tag="custom"):
+    id: str
+    custom: CalledCustom
+
+
+class Named(Struct):
+    name: str
+
+
+class FunctionChoice(Struct, tag="function", forbid_unknown_fields=True):
+    function: Named
+
+
+class CustomChoice(Struct, tag="custom", forbid_unknown_fields=True):
+    custom: Named
+
+
+class AllowedTools(Struct, forbid_unknown_fields=True):
+    mode: str
+    tools: list[dict[str, Any]]
+
+
+class AllowedChoice(Struct, tag="allowed_tools", forbid_unknown_fields=True):
+    allowed_tools: AllowedTools
+
+
+def offered(tools: Sequence[dict[str, Any]]) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
+    """The tools, and the types of those that are not here. Raises RefusedError for one that is not well formed."""
+    found: list[Tool] = []
+    declined: list[str] = []
+    for place, given in enumerate(tools):
+        path = f"tools[{place}]"
+        if given.get("type") not in ("function", "custom"):
+            declined.append(f"{path}: {given.get('type')!s:.60}")
+            continue
+        match convert(given, FunctionTool | CustomTool, path):
+            case FunctionTool(function):
+                found.append(_function(function, f"{path}.function"))
+            case CustomTool(custom):
+                found.append(_custom(custom, f"{path}.custom"))
+    return known_tools(found), tuple(declined)
+
+
+def choice(given: str | dict[str, Any] | None, tools: Sequence[Tool]) -> tuple[str, tuple[str, ...] | None]:
+    """The choice, and the recipients that calls are limited to. Raises RefusedError."""
+    if given is None:
+        return "auto", None
+    if isinstance(given, str):
+        if given not in ("auto", "none", "required"):
+            raise RefusedError(
+                f"tool_choice is {given!r:.80}; auto, none, required or an object is right", param="tool_choice"
+            )
+        return given, None
+    match convert(given, FunctionChoice | CustomChoice | AllowedChoice, "tool_choice"):
+        case FunctionChoice(named) | CustomChoice(named):
+            return choice_of(named.name, tools), None
+        case AllowedChoice(allowed):
+            return _allowed(allowed, tools)
+
+
+def called(given: dict[str, Any], path: str) -> Called:
+    """A call that the model made earlier. Raises RefusedError."""
+    match convert({"type": "function"} | given, FunctionCall | CustomCall, path):
+        case FunctionCall(identifier, function):
+            return Called(identifier, f"functions.{checked_name(function.name, path)}", function.arguments)
+        case CustomCall(identifier, custom):
+            return Called(identifier, f"functions.{checked_name(custom.name, path)}", custom.input, custom=True)
+
+
+def convert(value: object, kind: Any, path: str) -> Any:
+    """`value` as `kind`. Raises RefusedError that names the field below `path`."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        words, _, place = str(error).partition(" - at `$")
+        param = path + place.removesuffix("`")
+        raise RefusedError(f"{param}: {words[:1].lower()}{words[1:]}".replace("`", "'"), param=param) from error
+
+
+def _function(function: Function, path: str) -> Tool:
+    return Tool(
+        name=checked_name(function.name, f"{path}.name"),
+        description=function.description or "",
+        parameters=function.parameters,
+        strict=bool(function.strict),
+    )
+
+
+def _custom(custom: Custom, path: str) -> Tool:
+    name, lark, regex = checked_name(custom.name, f"{path}.name"), None, None
+    match custom.format:
+        case None | Format("text", None):
+            pass
+        case Format("grammar", Grammar("lark", source)):
+            lark = source
+        case Format("grammar", Grammar("regex", source)):
+            regex = source
+        case _:
+            raise RefusedError(
+                f"{path}.format: text, or a grammar of syntax lark or regex, is right", param=f"{path}.format"
+            )
+    return Tool(name=name, description=custom.description or "", custom=True, lark=lark, regex=regex)
+
+
+def _allowed(allowed: AllowedTools, tools: Sequence[Tool]) -> tuple[str, tuple[str, ...]]:
+    if allowed.mode not in ("auto", "required"):
+        raise RefusedError(f"the mode is {allowed.mode!r:.80}; auto or required is right", param="tool_choice")
+    names = [convert(tool, FunctionChoice | CustomChoice, "tool_choice") for tool in allowed.tools]
+    found = [each.function if isinstance(each, FunctionChoice) else each.custom for each in names]
+    return allowed.mode, tuple(choice_of(named.name, tools) for named in found)
