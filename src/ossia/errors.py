@@ -31,6 +31,7 @@ __all__ = [
     "ContextLengthError",
     "ConversationError",
     "DownloadError",
+    "GrammarError",
     "ModelNotFoundError",
     "OssiaError",
     "OverloadedError",

@@ -1,7 +1,8 @@
 """What rules may be at most, looked at before any work is done on them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from ossia.errors import GrammarError
 from ossia.grammar.rules import Choice, Lark, Regex, Rules, ToolRule
@@ -44,7 +45,8 @@ def check_rules(rules: Rules) -> None:
 
 def check_size(where: str, schema: object) -> None:
     """Raise GrammarError for a schema that is too deep or too large."""
-    waiting, count = [(schema, 0)], 0
+    waiting: list[tuple[object, int]] = [(schema, 0)]
+    count = 0
     while waiting:
         value, depth = waiting.pop()
         count += 1
@@ -52,8 +54,13 @@ def check_size(where: str, schema: object) -> None:
             raise GrammarError(f"the schema of {where} is nested more than {DEEPEST_SCHEMA} deep", where=where)
         if count > LARGEST_SCHEMA:
             raise GrammarError(f"the schema of {where} has more than {LARGEST_SCHEMA} values", where=where)
-        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-        waiting += [(each, depth + 1) for each in inner]
+        waiting += [(each, depth + 1) for each in _inner(value)]
+
+
+def _inner(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return cast("Mapping[object, object]", value).values()
+    return cast("Sequence[object]", value) if isinstance(value, list | tuple) else ()
 
 
 def _check_tool(tool: ToolRule) -> None:

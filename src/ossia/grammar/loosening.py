@@ -1,6 +1,7 @@
 """From a schema to a pattern: strictly as it says, or without what stands in the way, which is named."""
 
 import json
+from collections.abc import Mapping
 from copy import deepcopy
 from time import monotonic
 from typing import Any, cast
@@ -32,10 +33,10 @@ def to_pattern(
     `arguments` are those of a call: an object, whatever the schema leaves open. Raises GrammarError: when strict, for
     the first keyword that cannot be guaranteed; else only for a schema that is none, or that asks for no object.
     """
-    if not isinstance(schema, dict | bool):
+    if not isinstance(schema, Mapping | bool):
         raise GrammarError(f"the schema of {where} would be an object, found {type(schema).__name__}", where=where)
-    check_size(where, schema)
-    trimmed = trim(schema)
+    check_size(where, cast(object, schema))
+    trimmed = trim(cast(object, schema))
     if strict and trimmed.removed:
         raise refused(where, *trimmed.removed[0])
     root = _as_object(where, trimmed.schema) if arguments else trimmed.schema

@@ -88,8 +88,10 @@ class Tokens:
         if complete:
             return tokens
         # Pieces of text are cut into tokens one by one, so what ends where a piece is sure to end will stay.
-        sure = set.intersection(*(self._pieces(whole + way) for way in _GOINGS_ON))
-        return self._up_to(tokens, max((end for end in sure if end <= len(whole)), default=0), whole)
+        sure = set(range(len(whole) + 1))
+        for way in _GOINGS_ON:
+            sure &= self._pieces(whole + way)
+        return self._up_to(tokens, max(sure, default=0), whole)
 
     def _pieces(self, text: str) -> set[int]:
         """Where the pieces end that the vocabulary's pattern cuts a text into."""

@@ -56,9 +56,9 @@ class Walk:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._tokens = plan.tokens
-        self._place = Place()
+        self._place: Place = Place()
         self._trail: deque[Step] = deque(maxlen=FARTHEST_ROLLBACK)
-        self._matcher = self._begun(self._header_pattern())
+        self._matcher: Matcher | None = self._begun(self._header_pattern())
 
     @property
     def failure(self) -> str | None:
