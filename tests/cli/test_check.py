@@ -54,6 +54,40 @@ def test_a_value_that_is_no_number_is_found(tmp_path: Path, capsys, name: str, v
     assert f"1 damaged: {name}: holds NaN or infinity" in line
 
 
+@pytest.fixture(scope="module")
+def overflowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose weights are finite, and whose sums are not."""
+    folder = tmp_path_factory.mktemp("models")
+    tensors = dict(open_checkpoint(write_tiny(folder / "whole")).tensors)
+    for name, tensor in tensors.items():
+        if name.endswith(("_proj.weight", "norm.weight")):
+            tensors[name] = (np.sign(tensor) * 3e38).astype(ml_dtypes.bfloat16)
+    write(folder / "overflowing", CONFIG, tensors, tokenizer=VOCABULARY.to_tokenizer_json())
+    return folder / "overflowing"
+
+
+def test_weights_that_overflow_are_a_finding_and_not_warnings(overflowing: Path, capsys):
+    assert main(["check", str(overflowing), "--tokens", "8", "--json"]) == 1
+    shown = capsys.readouterr()
+    report = json.loads(shown.out, parse_constant=pytest.fail)
+    found = {one["name"]: one for one in report["checks"]}
+    assert found["tensors"]["passed"] is True
+    for name in ("reference", "fast"):
+        assert found[name]["passed"] is False
+        assert found[name]["words"] == check.NO_NUMBERS
+    assert shown.err == ""
+
+
+def test_other_verbs_say_so_too(overflowing: Path, tmp_path: Path, capsys):
+    assert main(["bench", str(overflowing), "--prompt", "4", "--generate", "2", "--repeats", "1"]) == 1
+    assert "no token could be drawn: the logits are not finite" in capsys.readouterr().err
+    (tmp_path / "tokens.json").write_text("[1, 2, 3]")
+    out = tmp_path / "logits.npy"
+    assert main(["logits", str(overflowing), str(tmp_path / "tokens.json"), "--out", str(out)]) == 0
+    assert capsys.readouterr().err == f"{out}: 3 of 3 rows are not finite numbers\n"
+    assert np.load(out).shape == (3, CONFIG.vocab_size)
+
+
 def test_a_scale_that_is_no_number_is_found():
     packed = Packed(np.zeros((2, 1, 16), np.uint8), np.array([[127], [255]], np.uint8))
     with pytest.raises(TensorError, match="layer: the scale of block"):

@@ -10,6 +10,7 @@ import numpy as np
 from ossia.cli._bounds import anonymous_bytes, decode_bytes, peak_rss_bytes, processors, read_bandwidth
 from ossia.cli._display import Progress
 from ossia.engine import Engine, EngineConfig, SamplingParams
+from ossia.errors import BackendError
 from ossia.loading import Loaded
 from ossia.ops import Precision
 
@@ -121,6 +122,8 @@ def _run(engine: Engine, prompts: Sequence[Sequence[int]], generate: int) -> _Ru
     while engine.has_work:
         started = not waiting
         for output in engine.step():
+            if output.finish == "no_token":
+                raise BackendError("no token could be drawn: the logits are not finite; `ossia check MODEL` tells more")
             run.later_tokens += len(output.tokens) if started else 0
             if output.request_id in waiting:
                 waiting.remove(output.request_id)

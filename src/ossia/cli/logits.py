@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -10,6 +11,8 @@ from ossia.cli._writing import written
 from ossia.errors import ContextLengthError, RequestError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ossia.config import ModelConfig
 
 HELP = "Write the logits of a sequence of tokens as a NumPy file."
@@ -37,9 +40,18 @@ def run(options: argparse.Namespace) -> int:
     tokens = read_tokens(options.tokens, config)
     with written(options.out, over=True) as file:
         write_header(file, (len(tokens), config.vocab_size))
-        for rows in loaded.logits(tokens, ROWS):
-            file.write(rows.tobytes())
+        finite = sum(_write(file, rows) for rows in loaded.logits(tokens, ROWS))
+    if finite < len(tokens):
+        print(f"{options.out}: {len(tokens) - finite} of {len(tokens)} rows are not finite numbers", file=sys.stderr)
     return 0
+
+
+def _write(file: BinaryIO, rows: "np.ndarray") -> int:
+    """Writes the rows; how many of them are finite."""
+    import numpy as np
+
+    file.write(rows.tobytes())
+    return int(np.isfinite(rows).all(axis=1).sum())
 
 
 def read_tokens(file: Path, config: "ModelConfig") -> list[int]:
