@@ -2,28 +2,46 @@
 
 from collections.abc import Iterable
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ossia.errors import OssiaError
+from ossia.server import model_list, standing
 from ossia.server.endpoint import Endpoint, routes
 from ossia.server.faults import ClientGone, refused
 from ossia.server.guard import Guard
+from ossia.server.openapi import document
 from ossia.server.service import Service
 
-__all__ = ["make_app"]
+__all__ = ["ENDPOINTS", "make_app"]
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *standing.endpoints,
+    *model_list.endpoints,
+)
+"""Everything that a server answers; its description comes on top."""
 
 
-def make_app(service: Service, endpoints: Iterable[Endpoint]) -> Starlette:
-    """An ASGI application that answers `endpoints`."""
-    endpoints = list(endpoints)
+def make_app(service: Service, endpoints: Iterable[Endpoint] = ENDPOINTS, version: str = "0") -> Starlette:
+    """An ASGI application that answers `endpoints`, and GET /openapi.json with what they declare."""
+    described = [*endpoints]
+    text: bytes | None = None
+
+    async def describe(request: Request) -> Response:
+        nonlocal text
+        if text is None:
+            text = msgspec.json.encode(document(described, version))
+        return Response(text, media_type="application/json")
+
+    described.append(Endpoint("GET", "/openapi.json", describe, "This document.", answer="application/json"))
     app = Starlette(
-        routes=routes(endpoints),
-        middleware=[Middleware(Guard, service, [endpoint.path for endpoint in endpoints if endpoint.open])],
-        exception_handlers={OssiaError: _refused, HTTPException: _refused, ClientGone: _refused},
+        routes=routes(described),
+        middleware=[Middleware(Guard, service, [endpoint.path for endpoint in described if endpoint.open])],
+        exception_handlers=dict.fromkeys((OssiaError, HTTPException, ClientGone, ClientDisconnect), _refused),
     )
     app.router.redirect_slashes = False
     app.state.service = service

@@ -13,11 +13,11 @@ import secrets
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
+from msgspec import Struct
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ossia.errors import (
@@ -32,7 +32,19 @@ from ossia.errors import (
     UnavailableError,
 )
 
-__all__ = ["ClientGone", "Fault", "RefusedError", "Style", "fault_of", "refused", "style_of", "unforeseen"]
+__all__ = [
+    "AnthropicError",
+    "ClientGone",
+    "Fault",
+    "OllamaError",
+    "OpenAIError",
+    "RefusedError",
+    "Style",
+    "fault_of",
+    "refused",
+    "style_of",
+    "unforeseen",
+]
 
 GONE = 499
 """The status in logs of a request whose client went away; nobody reads it. nginx began it, and readers of logs know."""
@@ -62,6 +74,40 @@ class Style(Enum):
     OPENAI = "openai"
     OLLAMA = "ollama"
     ANTHROPIC = "anthropic"
+
+
+class OpenAIDetail(Struct, frozen=True):
+    """What is inside an error of OpenAI's shape: `param` is the field at fault."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIError(Struct, frozen=True):
+    """An error in OpenAI's shape."""
+
+    error: OpenAIDetail
+
+
+class OllamaError(Struct, frozen=True):
+    """An error in Ollama's shape."""
+
+    error: str
+
+
+class AnthropicDetail(Struct, frozen=True):
+    """What is inside an error of Anthropic's shape."""
+
+    type: str
+    message: str
+
+
+class AnthropicError(Struct, frozen=True, tag="error"):
+    """An error in Anthropic's shape."""
+
+    error: AnthropicDetail
 
 
 class RefusedError(RequestError):
@@ -98,14 +144,13 @@ class Fault:
     headers: tuple[tuple[str, str], ...] = ()
     id: str | None = None
 
-    def shaped(self, style: Style) -> dict[str, Any]:
+    def shaped(self, style: Style) -> "OpenAIError | OllamaError | AnthropicError":
         """The body, as `style` has it."""
         if style is Style.OLLAMA:
-            return {"error": self.message}
+            return OllamaError(self.message)
         if style is Style.ANTHROPIC:
-            return {"type": "error", "error": {"type": _anthropic_type(self.status), "message": self.message}}
-        kind = _openai_type(self.status)
-        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+            return AnthropicError(AnthropicDetail(_anthropic_type(self.status), self.message))
+        return OpenAIError(OpenAIDetail(self.message, _openai_type(self.status), self.param, self.code))
 
     def response(self, style: Style) -> Response:
         """The whole answer."""
@@ -139,7 +184,7 @@ def fault_of(error: Exception) -> Fault:
             return _own(error)
         case HTTPException():
             return _http(error)
-        case ClientGone():
+        case ClientGone() | ClientDisconnect():
             return Fault(status=GONE, message="the client has closed the connection")
         case _:
             return unforeseen(error)

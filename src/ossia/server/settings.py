@@ -42,7 +42,7 @@ class Limits:
 
     The headers of a request must be complete within `header_seconds`, each part of its body must come within
     `body_seconds`; an idle connection is closed after `idle_seconds`. A reader that takes nothing for `stall_seconds`
-    is taken for gone.
+    is taken for gone. A turn ends with what it has after `turn_seconds`.
     """
 
     body_bytes: int = 16 << 20
@@ -59,6 +59,7 @@ class Limits:
     body_seconds: float = 30.0
     idle_seconds: float = 75.0
     stall_seconds: float = 60.0
+    turn_seconds: float = 3600.0
 
     def __post_init__(self) -> None:
         for item in fields(self):

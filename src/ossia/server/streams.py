@@ -9,6 +9,7 @@ and the stream ends properly; a quiet stream says that it is alive; a reader tha
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from ossia.errors import OssiaError
 from ossia.server.faults import ClientGone, Fault, Style, fault_of, style_of, unforeseen
 from ossia.server.service import service_of
 
-__all__ = ["DONE", "PING", "Frames", "attend", "event", "line", "ndjson", "sse"]
+__all__ = ["ABORT", "DONE", "PING", "Frames", "attend", "event", "line", "ndjson", "sse"]
 
 T = TypeVar("T")
 
@@ -33,6 +34,9 @@ DONE = b"data: [DONE]\n\n"
 
 PING = b": ping\n\n"
 """A comment: clients of server-sent events pass over it. Source: WHATWG HTML, "Server-sent events"."""
+
+ABORT = "ossia.abort"
+"""The extension of an ASGI scope that closes its connection at once, whatever is still to be sent."""
 
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
@@ -161,33 +165,39 @@ class _Stream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it all, until it ends or the client does."""
         pen = _Pen(send)
-        producer = asyncio.ensure_future(self._produce(pen, self._start()))
+        producer = asyncio.ensure_future(self._produce(pen))
         try:
-            while not producer.done() and not self._gone.done():
+            while not producer.done() and not self._gone.done() and not self._stalled(pen):
                 await self._watch(producer, pen)
+            if not producer.done() and not self._gone.done():
+                await self._abort(scope)
             if producer.done():
                 producer.result()
         finally:
             await _cancelled(producer)
             await self._close()
 
-    def _start(self) -> dict[str, Any]:
-        return {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-
     async def _watch(self, producer: asyncio.Future[None], pen: _Pen) -> None:
-        """Until something happens, or it is time to look after the reader."""
+        """Until something happens, or it is time to say that we are still here."""
         await asyncio.wait(
             {producer, self._gone}, timeout=min(self._ping, self._stall) / 2, return_when=asyncio.FIRST_COMPLETED
         )
-        now = time.monotonic()
-        if pen.since is not None:
-            if now - pen.since > self._stall:
-                raise ClientGone
-        elif pen.last and self.media_type == SSE and now - pen.last >= self._ping and not producer.done():
-            await pen.write(PING)
+        quiet = pen.since is None and time.monotonic() - pen.last >= self._ping
+        if quiet and pen.last and self.media_type == SSE and not producer.done():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(pen.write(PING), self._stall)
 
-    async def _produce(self, pen: _Pen, start: dict[str, Any]) -> None:
-        await pen.send(start)
+    def _stalled(self, pen: _Pen) -> bool:
+        return pen.since is not None and time.monotonic() - pen.since > self._stall
+
+    async def _abort(self, scope: Scope) -> None:
+        """Let go of a reader that takes nothing; what is buffered for it would otherwise be kept until it does."""
+        if abort := scope.get("extensions", {}).get(ABORT):
+            abort()
+            await asyncio.wait({self._gone}, timeout=1)
+
+    async def _produce(self, pen: _Pen) -> None:
+        await pen.send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         pen.last = time.monotonic()
         try:
             await self._relay(pen)

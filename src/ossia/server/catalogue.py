@@ -1,0 +1,90 @@
+"""The models that are here, as the lists of the APIs show them."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ossia.checkpoint import Experts, find, models, open_checkpoint
+from ossia.checkpoint.sources.names import ALIASES
+from ossia.config import ModelConfig
+from ossia.errors import OssiaError
+
+__all__ = ["Catalogue", "Entry", "downloaded", "with_aliases"]
+
+FRESH_SECONDS = 2.0
+"""A list that is asked for again within this time is not made anew: clients ask twice in a row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A model on disk. `created` is when its file or folder was last changed, in seconds since 1970."""
+
+    name: str
+    path: Path
+    layout: str
+    experts: Experts
+    config: ModelConfig
+    bytes: int
+    created: int
+
+
+def downloaded() -> dict[str, Path]:
+    """The embedded model, and those that any program has downloaded, by the name of each."""
+    return {local.name: local.path for local in reversed(models())} | {"nano": find("nano")}
+
+
+def with_aliases(found: Mapping[str, Path]) -> dict[str, Path]:
+    """The same models by their further names too: the published ones have several, `gpt-oss:20b` among them."""
+    published = {local.path: local.same_as for local in models() if local.same_as}
+    by_repository = {published[path]: path for path in found.values() if path in published}
+    aliases = {alias: by_repository[name] for alias, name in ALIASES.items() if name in by_repository}
+    return {**aliases, **by_repository, **found}
+
+
+class Catalogue:
+    """The models that `local` finds, by name; what cannot be opened is not among them.
+
+    Reads only what changed since it was last asked; it looks at the disk, so a server asks it in a thread.
+    """
+
+    def __init__(self, local: Callable[[], Mapping[str, Path]]) -> None:
+        self._local = local
+        self._known: dict[tuple[Path, float], Entry | None] = {}
+        self._listed: list[Entry] = []
+        self._when = float("-inf")
+
+    def entries(self) -> list[Entry]:
+        """All of them, in the order of `local`."""
+        now = time.monotonic()
+        if now - self._when > FRESH_SECONDS:
+            found = {name: (path, _changed(path)) for name, path in self._local().items()}
+            self._known = {key: self._known[key] if key in self._known else _entry(*key) for key in set(found.values())}
+            entries = [(name, self._known[key]) for name, key in found.items()]
+            self._listed = [replace(entry, name=name) for name, entry in entries if entry is not None]
+            self._when = now
+        return self._listed
+
+
+def _changed(path: Path) -> float:
+    """When the folder or file was last changed; 0 where it is gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _entry(path: Path, changed: float) -> Entry | None:
+    try:
+        checkpoint = open_checkpoint(path)
+    except (OssiaError, OSError):
+        return None
+    return Entry(
+        name="",
+        path=path,
+        layout=checkpoint.layout,
+        experts=checkpoint.experts,
+        config=checkpoint.config,
+        bytes=checkpoint.bytes,
+        created=int(changed),
+    )

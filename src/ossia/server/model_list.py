@@ -1,0 +1,85 @@
+"""GET /v1/models and /v1/models/{id}: the models that a request may name, those that are not loaded among them."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ossia.server.catalogue import Entry
+from ossia.server.endpoint import Endpoint
+from ossia.server.faults import RefusedError
+from ossia.server.models import Listed
+from ossia.server.service import Service, service_of
+
+__all__ = ["endpoints"]
+
+
+class ModelCard(Struct, kw_only=True):
+    """A model. What OpenAI's shape has no place for: the context under both names that clients look for, and its state.
+
+    `context_length` is what a request may have in all: of a model that is not loaded, what it was made for.
+    """
+
+    id: str
+    object: str = "model"
+    created: int
+    owned_by: str = "ossia"
+    context_length: int
+    max_model_len: int
+    loaded: bool
+
+
+class ModelList(Struct, kw_only=True):
+    """The models, the default one first."""
+
+    object: str = "list"
+    data: Sequence[ModelCard]
+
+
+async def list_models(request: Request) -> Response:
+    """All of them."""
+    return _json(ModelList(data=await _cards(service_of(request))))
+
+
+async def show_model(request: Request) -> Response:
+    """One of them. Raises RefusedError for a name that none has, with the names there are."""
+    name = request.path_params["id"]
+    cards = await _cards(service_of(request))
+    for card in cards:
+        if card.id == name:
+            return _json(card)
+    names = ", ".join(card.id for card in cards)
+    raise RefusedError(
+        f"no model is called {name!r:.200} here; there are: {names}", status=404, param="model", code="model_not_found"
+    )
+
+
+async def _cards(service: Service) -> list[ModelCard]:
+    loaded = {each.name: each for each in service.models.listed()}
+    entries = await asyncio.to_thread(service.catalogue.entries)
+    return [_card(entry, loaded.get(entry.name)) for entry in entries]
+
+
+def _card(entry: Entry, loaded: Listed | None) -> ModelCard:
+    served = loaded.served if loaded else None
+    context = served.tokens.context if served else entry.config.max_position_embeddings
+    return ModelCard(
+        id=entry.name,
+        created=entry.created,
+        context_length=context,
+        max_model_len=context,
+        loaded=served is not None,
+    )
+
+
+def _json(data: Struct) -> Response:
+    return Response(msgspec.json.encode(data), media_type="application/json")
+
+
+endpoints = (
+    Endpoint("GET", "/v1/models", list_models, "The models that a request may name.", answer=ModelList),
+    Endpoint("GET", "/v1/models/{id:path}", show_model, "One model.", answer=ModelCard),
+)
