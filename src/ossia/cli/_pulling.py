@@ -3,10 +3,10 @@
 import sys
 import time
 from collections import deque
-from pathlib import Path
 from typing import Self
 
 from ossia.checkpoint import Pulling, find_or_pull
+from ossia.checkpoint.sources.names import is_remote
 from ossia.cli._display import visible
 
 __all__ = ["PullDisplay", "located", "size"]
@@ -77,11 +77,12 @@ class PullDisplay:
 def located(name: str) -> str:
     """Where the model of that name lies, for `load`; downloaded if it is missing and the name can be nothing else.
 
-    `nano` and paths stay as they were typed.
+    Names that no download could have (`nano`, a word, most paths) stay as they were typed.
     """
+    if not is_remote(name):
+        return name
     with PullDisplay(name) as display:
-        path = find_or_pull(name, display)
-    return name if name == "nano" or path == Path(name) else str(path)
+        return str(find_or_pull(name, display))
 
 
 def size(count: int) -> str:
