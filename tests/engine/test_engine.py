@@ -191,6 +191,17 @@ def test_a_cancelled_request_says_so_and_gives_its_pages_back(counting: LoadedMo
     assert (engine.status.running, engine.status.waiting, engine.status.available_pages) == (0, 0, every)
 
 
+def test_how_far_a_prompt_is_computed_can_be_seen(counting: LoadedModel):
+    engine = Engine(counting, EngineConfig(max_requests=2, max_step_tokens=10))
+    assert engine.prefill == (0, 0)
+    engine.add([1] * 25, SamplingParams(max_tokens=2))
+    seen = []
+    while engine.has_work:
+        engine.step()
+        seen.append(engine.prefill)
+    assert seen == [(10, 25), (20, 25), (0, 0), (0, 0)]
+
+
 def test_a_generator_left_early_cancels_and_keeps_what_others_were_told(counting: LoadedModel):
     engine = engine_of(counting)
     other = engine.add(random_prompt(5, seed=1), GREEDY)

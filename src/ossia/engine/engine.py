@@ -185,6 +185,12 @@ class Engine:
         assert {request.id for request in queued} == set(self._requests), "a request is lost"
 
     @property
+    def prefill(self) -> tuple[int, int]:
+        """Of the prompts that are not computed yet: how many of their tokens are, and how many there are in all."""
+        reading = [request for request in self._scheduler.running if request.holding.computed < request.prompt_tokens]
+        return sum(request.holding.computed for request in reading), sum(request.prompt_tokens for request in reading)
+
+    @property
     def status(self) -> Status:
         """How busy the engine is."""
         pools = self._ledger.pools
