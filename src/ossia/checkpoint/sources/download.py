@@ -25,7 +25,8 @@ CONNECTIONS = 8
 """Ranges that are fetched at the same time."""
 
 STRETCH = 64
-"""Pieces that one request asks for at most."""
+SHORTEST_STRETCH = 4
+"""Pieces that one request asks for, at most, and at least where there are as many beside each other."""
 
 _CHUNK = 256 << 10
 _TICK_SECONDS = 0.1
@@ -109,7 +110,7 @@ class _Download:
         """Until every piece is there. Raises what went wrong in any thread."""
         if self._part.pieces > 1:
             with contextlib.suppress(_RangesIgnoredError):
-                self._repeat(lambda: [partial(self._stretch, one) for one in _stretches(self._part.missing())])
+                self._repeat(lambda: [partial(self._stretch, one) for one in self._stretches()])
         self._repeat(lambda: [self._whole] if self._part.missing() else [])
         self._notes.downloaded(self._blob.size)
 
@@ -139,6 +140,12 @@ class _Download:
         finally:
             crew.over.set()
         return failure
+
+    def _stretches(self) -> list[range]:
+        """The missing pieces, shared out among the connections."""
+        missing = self._part.missing()
+        share = -(-len(missing) // self._connections)
+        return _stretches(missing, min(max(share, SHORTEST_STRETCH), STRETCH))
 
     def _look_up(self) -> None:
         if self._notes.stopped():
@@ -259,15 +266,15 @@ class _StillWorking:
 _STILL_WORKING = _StillWorking()
 
 
-def _stretches(missing: list[int]) -> list[range]:
-    """Neighbouring pieces together, at most STRETCH.
+def _stretches(missing: list[int], longest: int) -> list[range]:
+    """Neighbouring pieces together, at most `longest`.
 
-    >>> _stretches([0, 1, 4])
-    [range(0, 2), range(4, 5)]
+    >>> _stretches([0, 1, 2, 4], 2)
+    [range(0, 2), range(2, 3), range(4, 5)]
     """
     found: list[range] = []
     for piece in missing:
-        if found and found[-1].stop == piece and len(found[-1]) < STRETCH:
+        if found and found[-1].stop == piece and len(found[-1]) < longest:
             found[-1] = range(found[-1].start, piece + 1)
         else:
             found.append(range(piece, piece + 1))
