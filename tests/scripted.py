@@ -30,6 +30,7 @@ class ScriptedEngine:
     """
 
     context = 512
+    prefill = (0, 0)
     name = ""
     settings: Mapping[str, object] = MappingProxyType({})
 

@@ -61,7 +61,7 @@ def overflowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tensors = dict(open_checkpoint(write_tiny(folder / "whole")).tensors)
     for name, tensor in tensors.items():
         if name.endswith(("_proj.weight", "norm.weight")):
-            tensors[name] = (np.sign(tensor) * 3e38).astype(ml_dtypes.bfloat16)
+            tensors[name] = (np.sign(np.asarray(tensor)) * 3e38).astype(ml_dtypes.bfloat16)
     write(folder / "overflowing", CONFIG, tensors, tokenizer=VOCABULARY.to_tokenizer_json())
     return folder / "overflowing"
 

@@ -128,6 +128,14 @@ def test_a_person_sees_that_the_prompt_is_read():
     printer.show(Text(Kind.ANSWER, "4"))
     printer.finish()
     assert terminal.getvalue() == f"{dim('…')}\r\x1b[K4\n"
+    printer = Printer(terminal := Terminal(), terminal)
+    printer.reading(1, 2)
+    assert terminal.getvalue() == "", "nobody was told to wait"
+    printer.wait()
+    printer.reading(512, 3000)
+    printer.show(Text(Kind.ANSWER, "4"))
+    told = dim("… 512 of the prompt's 3,000 tokens read")
+    assert terminal.getvalue() == f"{dim('…')}\r\x1b[K{told}\r\x1b[K4"
     printer = Printer(answers := io.StringIO(), remarks := io.StringIO())
     printer.wait()
     assert (answers.getvalue(), remarks.getvalue()) == ("", "")

@@ -9,6 +9,7 @@ import pytest
 
 from ossia.assistant import Event
 from ossia.cli._session import SAMPLING, Session, interruptible
+from ossia.engine import Engine, EngineConfig
 from ossia.errors import ContextLengthError
 from ossia.harmony import Effort
 from tests.cli.tiny import CONTEXT
@@ -39,6 +40,16 @@ def test_an_error_leaves_the_conversation_as_it_was(tiny: Path):
         session.ask("word " * 2 * CONTEXT, ignore)
     assert session.messages == before
     session.ask("Still there?", ignore)
+
+
+def test_how_far_a_long_prompt_is_read_is_told(tiny: Path):
+    session = Session.open(str(tiny), Namespace(**OPTIONS | {"max_tokens": 3}))
+    session.model.engine = Engine(session.model.loaded.model, EngineConfig(max_requests=1, max_step_tokens=64))
+    seen: list[tuple[int, int]] = []
+    turn = session.ask("word " * 150, ignore, reading=lambda done, total: seen.append((done, total)))
+    total = turn.usage.prompt_tokens
+    assert seen == [(done, total) for done in range(64, total, 64)]
+    assert len(seen) >= 2
 
 
 def test_settings_are_those_in_effect(tiny: Path):

@@ -87,7 +87,7 @@ def answer(model: str, text: str, options: argparse.Namespace) -> int:
         print(json.dumps(report(session, turn, clock)))  # all but ASCII escaped: any terminal may show it
     else:
         printer.wait()
-        turn = session.ask(text, clock.noting(printer.show))
+        turn = session.ask(text, clock.noting(printer.show), reading=printer.reading)
         printer.finish()
         for line in remarks(turn):
             printer.remark(line)

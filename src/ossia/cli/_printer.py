@@ -31,6 +31,12 @@ class Printer:
             self._remarks.write("…", dim=True)
             self._waiting = True
 
+    def reading(self, done: int, total: int) -> None:
+        """Show a person how far a long prompt has been read."""
+        if self._waiting:
+            self._remarks.wipe_line()
+            self._remarks.write(f"… {done:,} of the prompt's {total:,} tokens read", dim=True)
+
     def show(self, event: Event) -> None:
         """Print what an event brings."""
         self._wipe()

@@ -57,14 +57,28 @@ class Session:
         """All of it, as it would be rendered now."""
         return Conversation((*opening(self.effort, self.system, self.date), *self.messages))
 
-    def ask(self, text: str, show: Callable[[Event], None]) -> Turn:
+    def ask(
+        self,
+        text: str,
+        show: Callable[[Event], None],
+        *,
+        reading: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Turn:
         """The assistant's turn after the user's `text`. Ctrl-c ends it early; what was written until then stays.
 
+        `reading` is told, while a long prompt is computed, how many of its tokens are and how many there are.
         On an error nothing was said. Raises ContextLengthError when the conversation has become too long.
         """
+
+        def stopped() -> bool:
+            done, total = self.model.engine.prefill
+            if total:
+                reading(done, total)
+            return pressed()
+
         self.messages.append(Message("user", text))
         try:
-            with interruptible() as stopped:
+            with interruptible() as pressed:
                 turn = self._shown(self.model.stream(self.conversation, self.params, stopped=stopped), show)
         except ContextLengthError as error:
             self.messages.pop()

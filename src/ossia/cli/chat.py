@@ -100,7 +100,7 @@ class Chat:
 
         clock = Clock()
         self._printer.wait()
-        turn = self._session.ask(line, clock.noting(self._printer.show))
+        turn = self._session.ask(line, clock.noting(self._printer.show), reading=self._printer.reading)
         self._printer.finish()
         for remark in remarks(turn):
             self._printer.remark(remark)
