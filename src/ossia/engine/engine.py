@@ -135,8 +135,9 @@ class Engine:
         shares = self._scheduler.plan()
         if shares:
             rows = self._sampler.rows(shares)
-            logits = self._runner.forward(shares, [row.row for row in rows])
-            choices = iter(self._sampler.draw(logits, rows))
+            with self._sampler.masks(rows) as masks:
+                logits = self._runner.forward(shares, [row.row for row in rows])
+            choices = iter(self._sampler.draw(logits, rows, masks))
             for share in shares:
                 self._settle(share, choices)
             self._steps += 1

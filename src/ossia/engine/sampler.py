@@ -4,7 +4,10 @@ A draw is keyed by its request's seed and its place in the request, so it is the
 after a preemption, and for a token that was guessed beforehand: a guess is right if the draw gives that very token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
@@ -13,7 +16,10 @@ import numpy as np
 from ossia.engine.request import Grammar, Logprob, Request, Share
 from ossia.ops import Array, Draw, Drawn, Ops
 
-__all__ = ["Choice", "Row", "Sampler"]
+__all__ = ["Choice", "Masks", "Row", "Sampler"]
+
+Masks = Callable[[], "np.ndarray | None"]
+"""Waits for the masks of some rows: [L, ceil(V / 32)] int32, None where no row has a grammar."""
 
 ALL = np.int32(-1)
 """A word of a mask that allows each of its 32 tokens."""
@@ -58,18 +64,34 @@ class Sampler:
             rows.extend(row for row in every if row.forced is None or row.request.params.logprobs is not None)
         return rows
 
-    def draw(self, logits: Array | None, rows: Sequence[Row]) -> list[Choice]:
-        """One choice for each row."""
+    @contextmanager
+    def masks(self, rows: Sequence[Row]) -> Generator[Masks]:
+        """The masks of these rows, computed in a thread beside whatever is done within the context.
+
+        They depend only on tokens that are known before the step, so the forward pass need not wait for them, nor they
+        for it. Grammars are in the thread's hands until the context ends.
+        """
+        if not any(row.request.grammar for row in rows):
+            yield lambda: None
+            return
+        begun = self._thread.submit(self._masks, rows)
+        try:
+            yield begun.result
+        finally:
+            begun.exception()  # waits; raised, if there is one, by whoever asks for the result
+
+    def draw(self, logits: Array | None, rows: Sequence[Row], masks: Masks | None = None) -> list[Choice]:
+        """One choice for each row, under the masks that `masks` has begun, or under those computed now."""
         if logits is None:
             return []
-        drawn = self._ops.sample(logits, self.wanted(rows))
+        drawn = self._ops.sample(logits, self.wanted(rows, masks))
         tokens = drawn.tokens.tolist()
         return [
             Choice(token, None if row.request.params.logprobs is None else _logprob(drawn, index, row))
             for index, (token, row) in enumerate(zip(tokens, rows, strict=True))
         ]
 
-    def wanted(self, rows: Sequence[Row]) -> Draw:
+    def wanted(self, rows: Sequence[Row], masks: Masks | None = None) -> Draw:
         """What these rows want, as arrays."""
         params = [row.request.params for row in rows]
         biases = [_bias(row) for row in rows]
@@ -84,10 +106,14 @@ class Sampler:
             bias_starts=np.cumsum([0, *(len(bias) for bias in biases)], dtype=np.int32),
             bias_tokens=np.array([token for bias in biases for token in bias], np.int32),
             bias_values=np.array([value for bias in biases for value in bias.values()], np.float32),
-            mask=self._masks(rows),
+            mask=masks() if masks else self._masks(rows),
             logprobs=bool(logprobs),
             top_logprobs=max(logprobs, default=0),
         )
+
+    @cached_property
+    def _thread(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, "masks")
 
     def _masks(self, rows: Sequence[Row]) -> np.ndarray | None:
         if not any(row.request.grammar for row in rows):

@@ -10,6 +10,7 @@ header     Harmony's headers, piece by piece
 plan       rules, compiled
 walk       one answer's way through a plan
 compiler   `check` and `Compiler`
+violations what a finished value breaks of its schema
 """
 
 from ossia.grammar.compiler import Checked, Compiler, check
