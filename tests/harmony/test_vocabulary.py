@@ -152,3 +152,15 @@ def test_impossible_tables_are_refused(ranks: Mapping[bytes, int], control: Mapp
 def test_a_second_name_without_a_meaning_is_no_collision() -> None:
     control = CONTROL | {"<|endofprompt|>": 300, "<|reserved_300|>": 300}
     assert Vocabulary.from_ranks(BYTES, control).is_control(300)
+
+
+PARTS = st.one_of(st.sampled_from([*CONTROL_TOKENS, "<|", "|>", "<|end"]), st.text(max_size=6))
+
+
+@given(parts=st.lists(PARTS, max_size=8))
+def test_a_raw_prompt_has_control_tokens_where_they_are_named(
+    parts: list[str], vocabulary: Vocabulary, judge: openai_harmony.HarmonyEncoding
+) -> None:
+    whole = "".join(parts).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if "<|reserved_201088|>" not in whole:
+        assert vocabulary.encode_raw(whole) == judge.encode(whole, allowed_special="all")

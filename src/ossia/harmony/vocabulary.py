@@ -1,6 +1,7 @@
 """The tokens of a model: text to ids, ids to bytes, and the control tokens that Harmony is made of."""
 
 import codecs
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from types import MappingProxyType
@@ -110,6 +111,15 @@ class Vocabulary:
         """The ids of the text as ordinary tokens: `<|end|>` in it is seven characters, never a control token."""
         return self._pairs.encode(text)
 
+    def encode_raw(self, text: str) -> list[int]:
+        """The ids of a prompt that its writer has put together himself: control tokens by their names are themselves."""
+        parts = self._control_names.split(text)
+        return [
+            identifier
+            for place, part in enumerate(parts)
+            for identifier in ([self.control[part]] if place % 2 else self.encode(part))
+        ]
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids, control tokens by their names, and U+FFFD for what is no UTF-8 or no token."""
         return b"".join(map(self.bytes_of, ids)).decode("utf-8", "replace")
@@ -124,6 +134,11 @@ class Vocabulary:
     def is_control(self, identifier: int) -> bool:
         """Whether the id is a control token's."""
         return identifier in self._control_ids
+
+    @cached_property
+    def _control_names(self) -> re.Pattern[str]:
+        longest_first = sorted(self.control, key=len, reverse=True)
+        return re.compile(f"({'|'.join(map(re.escape, longest_first))})")
 
     @property
     def ranks(self) -> Mapping[bytes, int]:

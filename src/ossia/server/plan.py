@@ -1,5 +1,6 @@
 """From what a client asks to what is done: the conversation, the rules, the parameters, and the settings to report."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -59,9 +60,8 @@ def plan(ask: Ask, served: Served, recall: Recall, client: bytes) -> Plan:
     effort = ask.effort or effort_in_text(instructions or "") or served.defaults.effort
     opening = _opening(ask, effort, instructions)
     params = _params(ask, served)
-    messages, left_out = _fitting(opening, said.messages, ask, served, params)
+    messages, prompt, left_out = _fitting(opening, said.messages, ask, served, params)
     conversation = Conversation((*opening, *messages))
-    prompt = tuple(render(conversation, served.vocabulary, faithful=True))
     rules = _rules(ask, params)
     loosened = check(rules).loosened if rules else ()
     settings = _settings(ask, served, params, rules) | {
@@ -82,9 +82,10 @@ def plan(ask: Ask, served: Served, recall: Recall, client: bytes) -> Plan:
 
 
 def _opening(ask: Ask, effort: Effort, instructions: str | None) -> tuple[Message, ...]:
-    identity = {} if ask.identity is None else {"model_identity": ask.identity}
-    today = ask.date or date.today().isoformat()
-    system = Message("system", SystemContent(reasoning_effort=effort, conversation_start_date=today, **identity))
+    content = SystemContent(reasoning_effort=effort, conversation_start_date=ask.date or date.today().isoformat())
+    if ask.identity is not None:
+        content = replace(content, model_identity=ask.identity)
+    system = Message("system", content)
     if instructions is None and not ask.tools and not ask.formats:
         return (system,)
     return (system, Message("developer", DeveloperContent(instructions, _namespaces(ask.tools), ask.formats)))
@@ -139,20 +140,26 @@ def _reasoning(ask: Ask, params: SamplingParams) -> int | None:
 
 def _fitting(
     opening: Sequence[Message], messages: tuple[Message, ...], ask: Ask, served: Served, params: SamplingParams
-) -> tuple[tuple[Message, ...], int]:
-    """The messages, without as many of the oldest turns as it takes to fit where that is allowed; how many went."""
-    starts = [index for index, message in enumerate(messages) if message.role == "user"]
-    for count, start in enumerate([0, *starts[1:]]):
-        kept = _instructions(messages[:start]) + messages[start:]
-        prompt = render(Conversation((*opening, *kept)), served.vocabulary, faithful=True)
-        needed = len(prompt) + (params.max_tokens or 1)
-        if needed <= served.tokens.context or not ask.truncate:
-            _check_length(len(prompt), params.max_tokens, served.tokens.context)
-            return kept, count
-    raise ContextLengthError(
-        f"even without all earlier turns the conversation and max_tokens take {needed} tokens; "
-        f"the context holds {served.tokens.context}"
-    )
+) -> tuple[tuple[Message, ...], tuple[int, ...], int]:
+    """The messages, their prompt, and how many of the oldest turns had to go so that it fits.
+
+    Raises ContextLengthError where that is not allowed, or not enough.
+    """
+    starts = [0, *[index for index, message in enumerate(messages) if message.role == "user"][1:]]
+
+    def without(count: int) -> tuple[tuple[Message, ...], tuple[int, ...]]:
+        kept = _instructions(messages[: starts[count]]) + messages[starts[count] :]
+        return kept, tuple(render(Conversation((*opening, *kept)), served.vocabulary, faithful=True))
+
+    def fits(count: int) -> bool:
+        return len(without(count)[1]) + (params.max_tokens or 1) <= served.tokens.context
+
+    left_out = 0
+    if ask.truncate:
+        left_out = bisect_left(range(len(starts) - 1), True, key=fits)
+    kept, prompt = without(left_out)
+    _check_length(len(prompt), params.max_tokens, served.tokens.context)
+    return kept, prompt, left_out
 
 
 def _instructions(messages: Sequence[Message]) -> tuple[Message, ...]:

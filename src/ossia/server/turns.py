@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -90,7 +90,7 @@ class Running:
             if self._pending is not None:
                 self._pending.cancel()
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         """The events, the last of them Done. Closed early, the turn is cancelled.
 
         Raises OverloadedError, UnavailableError, and what the engine refuses.

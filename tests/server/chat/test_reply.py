@@ -4,7 +4,8 @@ import math
 
 from ossia.assistant import DrawnToken, Kind, Text
 from ossia.engine import Logprob
-from ossia.server.chat.reply import LEAST_LOGPROB, Deltas, Whole
+from ossia.server.chat.reply import Deltas, Whole
+from ossia.server.scores import LEAST_LOGPROB
 from ossia.server.turns import Call, Opened
 from tests.cli.tiny import VOCABULARY
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ossia.assistant import DrawnToken, Finish, Kind, Text
 from ossia.harmony import Vocabulary
+from ossia.server.scores import scored
 from ossia.server.turns import Call, Done, Event, Opened
 
 __all__ = ["FINISH", "Delta", "Deltas", "Whole", "usage_of"]
@@ -24,9 +25,6 @@ FINISH: dict[Finish, str] = {
     "no_token": "error",
 }
 """The last three are not OpenAI's own: none of its reasons would be true. `ossia.finish` is always exact."""
-
-LEAST_LOGPROB = -9999.0
-"""What stands for minus infinity, which JSON has not. Source: OpenAI's API reference, "logprobs"."""
 
 Delta = dict[str, Any]
 Entry = dict[str, Any]
@@ -70,7 +68,7 @@ class Deltas:
     def _entries(self, name: str, drawn: tuple[DrawnToken, ...]) -> dict[str, list[Entry]] | None:
         if not self.logprobs:
             return None
-        return {name: [entry for token in drawn if (entry := _entry(token, self.vocabulary))]}
+        return {name: [entry for token in drawn if (entry := scored(token, self.vocabulary))]}
 
 
 @dataclass
@@ -137,15 +135,3 @@ def _extend(call: dict[str, Any], part: dict[str, Any]) -> None:
     for kind, name in (("function", "arguments"), ("custom", "input")):
         if kind in part:
             call[kind] = {**call[kind], name: call[kind][name] + part[kind][name]}
-
-
-def _entry(token: DrawnToken, vocabulary: Vocabulary) -> Entry | None:
-    if token.logprob is None:
-        return None
-    top = [_scored(identifier, value, vocabulary) for identifier, value in token.logprob.top]
-    return {**_scored(token.id, token.logprob.logprob, vocabulary), "top_logprobs": top}
-
-
-def _scored(identifier: int, logprob: float, vocabulary: Vocabulary) -> Entry:
-    data = vocabulary.bytes_of(identifier)
-    return {"token": data.decode("utf-8", "replace"), "logprob": max(logprob, LEAST_LOGPROB), "bytes": list(data)}

@@ -9,19 +9,18 @@ common (`reasoning`, `think`, `chat_template_kwargs`, `top_k`, `min_p`).
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from ossia.server.ask import Ask, Item, Replied, Returned, Spoken, Thought
 from ossia.server.chat.tools import called, choice, offered
 from ossia.server.effort import resolve_effort
 from ossia.server.faults import RefusedError
+from ossia.server.sampling import biases, plain, stop_strings
 from ossia.server.structure import Form, checked_name, free_form, json_form, schema_form
 
 __all__ = ["ChatRequest", "ask_of"]
 
 MOST_CHOICES = 32
-MOST_STOPS = 16
 
 
 class TextPart(Struct, tag="text", forbid_unknown_fields=True):
@@ -184,7 +183,7 @@ def ask_of(body: ChatRequest) -> Ask:
         formats=form.formats,
         grammar=form.grammar,
         sampling=_sampling(body),
-        stop=_stops(body.stop),
+        stop=stop_strings(body.stop),
         max_reasoning_tokens=_reasoning_tokens(body),
         declined=declined,
     )
@@ -224,10 +223,10 @@ def _items(messages: list[Message]) -> Iterator[Item]:
                 yield Spoken("developer", _text(content, path))
             case UserMessage(content, name):
                 yield Spoken("user", _text(content, path), name and checked_name(name, f"{path}.name"))
-            case AssistantMessage():
-                yield from _assistant(message, path)
             case ToolMessage(content, identifier):
                 yield Returned(identifier, _text(content, path))
+            case AssistantMessage():
+                yield from _assistant(message, path)
 
 
 def _assistant(message: AssistantMessage, path: str) -> Iterator[Item]:
@@ -252,14 +251,12 @@ def _text(content: Content, path: str) -> str:
 
 
 def _part(part: Part, path: str) -> str:
-    match part:
-        case TextPart(text):
-            return text
-        case RefusalPart(text):
-            return text
-        case _:
-            kind = msgspec.inspect.type_info(type(part)).tag  # type: ignore[union-attr]
-            raise RefusedError(f"{path} is of type {kind}; these models read text only", param=path)
+    if isinstance(part, TextPart):
+        return part.text
+    if isinstance(part, RefusalPart):
+        return part.refusal
+    kind = type(part).__struct_config__.tag
+    raise RefusedError(f"{path} is of type {kind}; these models read text only", param=path)
 
 
 def _format(given: ResponseFormat | None) -> Form:
@@ -302,12 +299,11 @@ def _reasoning_tokens(body: ChatRequest) -> int | None:
 
 
 def _sampling(body: ChatRequest) -> dict[str, Any]:
-    plain = ("temperature", "top_p", "top_k", "min_p", "seed", "frequency_penalty", "presence_penalty")
-    wanted: dict[str, Any] = {name: getattr(body, name) for name in plain if getattr(body, name) is not None}
+    wanted = plain(body)
     if (limit := _limit(body)) is not None:
         wanted["max_tokens"] = limit
     if body.logit_bias:
-        wanted["logit_bias"] = {_token(key): value for key, value in body.logit_bias.items()}
+        wanted["logit_bias"] = biases(body.logit_bias)
     if body.top_logprobs is not None and not body.logprobs:
         raise RefusedError("top_logprobs is given and logprobs is not true; both are right", param="top_logprobs")
     if body.logprobs:
@@ -320,18 +316,3 @@ def _limit(body: ChatRequest) -> int | None:
     if len(given) > 1:
         raise RefusedError("max_tokens and max_completion_tokens differ; one of them is right", param="max_tokens")
     return given.pop() if given else None
-
-
-def _token(key: str) -> int:
-    if not key.isdecimal():
-        raise RefusedError(f"logit_bias has {key!r:.40}; token ids are right", param="logit_bias")
-    return int(key)
-
-
-def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
-    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
-    if len(stops) > MOST_STOPS or not all(stops):
-        raise RefusedError(
-            f"stop has {len(stops)} strings; at most {MOST_STOPS}, none of them empty, is right", param="stop"
-        )
-    return stops

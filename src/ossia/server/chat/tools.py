@@ -115,20 +115,18 @@ def choice(given: str | dict[str, Any] | None, tools: Sequence[Tool]) -> tuple[s
                 f"tool_choice is {given!r:.80}; auto, none, required or an object is right", param="tool_choice"
             )
         return given, None
-    match convert(given, FunctionChoice | CustomChoice | AllowedChoice, "tool_choice"):
-        case FunctionChoice(named) | CustomChoice(named):
-            return choice_of(named.name, tools), None
-        case AllowedChoice(allowed):
-            return _allowed(allowed, tools)
+    named = convert(given, FunctionChoice | CustomChoice | AllowedChoice, "tool_choice")
+    if isinstance(named, AllowedChoice):
+        return _allowed(named.allowed_tools, tools)
+    return choice_of(named.function.name if isinstance(named, FunctionChoice) else named.custom.name, tools), None
 
 
 def called(given: dict[str, Any], path: str) -> Called:
     """A call that the model made earlier. Raises RefusedError."""
-    match convert({"type": "function"} | given, FunctionCall | CustomCall, path):
-        case FunctionCall(identifier, function):
-            return Called(identifier, f"functions.{checked_name(function.name, path)}", function.arguments)
-        case CustomCall(identifier, custom):
-            return Called(identifier, f"functions.{checked_name(custom.name, path)}", custom.input, custom=True)
+    call: FunctionCall | CustomCall = convert({"type": "function"} | given, FunctionCall | CustomCall, path)
+    if isinstance(call, FunctionCall):
+        return Called(call.id, f"functions.{checked_name(call.function.name, path)}", call.function.arguments)
+    return Called(call.id, f"functions.{checked_name(call.custom.name, path)}", call.custom.input, custom=True)
 
 
 def convert(value: object, kind: Any, path: str) -> Any:

@@ -1,0 +1,58 @@
+"""Several streams read as one."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import TypeVar
+
+__all__ = ["merged"]
+
+T = TypeVar("T")
+
+WAITING = 64
+"""Items that may wait for their reader while the streams go on."""
+
+
+async def merged(streams: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[tuple[int, T], None]:
+    """What the streams give, as it comes, each item with its stream's index.
+
+    Closed early, it closes them all. Raises what the first to fail raised.
+    """
+    if len(streams) == 1:
+        async with aclosing(streams[0]) as only:
+            async for item in only:
+                yield 0, item
+        return
+    queue: asyncio.Queue[tuple[int, T]] = asyncio.Queue(WAITING)
+    tasks = [asyncio.ensure_future(_put(index, stream, queue)) for index, stream in enumerate(streams)]
+    everything = asyncio.gather(*tasks)
+    try:
+        async for item in _taken(queue, everything):
+            yield item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, everything, return_exceptions=True)
+
+
+async def _put(index: int, stream: AsyncGenerator[T, None], queue: asyncio.Queue[tuple[int, T]]) -> None:
+    async with aclosing(stream):
+        async for item in stream:
+            await queue.put((index, item))
+
+
+async def _taken(
+    queue: asyncio.Queue[tuple[int, T]], everything: "asyncio.Future[list[None]]"
+) -> AsyncIterator[tuple[int, T]]:
+    """What is in the queue, until everything has been put there and taken."""
+    while not (everything.done() and queue.empty()):
+        getter = asyncio.ensure_future(queue.get())
+        try:
+            await asyncio.wait({getter, everything}, return_when=asyncio.FIRST_COMPLETED)
+            if getter.done():
+                yield getter.result()
+            else:
+                everything.result()
+        finally:
+            getter.cancel()
+    everything.result()

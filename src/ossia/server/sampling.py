@@ -1,0 +1,35 @@
+"""The sampling parameters that OpenAI's APIs spell alike."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ossia.server.faults import RefusedError
+
+__all__ = ["PLAIN", "biases", "plain", "stop_strings"]
+
+PLAIN = ("temperature", "top_p", "top_k", "min_p", "seed", "frequency_penalty", "presence_penalty")
+"""Fields that mean what those of SamplingParams mean."""
+
+MOST_STOPS = 16
+
+
+def plain(body: object) -> dict[str, Any]:
+    """The fields of `PLAIN` that a body gives."""
+    return {name: value for name in PLAIN if (value := getattr(body, name)) is not None}
+
+
+def biases(given: Mapping[str, float]) -> dict[int, float]:
+    """`logit_bias` by token id. Raises RefusedError for a key that is none."""
+    for key in given:
+        if not (key.isascii() and key.isdecimal()):
+            raise RefusedError(f"logit_bias has {key!r:.40}; token ids are right", param="logit_bias")
+    return {int(key): value for key, value in given.items()}
+
+
+def stop_strings(stop: str | list[str] | None) -> tuple[str, ...]:
+    """`stop`, one or several. Raises RefusedError for empty ones and too many."""
+    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    if len(stops) > MOST_STOPS or not all(stops):
+        found = f"stop has {len(stops)} strings"
+        raise RefusedError(f"{found}; at most {MOST_STOPS}, none of them empty, is right", param="stop")
+    return stops
