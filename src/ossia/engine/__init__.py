@@ -7,11 +7,13 @@ memory    how many pages there are
 scheduler which tokens of which requests a step computes
 runner    a step as one batch through the model
 sampler   what each row of logits is wanted for
+replay    text that is already there, drawn again
 engine    `step`, which ties them together
 """
 
 from ossia.engine.config import EngineConfig, SamplingParams
 from ossia.engine.engine import Engine, Status
+from ossia.engine.replay import Replay
 from ossia.engine.request import Drafter, Finish, Grammar, Logprob, Output
 from ossia.engine.runner import LoadedModel
 
@@ -24,6 +26,7 @@ __all__ = [
     "LoadedModel",
     "Logprob",
     "Output",
+    "Replay",
     "SamplingParams",
     "Status",
 ]

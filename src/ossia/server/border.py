@@ -70,7 +70,10 @@ class Begin(Plain, frozen=True):
 
 
 class Add(Plain, frozen=True):
-    """To the process: a request. `grammar` is a source; `params` are the fields of SamplingParams."""
+    """To the process: a request. `grammar` is a source; `params` are the fields of SamplingParams.
+
+    `replay`: only the prompt's first token is a prompt, and the others are drawn again, to be scored.
+    """
 
     number: int
     prompt: tuple[int, ...]
@@ -79,6 +82,7 @@ class Add(Plain, frozen=True):
     salt: bytes
     priority: int
     adapter: str | None
+    replay: bool = False
 
 
 class Cancel(Plain, frozen=True):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 
+from ossia.assistant import Finish
 from ossia.server.ask import Ask
 from ossia.server.clients import Client
 from ossia.server.merging import merged
@@ -21,7 +22,19 @@ from ossia.server.plan import Plan, plan
 from ossia.server.service import Service, client_of, service_of
 from ossia.server.turns import Done, Event, Running
 
-__all__ = ["Planned", "exchange"]
+__all__ = ["FINISH", "Planned", "exchange"]
+
+
+FINISH: dict[Finish, str] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "time_limit": "length",
+    "repetition": "repetition",
+    "cancelled": "cancelled",
+    "no_token": "error",
+}
+"""The last three are not OpenAI's own: none of its reasons would be true. `ossia.finish` is always exact."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,7 +57,8 @@ class Wanted:
     """A request, as it crosses to the engine: plain data.
 
     `grammar` is a source, as `ossia.grammar.Rules.to_source` gives it. `salt` stands for the client: prompts share what
-    was computed only under the same one, and clients take turns.
+    was computed only under the same one, and clients take turns. With `replay`, the outputs are the prompt's own tokens
+    after the first, so that each can have its log-probability.
     """
 
     prompt: tuple[int, ...]
@@ -66,6 +67,7 @@ class Wanted:
     salt: bytes = b""
     priority: int = 0
     adapter: str | None = None
+    replay: bool = False
 
 
 class Tokens(Protocol):
@@ -315,6 +317,7 @@ def _add(number: int, wanted: Wanted) -> Add:
         wanted.salt,
         wanted.priority,
         wanted.adapter,
+        wanted.replay,
     )
 
 

@@ -1,16 +1,25 @@
-"""The sampling parameters that OpenAI's APIs spell alike."""
+"""The parameters that OpenAI's APIs spell alike."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from ossia.server.faults import RefusedError
 
-__all__ = ["PLAIN", "biases", "plain", "stop_strings"]
+__all__ = ["PLAIN", "StreamOptions", "biases", "plain", "stop_strings"]
 
 PLAIN = ("temperature", "top_p", "top_k", "min_p", "seed", "frequency_penalty", "presence_penalty")
 """Fields that mean what those of SamplingParams mean."""
 
 MOST_STOPS = 16
+
+
+class StreamOptions(Struct, forbid_unknown_fields=True):
+    """What a stream has beside its text."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None  # padding against traffic analysis: an optional courtesy
 
 
 def plain(body: object) -> dict[str, Any]:

@@ -20,7 +20,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
-from ossia.engine import Engine, Grammar, SamplingParams
+import msgspec
+
+from ossia.engine import Engine, Grammar, Replay, SamplingParams
 from ossia.errors import OssiaError, RequestError
 from ossia.harmony import Vocabulary
 from ossia.loading import defaults_of, engine_config, load_weights, vocabulary_of
@@ -165,6 +167,9 @@ class Worker:
 
     def _obey(self, command: Command) -> None:
         match command:
+            case Add(replay=True):
+                played = msgspec.structs.replace(command, prompt=command.prompt[:1])
+                self._add(played, Replay(command.prompt[1:]))
             case Add(grammar=None):
                 self._add(command, None)
             case Add():

@@ -8,23 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ossia.assistant import DrawnToken, Finish, Kind, Text
+from ossia.assistant import DrawnToken, Kind, Text
 from ossia.harmony import Vocabulary
 from ossia.server.scores import scored
 from ossia.server.turns import Call, Done, Event, Opened
 
-__all__ = ["FINISH", "Delta", "Deltas", "Whole", "usage_of"]
-
-FINISH: dict[Finish, str] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "time_limit": "length",
-    "repetition": "repetition",
-    "cancelled": "cancelled",
-    "no_token": "error",
-}
-"""The last three are not OpenAI's own: none of its reasons would be true. `ossia.finish` is always exact."""
+__all__ = ["Delta", "Deltas", "Whole", "usage_of"]
 
 Delta = dict[str, Any]
 Entry = dict[str, Any]

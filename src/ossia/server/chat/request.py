@@ -15,7 +15,7 @@ from ossia.server.ask import Ask, Item, Replied, Returned, Spoken, Thought
 from ossia.server.chat.tools import called, choice, offered
 from ossia.server.effort import resolve_effort
 from ossia.server.faults import RefusedError
-from ossia.server.sampling import biases, plain, stop_strings
+from ossia.server.sampling import StreamOptions, biases, plain, stop_strings
 from ossia.server.structure import Form, checked_name, free_form, json_form, schema_form
 
 __all__ = ["ChatRequest", "ask_of"]
@@ -83,11 +83,6 @@ class ToolMessage(Struct, tag="tool", tag_field="role", forbid_unknown_fields=Tr
 
 
 Message = SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage
-
-
-class StreamOptions(Struct, forbid_unknown_fields=True):
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None  # padding against traffic analysis: an optional courtesy
 
 
 class Reasoning(Struct, forbid_unknown_fields=True):

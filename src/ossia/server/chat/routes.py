@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ossia.server.ask import Ask
-from ossia.server.chat.reply import FINISH, Deltas, Whole, usage_of
+from ossia.server.chat.reply import Deltas, Whole, usage_of
 from ossia.server.chat.request import ChatRequest, ask_of
 from ossia.server.endpoint import Endpoint
-from ossia.server.exchange import Planned, exchange
+from ossia.server.exchange import FINISH, Planned, exchange
 from ossia.server.streams import DONE, attend, event, sse
 from ossia.server.turns import Done
 
