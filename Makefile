@@ -55,23 +55,25 @@ clean:
 	rm -rf build dist $(VENV) src/ossia/libossia.*
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		f"$(PYTHON) is Python {sys.version.split()[0]}; 3.11 or newer is right: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml $(NATIVE) | $(VENV)/bin/python
 	@echo "Setting up $(VENV): the packages that Ossia needs and the native library (about a minute, once)" >&2
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable . >&2
+	@$(BIN)/python .ci/install.py $(VENV)/install.log --editable .
 	@touch $@
 
 $(VENV)/developed: pyproject.toml $(NATIVE) | $(VENV)/bin/python
 	@echo "Setting up $(VENV) with all that tests need, torch among it (several minutes, once)" >&2
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' >&2
+	@$(BIN)/python .ci/install.py $(VENV)/install.log --editable '.[dev]'
 	@touch $(VENV)/installed $@
 
 comma := ,
 
 # $(1) what to look for, as -fsanitize= spells it; $(2) the build folder's name.
 define sanitized
-	$(BIN)/cmake -S . -B build/$(2) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DOSSIA_SANITIZE=$(1) \
+	$(BIN)/cmake -S . -B build/$(2) -G Ninja -DOSSIA_SANITIZE=$(1) \
 		-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 	$(BIN)/cmake --build build/$(2)
 	$(BIN)/ctest --test-dir build/$(2) --output-on-failure --timeout 300
