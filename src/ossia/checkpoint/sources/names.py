@@ -44,7 +44,7 @@ LONGEST = 300
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,126}[A-Za-z0-9_])?"
 _HUB = re.compile(rf"({_PART})/({_PART})(?:[:@](\w[\w./-]{{0,127}}))?")
 _REGISTRY = re.compile(
-    rf"(?:([A-Za-z0-9][A-Za-z0-9.-]*(?::\d{{1,5}})?)/)?(?:({_PART})/)?({_PART})(?::([A-Za-z0-9_][\w.-]{{0,127}}))?"
+    rf"(?:(?:([A-Za-z0-9][A-Za-z0-9.-]*(?::\d{{1,5}})?)/)?({_PART})/)?({_PART})(?::([A-Za-z0-9_][\w.-]{{0,127}}))?"
 )
 _HUB_HOSTS = ("hf.co/", "huggingface.co/", "www.huggingface.co/")
 _OLLAMA_HOSTS = (f"{DEFAULT_REGISTRY}/", "ollama.com/", "www.ollama.com/")
@@ -110,7 +110,7 @@ def is_remote(name: str) -> bool:
         parse(name)
     except ModelNotFoundError:
         return False
-    return name.lower() in ALIASES or ":" in name or name.count("/") == 1
+    return names_a_published_model(name) or ":" in name or name.count("/") == 1
 
 
 def names_a_published_model(word: str) -> bool:
@@ -140,7 +140,7 @@ def _hub(typed: str, text: str) -> HubName:
 
 def _registry(typed: str, text: str) -> RegistryName:
     match = _REGISTRY.fullmatch(text)
-    if not match or ".." in text or (match[1] and not match[2]):
+    if not match or ".." in text:
         raise ModelNotFoundError(
             f"{typed!r:.120} is no name of a model; gpt-oss:20b, openai/gpt-oss-20b and ollama://gpt-oss:20b are"
         )

@@ -156,6 +156,7 @@ class _Pull:
         self._check_disk(pieces)
         total, before = sum(piece.blob.size for piece in pieces), 0
         for piece in pieces:
+            self._check_stopped()
             short = piece.blob.digest.partition(":")[2][:12]
             state = Pulling(f"pulling {short}", piece.blob.digest, piece.blob.size, 0, total, before)
             with self._lock(piece, replace(state, status=f"waiting for another download of {short}")):
@@ -163,15 +164,21 @@ class _Pull:
                     self._one(client, piece, state)
             before += piece.blob.size
             self._progress(replace(state, completed=piece.blob.size, model_completed=before))
+        self._check_stopped()
 
     def _one(self, client: Client, piece: Piece, state: Pulling) -> None:
         before = state.model_completed or 0
+        verifying = replace(state, status="verifying sha256 digest", model_completed=before + piece.blob.size)
         notes = Notes(
             lambda done: self._progress(replace(state, completed=done, model_completed=before + done)),
-            lambda done: self._progress(replace(state, status="verifying sha256 digest", completed=done)),
+            lambda done: self._progress(replace(verifying, completed=done)),
             self._stopped,
         )
         download(client, piece.blob, piece.part, piece.target, notes)
+
+    def _check_stopped(self) -> None:
+        if self._stopped():
+            raise CancelledError("stopped; what has come is kept for the next time")
 
     def _lock(self, piece: Piece, state: Pulling) -> AbstractContextManager[None]:
         return locks.locked(piece.lock, lambda: self._progress(state), self._stopped)
@@ -204,8 +211,6 @@ class _Pull:
             raise DownloadError(f"{name} is no GGUF file; it starts with {head[:8]!r}")
         if architecture is not None and architecture not in ARCHITECTURES:
             raise DownloadError(f"{name} {refusal_of_architecture(architecture)}")
-        if self._stopped():
-            raise CancelledError("stopped; what has come is kept for the next time")
 
 
 def _head(client: Client, blob: Blob) -> bytes:

@@ -187,6 +187,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         before, after = origin(req.full_url)[0], origin(newurl)[0]
         if after not in ("http", "https") or (before == "https" and after == "http"):
+            fp.close()
             raise ValueError(f"redirects from {before} to {shown(newurl)}; https is right")
         new = super().redirect_request(req, fp, code, msg, headers, newurl)
         if new is not None and self._client.allows_token(newurl):
