@@ -8,7 +8,7 @@ so that nothing a client asked for is passed over in silence.
 import difflib
 import re
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -40,9 +40,9 @@ _TYPES = {"application/json", "application/x-www-form-urlencoded", ""}
 class _Sized(Struct):
     """The fields that a request may be large in, whatever API it speaks, not decoded."""
 
-    messages: list[Raw] | Any = UNSET
-    input: list[Raw] | Any = UNSET
-    tools: list[Raw] | Any = UNSET
+    messages: Raw | UnsetType = UNSET
+    input: Raw | UnsetType = UNSET
+    tools: Raw | UnsetType = UNSET
     response_format: Raw | UnsetType = UNSET
     text: Raw | UnsetType = UNSET
     format: Raw | UnsetType = UNSET
@@ -116,16 +116,22 @@ def _check_structure(body: bytes, limits: Limits) -> None:
 
 
 def _check_sizes(sized: _Sized, limits: Limits) -> None:
+    lists = {name: _members(getattr(sized, name)) for name in ("messages", "input", "tools")}
     for name, most in (("messages", limits.messages), ("input", limits.messages), ("tools", limits.tools)):
-        value = getattr(sized, name)
-        if isinstance(value, list) and len(value) > most:
-            raise _too_large(f"{name} has {len(value)} entries", f"at most {most} are right", name)
-    formats = [(name, getattr(sized, name)) for name in ("response_format", "text", "format")]
-    tools = sized.tools if isinstance(sized.tools, list) else []
-    for name, raw in [*formats, *((f"tools[{place}]", tool) for place, tool in enumerate(tools))]:
-        if isinstance(raw, Raw) and len(memoryview(raw)) > limits.schema_bytes:
-            size = len(memoryview(raw))
+        if len(lists[name]) > most:
+            raise _too_large(f"{name} has {len(lists[name])} entries", f"at most {most} are right", name)
+    forms = {name: getattr(sized, name) for name in ("response_format", "text", "format")}
+    for name, raw in (forms | {f"tools[{place}]": tool for place, tool in enumerate(lists["tools"])}).items():
+        size = len(memoryview(raw)) if isinstance(raw, Raw) else 0
+        if size > limits.schema_bytes:
             raise _too_large(f"{name} has {size} bytes", f"at most {limits.schema_bytes} are right", name)
+
+
+def _members(raw: Raw | UnsetType) -> list[Raw]:
+    """The members of a list, not decoded; none of what is no list."""
+    if isinstance(raw, Raw) and bytes(memoryview(raw)[:1]) == b"[":
+        return msgspec.json.decode(raw, type=list[Raw])
+    return []
 
 
 def _too_large(found: str, right: str, param: str | None = None) -> RefusedError:

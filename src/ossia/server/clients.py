@@ -96,6 +96,12 @@ class Keys:
     def __len__(self) -> int:
         return len(self._clients)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keys) and self._clients == other._clients
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._clients))
+
     def __repr__(self) -> str:
         return f"Keys({', '.join(sorted(client.id for client in self._clients.values()))})"
 

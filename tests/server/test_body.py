@@ -1,0 +1,202 @@
+"""Bodies: what is decoded, what is refused, and in which words."""
+
+import json
+import time
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.responses import Response
+
+from ossia.server.body import decode
+from ossia.server.endpoint import Endpoint
+from ossia.server.faults import RefusedError
+from ossia.server.settings import Limits
+from tests.server.door import Note, browser
+
+
+class Inner(msgspec.Struct, forbid_unknown_fields=True):
+    role: str
+    weight: float = 0.0
+
+
+class Outer(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
+    model: str
+    messages: list[Inner] = []
+    bias: dict[str, int] = {}
+    from_: str = ""
+
+
+def refusal(body: bytes, kind: Any = Note, **limits: int) -> RefusedError:
+    with pytest.raises(RefusedError) as caught:
+        decode(body, kind, Limits(**limits))
+    return caught.value
+
+
+def test_a_body_becomes_its_struct():
+    assert decode(b'{"text": "\xc3\xa4 \\ud83d\\ude00", "number": 2}', Note, Limits()) == Note("ä 😀", 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "says"),
+    [
+        (b'{"model": 1}', "model", "model: expected 'str', got 'int'"),
+        (b'{"messages": []}', "model", "the field 'model' is missing"),
+        (b'{"model": "a", "messages": [{"role": "u"}, {"role": 3}]}', "messages[1].role", "expected 'str'"),
+        (b'{"model": "a", "messages": [{}]}', "messages[0].role", "the field 'messages[0].role' is missing"),
+        (b'{"model": "a", "messages": [{"role": "u", "x": 1}]}', "messages[0].x", "unknown field 'messages[0].x'"),
+        (b'{"model": "a", "modle": "a"}', "modle", "unknown field 'modle'; did you mean 'model'?"),
+        (b'{"model": "a", "fron": "a"}', "fron", "did you mean 'from'?"),
+        (b'{"model": "a", "from_": "a"}', "from_", "did you mean 'from'?"),
+        (b'{"model": "a", "zzz": "a"}', "zzz", "nothing here would honour it, and nothing is ignored"),
+        (b'{"model": "a", "bias": {"x": "y"}}', "bias[...]", "expected 'int'"),
+        (b"[]", None, "the body: expected 'object', got 'array'"),
+    ],
+)
+def test_the_field_at_fault_is_named(body: bytes, param: str | None, says: str):
+    error = refusal(body, Outer)
+    assert (error.status, error.param) == (400, param)
+    assert says in str(error)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b" ", b"\n", b"{", b"nope", b"{'a': 1}", b'{"text": "a"} {}', b'{"text": NaN}', b'{"text": "\\ud800"}'),
+        *(b'{"text": "a\nb"}', b'{"text": "\xff"}', b'{"text": "\xed\xa0\x80"}', b'\xef\xbb\xbf{"text": "a"}', b"\x00"),
+        b'{"text": "a',
+        b'{"text": "a\\',
+    ],
+)
+def test_what_is_not_json_is_refused(body: bytes):
+    error = refusal(body)
+    assert (error.status, error.code) == (400, "invalid_json")
+
+
+def nested(depth: int) -> bytes:
+    return b'{"text": "", "more": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+def test_depth_is_bounded():
+    assert decode(nested(100), Note, Limits())
+    assert "the body nests 101 deep; at most 100 is right" in str(refusal(nested(101)))
+    assert refusal(nested(1_000_000)).status in (400, 413)
+
+
+def test_brackets_in_strings_nest_nothing():
+    text = "[{" * 10_000 + '\\"' * 10
+    assert decode(json.dumps({"text": text}).encode(), Note, Limits(json_values=10)).text == text
+
+
+def test_the_number_of_values_is_bounded():
+    body = json.dumps({"text": "", "more": list(range(98))}).encode()
+    # The text, the list, its members, and the object itself.
+    assert decode(body, Note, Limits(json_values=101))
+    error = refusal(body, json_values=100)
+    assert (error.status, str(error)) == (413, "the body has 101 values; at most 100 are right")
+
+
+def test_a_string_is_bounded():
+    body = json.dumps({"text": "x" * 100}).encode()
+    assert decode(body, Note, Limits(string_bytes=102))
+    assert refusal(body, string_bytes=101).status == 413
+
+
+@pytest.mark.parametrize("field", ["messages", "tools"])
+def test_lists_are_bounded(field: str):
+    body = json.dumps({"text": "", field: [{}] * 11}).encode()
+    assert decode(body, Note, Limits(**{field: 11}))
+    error = refusal(body, **{field: 10})
+    assert (error.status, error.param) == (413, field)
+    assert str(error) == f"{field} has 11 entries; at most 10 are right"
+
+
+def test_a_tool_is_bounded():
+    tools = [{}, {"parameters": {"enum": ["x" * 100]}}]
+    body = json.dumps({"text": "", "tools": tools}).encode()
+    error = refusal(body, schema_bytes=99)
+    assert (error.status, error.param) == (413, "tools[1]")
+    assert decode(body, Note, Limits(schema_bytes=200))
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-9, 9) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_the_bound_on_depth_is_exact_for_any_json(value: Any):
+    body = json.dumps({"text": "", "more": value}).encode()
+
+    def depth(node: Any) -> int:
+        inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        return (1 + max(map(depth, inner), default=0)) if isinstance(node, dict | list) else 0
+
+    deep = 1 + depth(value)
+    assert decode(body, Note, Limits(json_depth=deep)).more == value
+    if deep > 1:
+        assert refusal(body, json_depth=deep - 1).code == "invalid_json"
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_decoded_or_refused(body: bytes):
+    with suppress(RefusedError):
+        assert isinstance(decode(body, Note, Limits()), Note)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b'"' * (8 << 20), b'\\"' * (4 << 20), b'"' + b'\\"' * (4 << 20) + b"\\", b"[" * (8 << 20)),
+        *(b"{" * (8 << 20), b"," * (8 << 20), b'"\\\\"' * (2 << 20), b'{"a":' * (1 << 20), b"[]" * (4 << 20)),
+    ],
+)
+def test_eight_hostile_megabytes_are_refused_in_the_time_that_honest_ones_take(body: bytes):
+    honest = json.dumps({"text": "", "more": ["word " * 20] * 80_000}).encode()
+    begin = time.perf_counter()
+    decode(honest, Note, Limits())
+    middle = time.perf_counter()
+    refusal(body, string_bytes=16 << 20)
+    assert time.perf_counter() - middle < 10 * (middle - begin)
+
+
+async def echo(request: Any, body: Note) -> Response:
+    return Response(body.text)
+
+
+ECHO = [Endpoint("POST", "/echo", echo, "Say it again.", body=Note)]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "APPLICATION/JSON",
+        "application/vnd.api+json",
+        "",
+        "application/x-www-form-urlencoded",
+    ],
+)
+def test_what_calls_itself_json_is_read(kind: str):
+    answer = browser(ECHO).post("/echo", content=b'{"text": "yes"}', headers={"Content-Type": kind})
+    assert (answer.status_code, answer.text) == (200, "yes")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Content-Type", "text/plain"),
+        ("Content-Type", "multipart/form-data; boundary=x"),
+        ("Content-Type", "application/json; charset=latin-1"),
+        ("Content-Encoding", "gzip"),
+        ("Content-Encoding", "br"),
+    ],
+)
+def test_what_calls_itself_something_else_is_not(name: str, value: str):
+    answer = browser(ECHO).post("/echo", content=b'{"text": "yes"}', headers={name: value})
+    assert answer.status_code == 415
+    assert answer.json()["error"]["code"] == "unsupported_media_type"
