@@ -43,6 +43,9 @@ class Limits:
     The headers of a request must be complete within `header_seconds`, each part of its body must come within
     `body_seconds`; an idle connection is closed after `idle_seconds`. A reader that takes nothing for `stall_seconds`
     is taken for gone. A turn ends with what it has after `turn_seconds`.
+
+    Stored responses are kept for `store_seconds` after their last use, and the least recently used go when all of them
+    have more than `store_bytes`.
     """
 
     body_bytes: int = 16 << 20
@@ -60,6 +63,8 @@ class Limits:
     idle_seconds: float = 75.0
     stall_seconds: float = 60.0
     turn_seconds: float = 3600.0
+    store_bytes: int = 1 << 30
+    store_seconds: float = 30 * 24 * 3600.0
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -77,6 +82,7 @@ class ServerConfig:
     here (DNS rebinding) comes for its own. `origins` are the pages that browsers may let at it: none unless named, `*`
     for all. A quiet stream says that it is alive every `ping_seconds`; a server that is told to stop lets running
     requests go on for `grace_seconds`. `log` is how the journal looks; `log_prompts` puts requests' bodies into it.
+    `store` is the file of stored responses: None is the user's own, ":memory:" one that ends with the server.
     """
 
     host: str = "127.0.0.1"
@@ -90,6 +96,7 @@ class ServerConfig:
     grace_seconds: float = 30.0
     log: str = "text"
     log_prompts: bool = False
+    store: str | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,132 @@
+"""From a request of Responses, and what was stored before it, to an `Ask`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ossia.server.ask import Ask
+from ossia.server.clients import Client
+from ossia.server.effort import resolve_effort
+from ossia.server.faults import RefusedError
+from ossia.server.responses.items import Reading, later_tools
+from ossia.server.responses.requests import (
+    CountRequest,
+    CreateRequest,
+    JsonObject,
+    JsonSchema,
+    TemplateOptions,
+    refuse_what_is_not_here,
+)
+from ossia.server.responses.tools import Offer, choice, offer
+from ossia.server.structure import Form, checked_name, free_form, json_form, schema_form
+
+__all__ = ["Asked", "ask_of"]
+
+MOST_LOGPROBS = 20
+MOST_STOPS = 16
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked, and what of the request the response has to repeat."""
+
+    ask: Ask
+    offered: Offer
+    passed_over: tuple[str, ...]
+
+
+def ask_of(body: CountRequest, earlier: Sequence[Mapping[str, Any]], new: Sequence[Any], client: Client) -> Asked:
+    """What a request asks for, after the items of earlier responses. Raises RefusedError with the field at fault."""
+    refuse_what_is_not_here(body)
+    if not earlier and not new:
+        raise RefusedError("input is empty; a text, or at least one item, is right", param="input")
+    items = [*earlier, *new]
+    offered = offer(body.tools or [], later_tools(items))
+    reading = Reading(client, offered)
+    said = tuple(reading.read(items, len(earlier)))
+    picked, allowed = choice(body.tool_choice, offered)
+    form = _form(body)
+    whole = body if isinstance(body, CreateRequest) else CreateRequest()
+    ask = Ask(
+        items=said,
+        instructions=body.instructions or None,
+        effort=_effort(body, whole),
+        identity=(whole.chat_template_kwargs or TemplateOptions()).model_identity,
+        tools=offered.tools,
+        choice=picked,
+        allowed=allowed,
+        parallel=body.parallel_tool_calls is not False,
+        answer=form.answer,
+        formats=form.formats,
+        grammar=form.grammar,
+        sampling=_sampling(whole),
+        stop=_stops(whole.stop),
+        max_reasoning_tokens=_from_zero("max_reasoning_tokens", whole.max_reasoning_tokens),
+        truncate=body.truncation == "auto",
+        declined=offered.declined,
+    )
+    return Asked(ask, offered, tuple(reading.passed_over))
+
+
+def _form(body: CountRequest) -> Form:
+    match body.text and body.text.format:
+        case JsonObject():
+            form = json_form()
+        case JsonSchema(name, schema, description):
+            form = schema_form(checked_name(name, "text.format.name"), schema, description)
+        case _:
+            form = Form()
+    return free_form(getattr(body, "grammar", None), form, "text.format")
+
+
+def _effort(body: CountRequest, whole: CreateRequest) -> Any:
+    template = whole.chat_template_kwargs or TemplateOptions()
+    return resolve_effort(
+        {
+            "reasoning.effort": body.reasoning and body.reasoning.effort,
+            "reasoning_effort": whole.reasoning_effort,
+            "think": whole.think,
+            "chat_template_kwargs.reasoning_effort": template.reasoning_effort,
+            "chat_template_kwargs.enable_thinking": template.enable_thinking,
+        }
+    )
+
+
+def _sampling(body: CreateRequest) -> dict[str, Any]:
+    plain = ("temperature", "top_p", "top_k", "min_p", "seed", "frequency_penalty", "presence_penalty")
+    wanted: dict[str, Any] = {name: getattr(body, name) for name in plain if getattr(body, name) is not None}
+    if body.max_output_tokens is not None:
+        if body.max_output_tokens < 1:
+            raise RefusedError(
+                f"max_output_tokens is {body.max_output_tokens}; at least 1 is right", param="max_output_tokens"
+            )
+        wanted["max_tokens"] = body.max_output_tokens
+    if body.logit_bias:
+        wanted["logit_bias"] = {_token(key): value for key, value in body.logit_bias.items()}
+    top = _from_zero("top_logprobs", body.top_logprobs)
+    if top is not None and top > MOST_LOGPROBS:
+        raise RefusedError(f"top_logprobs is {top}; 0 to {MOST_LOGPROBS} is right", param="top_logprobs")
+    if top or "message.output_text.logprobs" in (body.include or []):
+        wanted["logprobs"] = top or 0
+    return wanted
+
+
+def _from_zero(name: str, value: int | None) -> int | None:
+    if value is not None and value < 0:
+        raise RefusedError(f"{name} is {value}; a number from 0 on is right", param=name)
+    return value
+
+
+def _token(key: str) -> int:
+    if not (key.isascii() and key.isdecimal() and len(key) < 10):
+        raise RefusedError(f"logit_bias has {key!r:.40}; token ids are right", param="logit_bias")
+    return int(key)
+
+
+def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
+    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    if len(stops) > MOST_STOPS or not all(stops):
+        raise RefusedError(
+            f"stop has {len(stops)} strings; at most {MOST_STOPS}, none of them empty, is right", param="stop"
+        )
+    return stops
