@@ -104,7 +104,7 @@ class Ask:
     """One request.
 
     `sampling` are the fields of SamplingParams that the client named; the model's own stand for the rest. `effort`,
-    `date` None: the model's default, today. `choice` is auto, none, required or a recipient; `allowed` are the
+    `date` None: the model's default, today. `namespaces` say what those of the tools are about. `choice` is auto, none, required or a recipient; `allowed` are the
     recipients that calls are limited to, None: every tool's. `answer` is what the answer must look like, `formats` what
     the model is told of it. `truncate` lets whole old turns go where the conversation does not fit the context.
     `declined` names what was asked for and is not there, to be reported. `grammar` False switches all masks off.
@@ -116,6 +116,7 @@ class Ask:
     date: str | None = None
     identity: str | None = None
     tools: tuple[Tool, ...] = ()
+    namespaces: Mapping[str, str] = field(default_factory=dict[str, str])
     choice: str = "auto"
     allowed: tuple[str, ...] | None = None
     parallel: bool = True

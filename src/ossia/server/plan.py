@@ -88,13 +88,15 @@ def _opening(ask: Ask, effort: Effort, instructions: str | None) -> tuple[Messag
     system = Message("system", content)
     if instructions is None and not ask.tools and not ask.formats:
         return (system,)
-    return (system, Message("developer", DeveloperContent(instructions, _namespaces(ask.tools), ask.formats)))
+    return (system, Message("developer", DeveloperContent(instructions, _namespaces(ask), ask.formats)))
 
 
-def _namespaces(tools: Sequence[Tool]) -> dict[str, ToolNamespace]:
-    names = dict.fromkeys(tool.namespace for tool in tools)
+def _namespaces(ask: Ask) -> dict[str, ToolNamespace]:
+    names = dict.fromkeys(tool.namespace for tool in ask.tools)
     return {
-        name: ToolNamespace(name, None, tuple(_shown(tool) for tool in tools if tool.namespace == name))
+        name: ToolNamespace(
+            name, ask.namespaces.get(name), tuple(_shown(tool) for tool in ask.tools if tool.namespace == name)
+        )
         for name in names
     }
 

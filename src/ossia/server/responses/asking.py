@@ -53,6 +53,7 @@ def ask_of(body: CountRequest, earlier: Sequence[Mapping[str, Any]], new: Sequen
         effort=_effort(body, whole),
         identity=(whole.chat_template_kwargs or TemplateOptions()).model_identity,
         tools=offered.tools,
+        namespaces=dict(offered.namespaces),
         choice=picked,
         allowed=allowed,
         parallel=body.parallel_tool_calls is not False,
