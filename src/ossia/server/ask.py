@@ -104,10 +104,11 @@ class Ask:
     """One request.
 
     `sampling` are the fields of SamplingParams that the client named; the model's own stand for the rest. `effort`,
-    `date` None: the model's default, today. `namespaces` say what those of the tools are about. `choice` is auto, none, required or a recipient; `allowed` are the
-    recipients that calls are limited to, None: every tool's. `answer` is what the answer must look like, `formats` what
-    the model is told of it. `truncate` lets whole old turns go where the conversation does not fit the context.
-    `declined` names what was asked for and is not there, to be reported. `grammar` False switches all masks off.
+    `date` None: the model's default, today. `namespaces` say what those of the tools are about. `choice` is auto, none,
+    required or a recipient; `allowed` are the recipients that calls are limited to, None: every tool's. `answer` is
+    what the answer must look like, `formats` what the model is told of it. `truncate` lets whole old turns go where the
+    conversation does not fit the context. `declined` names what was asked for and is not there, to be reported.
+    `grammar` False switches all masks off.
     """
 
     items: tuple[Item, ...]
