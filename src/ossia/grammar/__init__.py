@@ -4,6 +4,7 @@ rules      what is asked for, as plain data
 limits     what rules may be at most
 schemas    which keywords of JSON Schema a mask can guarantee
 tokens     the vocabulary, as masks need it
+digits     numbers of JSON, kept short
 matching   patterns over text, by llguidance
 loosening  from a schema to a pattern, and what stands in the way
 header     Harmony's headers, piece by piece
@@ -16,6 +17,7 @@ violations what a finished value breaks of its schema
 from ossia.grammar.compiler import Checked, Compiler, check
 from ossia.grammar.rules import AnswerRule, Choice, JsonObject, JsonSchema, Lark, Regex, Rules, ToolRule
 from ossia.grammar.schemas import Loosened
+from ossia.grammar.violations import violations
 from ossia.grammar.walk import Walk
 
 __all__ = [
@@ -32,4 +34,5 @@ __all__ = [
     "ToolRule",
     "Walk",
     "check",
+    "violations",
 ]
