@@ -9,6 +9,7 @@ from typing import Any, cast
 from llguidance import LLMatcher
 
 from ossia.errors import GrammarError
+from ossia.grammar.digits import wants_long_numbers
 from ossia.grammar.limits import check_size
 from ossia.grammar.matching import Pattern
 from ossia.grammar.schemas import Loosened, Object, refused, subschemas, trim
@@ -70,7 +71,8 @@ def _as_object(where: str, schema: object) -> Object:
 
 def _compile(tokens: Tokens, schema: object) -> Pattern:
     text = json.dumps(schema, ensure_ascii=False)
-    return Pattern(tokens, LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_pattern": WHITESPACE}))
+    grammar = LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_pattern": WHITESPACE})
+    return Pattern(tokens, grammar, short_numbers=not wants_long_numbers(schema))
 
 
 class _Search:

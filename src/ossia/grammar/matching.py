@@ -8,6 +8,7 @@ import numpy as np
 from llguidance import LLMatcher, LLParserLimits
 
 from ossia.errors import GrammarError
+from ossia.grammar.digits import Digits
 from ossia.grammar.tokens import Mask, Tokens
 
 __all__ = ["Matcher", "Pattern"]
@@ -26,12 +27,15 @@ LIMITS = LLParserLimits(
 class Pattern:
     """A compiled grammar over text; `begin` makes any number of ways through it.
 
+    `short_numbers` says that it is of JSON whose numbers are to be kept short: see `Digits`.
+
     Raises GrammarError, with llguidance's reason, when the grammar cannot be compiled within the limits, or when no
     text follows it.
     """
 
-    def __init__(self, tokens: Tokens, grammar: str) -> None:
+    def __init__(self, tokens: Tokens, grammar: str, *, short_numbers: bool = False) -> None:
         self._tokens = tokens
+        self.short_numbers = short_numbers
         self._first = LLMatcher(tokens.llguidance, grammar, log_level=0, limits=LIMITS)
         if self._first.is_error():
             raise GrammarError(reason(self._first.get_error()))
@@ -45,15 +49,18 @@ class Pattern:
 
     def begin(self) -> "Matcher":
         """A way through the pattern, at its beginning."""
-        return Matcher(self._tokens, self._first.deep_copy())
+        return Matcher(self._tokens, self._first, Digits() if self.short_numbers else None)
 
 
 class Matcher:
-    """One text's way through a pattern, token by token."""
+    """One text's way through a pattern, token by token. `digits` is None where numbers may be of any length."""
 
-    def __init__(self, tokens: Tokens, matcher: LLMatcher) -> None:
+    def __init__(self, tokens: Tokens, first: LLMatcher, digits: Digits | None) -> None:
         self._tokens = tokens
-        self._matcher = matcher
+        self._first = first
+        self._matcher = first.deep_copy()
+        self._taken: list[tuple[int, Digits | None]] = []
+        self._digits = digits
         self._scratch = np.zeros(tokens.words, np.int32)
 
     def fill(self, mask: Mask) -> None:
@@ -61,16 +68,33 @@ class Matcher:
         scratch = self._scratch
         self._matcher.unsafe_compute_mask_ptr(scratch.ctypes.data, scratch.nbytes)
         if self.failure is None:
-            np.bitwise_and(scratch, self._tokens.text, out=mask[: len(scratch)])
+            np.bitwise_and(scratch, self._tokens.text, out=scratch)
+            if self._digits and self._digits.left < len(self._tokens.digits):
+                fewer = scratch & ~self._tokens.digits[self._digits.left]
+                # Where only digits can follow (a multiple of 7 cannot end anywhere), they go on.
+                scratch = fewer if fewer.any() or self.complete else scratch
+            mask[: len(scratch)] |= scratch
 
     def accept(self, token: int) -> bool:
-        """Take one token of text; False, and nothing changed, if it may not come next."""
-        return bool(self._tokens.bytes_of(token)) and self._matcher.try_consume_tokens([token]) == 1
+        """Take one token of text; False, and nothing changed, if the pattern does not let it come next."""
+        text = self._tokens.bytes_of(token)
+        if not text or self._matcher.try_consume_tokens([token]) != 1:
+            return False
+        self._taken.append((token, self._digits))
+        self._digits = self._digits and self._digits.after(text)
+        return True
 
     def rollback(self, count: int) -> None:
-        """Take back the last `count` tokens accepted."""
-        if count:
+        """Take back the last `count` tokens accepted, and any failure that came of them."""
+        if not count:
+            return
+        self._digits = self._taken[-count][1]
+        del self._taken[-count:]
+        if not self._matcher.is_error():
             self._matcher.rollback(count)
+            return
+        self._matcher = self._first.deep_copy()  # one that has failed stays so
+        self._matcher.try_consume_tokens([token for token, _ in self._taken])
 
     @property
     def complete(self) -> bool:

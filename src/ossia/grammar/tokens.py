@@ -49,6 +49,9 @@ class Tokens:
         ordinary = [v in vocabulary and not vocabulary.is_control(v) for v in range(vocabulary.size)]
         self._bytes = [vocabulary.bytes_of(v) if ordinary[v] else b"" for v in range(vocabulary.size)]
         self.text = mask_of(np.flatnonzero(ordinary), self.words)
+        # The tokens that begin with more than 0, 1 and 2 digits.
+        digits = np.array([_leading_digits(token) for token in self._bytes])
+        self.digits = [mask_of(np.flatnonzero(digits > count), self.words) for count in range(3)]
         self._completing: dict[bytes, Mask] = {}
         self._lock = Lock()
         # The matcher wants a token that says "complete". It is taken out of every mask again.
@@ -156,6 +159,10 @@ def mask_of(tokens: NDArray[np.int64] | NDArray[np.intp], words: int) -> Mask:
 def bit(mask: Mask, token: int) -> None:
     """Set the bit of one token."""
     mask.view(np.uint32)[token // 32] |= np.uint32(1 << token % 32)
+
+
+def _leading_digits(token: bytes) -> int:
+    return len(token) - len(token.lstrip(b"0123456789")) if token[:1].isdigit() else 0
 
 
 def missing(pending: bytes) -> int:

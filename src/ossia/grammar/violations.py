@@ -74,8 +74,7 @@ class _Check:
         unevaluated = {name: _unevaluated(keywords[name]) for name in keywords if name.startswith("unevaluated")}
         keywords |= {name: own for name, own in _OWN.items() if name in keywords} | unevaluated
         guarded = {name: self._guarded(name, function) for name, function in keywords.items()}
-        made: Validator = extend(kind, guarded)(schema, registry=REGISTRY, format_checker=FormatChecker())
-        return made
+        return cast(Any, extend)(kind, guarded)(schema, registry=REGISTRY, format_checker=FormatChecker())
 
     def _guarded(self, name: str, function: Keyword) -> Keyword:
         """The keyword's function; what it raises for a malformed schema leaves it unchecked."""
