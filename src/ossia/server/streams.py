@@ -38,6 +38,9 @@ PING = b": ping\n\n"
 ABORT = "ossia.abort"
 """The extension of an ASGI scope that closes its connection at once, whatever is still to be sent."""
 
+BURST = 16
+"""Frames that may be written before everything else has its turn."""
+
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
 
@@ -127,6 +130,7 @@ class _Pen:
     send: Send
     last: float = 0.0  # when the last write ended
     since: float | None = None  # when the write in progress began
+    writes: int = 0
 
     async def write(self, body: bytes, more: bool = True) -> None:
         self.since = time.monotonic()
@@ -134,6 +138,10 @@ class _Pen:
             await self.send({"type": "http.response.body", "body": body, "more_body": more})
         finally:
             self.since, self.last = None, time.monotonic()
+        self.writes += 1
+        if self.writes % BURST == 0:
+            # Neither a source that has much to say nor a connection that is gone makes anybody wait here.
+            await asyncio.sleep(0)
 
 
 class _Stream(Response):
@@ -170,8 +178,9 @@ class _Stream(Response):
             while not producer.done() and not self._gone.done() and not self._stalled(pen):
                 await self._watch(producer, pen)
             if not producer.done() and not self._gone.done():
+                await _cancelled(producer)
                 await self._abort(scope)
-            if producer.done():
+            elif producer.done():
                 producer.result()
         finally:
             await _cancelled(producer)
