@@ -266,7 +266,7 @@ def test_a_pull_can_be_stopped_and_goes_on(stocked: Hub, cdn: Files):
     stopped = threading.Event()
 
     def progress(pulling: Pulling) -> None:
-        if (pulling.model_completed or 0) > 300_000:
+        if (pulling.model_completed or 0) > 100_000:
             stopped.set()
 
     with pytest.raises(CancelledError):

@@ -1,6 +1,7 @@
 """All models on this machine that programs have downloaded, and those among them that a name means."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from ossia.checkpoint.sources import hub_cache, ollama_store, others, settings
 from ossia.checkpoint.sources.local import Local
@@ -12,9 +13,11 @@ __all__ = ["candidates", "models"]
 
 def models() -> list[Local]:
     """Every model in the folders of Hugging Face, Ollama, LM Studio and llama.cpp, each file once."""
-    found: dict[str, Local] = {}
+    found: dict[Path, Local] = {}
     for local in _all():
-        found.setdefault(str(local.path), local)
+        # The folder without links, since a cache may be reached by two ways; the file's own name as it is, since two
+        # of a cache may be links to one content.
+        found.setdefault(local.path.parent.resolve() / local.path.name, local)
     return list(found.values())
 
 
