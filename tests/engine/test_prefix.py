@@ -142,7 +142,7 @@ def test_a_chunk_shrinks_to_the_room_there_is():
     assert books.room(holding) == 20
     compute(books, holding, 18)
     assert books.room(holding) == 2
-    assert not books.fits(holding)
+    assert not books.fits(holding, books.spare([]))
 
 
 def test_sliding_layers_hold_no_more_than_the_window():

@@ -65,6 +65,14 @@ class Holding:
         begin = page * self._page_size
         return self.digest(page), tuple(self.tokens[begin : min(begin + self._page_size, length)])
 
+    def same(self, other: "Holding") -> bool:
+        """Whether another request has the very same tokens, and may share their pages."""
+        length = len(self.tokens)
+        if length != len(other.tokens):
+            return False
+        page = (length - 1) // self._page_size
+        return self.key(page, length) == other.key(page, length)
+
 
 class Ledger:
     """The books of every kind of layer together."""
@@ -95,19 +103,15 @@ class Ledger:
             - holding.computed
         )
 
-    @property
-    def available(self) -> list[int]:
-        """How many pages of each kind can be taken."""
-        return [pool.available for pool in self.pools.values()]
+    def spare(self, holdings: Sequence[Holding]) -> list[int]:
+        """How many pages of each kind can be taken beyond those that these still lack for all of their tokens."""
+        return [
+            self.pools[kind.name].available - sum(_lacks(holding, kind) for holding in holdings) for kind in self.kinds
+        ]
 
-    def fits(self, holding: Holding) -> bool:
+    def fits(self, holding: Holding, spare: Sequence[int]) -> bool:
         """Whether all of an opened request's tokens, and one more, find pages (in sliding kinds: its window)."""
-        length = len(holding.tokens) + 1
-        return all(
-            kind.most_pages(length, chunk=1) - (holding.tables[kind.name].end - holding.tables[kind.name].first)
-            <= self.pools[kind.name].available
-            for kind in self.kinds
-        )
+        return all(_lacks(holding, kind) <= pages for kind, pages in zip(self.kinds, spare, strict=True))
 
     def reserve(self, holding: Holding, length: int) -> None:
         """Have pages for the first `length` tokens; there must be `room`."""
@@ -237,3 +241,9 @@ class Ledger:
                 self.pools[name].release(table.pop())
             table.start_at(0)
         holding.computed = 0
+
+
+def _lacks(holding: Holding, kind: Kind) -> int:
+    """How many pages all of a request's tokens, and one more, need beyond those it holds."""
+    table = holding.tables[kind.name]
+    return max(0, kind.most_pages(len(holding.tokens) + 1, chunk=1) - (table.end - table.first))

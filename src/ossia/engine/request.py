@@ -122,6 +122,11 @@ class Request:
         self.look_ahead()
 
     @property
+    def client(self) -> bytes:
+        """Whose request it is: clients take turns, and do not share pages."""
+        return self.holding.owner
+
+    @property
     def generating(self) -> bool:
         """Whether all tokens but the last are computed: the next step draws."""
         return self.holding.computed + 1 >= len(self.tokens)

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -75,7 +75,7 @@ class Served:
     defaults: Defaults
     settings: Mapping[str, Any]
     config: ModelConfig
-    checkpoint: Checkpoint | None = None
+    checkpoint: Checkpoint | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
