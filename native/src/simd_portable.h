@@ -81,10 +81,11 @@ OSSIA_INLINE F32 scale(F32 x, F32 n) {
 OSSIA_INLINE F32 split(F32 x, F32& exponent) {
   F32 fraction;
   for (int i = 0; i < kLanes; ++i) {
-    const int32_t bits = static_cast<int32_t>(as_bits(x.v[i]));
-    const int32_t power = (bits - kRootHalf) >> 23;
+    // Unsigned, because the other lanes may hold anything: a negative number's difference would overflow.
+    const uint32_t bits = as_bits(x.v[i]);
+    const int32_t power = static_cast<int32_t>(bits - kRootHalf) >> 23;
     exponent.v[i] = static_cast<float>(power);
-    fraction.v[i] = as_float(static_cast<uint32_t>(bits - power * (1 << 23)));
+    fraction.v[i] = as_float(bits - (static_cast<uint32_t>(power) << 23));
   }
   return fraction;
 }
