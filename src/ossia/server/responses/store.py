@@ -64,7 +64,8 @@ class Store:
         self._thread.shutdown()
 
     async def _do(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        # Shielded: cancelling would take a write that has not begun out of the thread's queue.
+        return await asyncio.shield(asyncio.wrap_future(self._thread.submit(work)))
 
 
 def _report(written: "Future[None]") -> None:
