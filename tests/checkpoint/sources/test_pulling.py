@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import re
@@ -299,8 +300,8 @@ def test_two_at_once_fetch_each_file_once(stocked: Hub, cdn: Files, home: Path):
 
 def test_killed_in_the_middle_and_again(hub: Hub, cdn: Files, home: Path, tmp_path: Path):
     """kill -9 while a large file is on its way: nothing is found, and the next pull fetches the rest."""
-    big = dict(SMALL.__dict__) | {"vocab_size": 60_000}
-    write(tmp_path / "big", ModelConfig(**big), tensors_for(ModelConfig(**big)))
+    big = dataclasses.replace(SMALL, vocab_size=60_000)
+    write(tmp_path / "big", big, tensors_for(big))
     hub.repositories[NAME] = folder_files(tmp_path / "big")
     cdn.faults.chunk_delay = 0.05
     process = subprocess.Popen([sys.executable, "-c", PULL, NAME], stdout=subprocess.DEVNULL, env=os.environ)
@@ -316,7 +317,7 @@ def test_killed_in_the_middle_and_again(hub: Hub, cdn: Files, home: Path, tmp_pa
         find(NAME)
     cdn.faults.chunk_delay = 0.0
     before = len(cdn.asked)
-    assert_same(open_checkpoint(pull(NAME)).tensors, tensors_for(ModelConfig(**big)))
+    assert_same(open_checkpoint(pull(NAME)).tensors, tensors_for(big))
     asked = [request.headers["Range"].removeprefix("bytes=").split("-") for request in cdn.asked[before:]]
     assert (
         0 < sum(int(last) + 1 - int(first) for first, last in asked) < len(hub.repositories[NAME]["model.safetensors"])
