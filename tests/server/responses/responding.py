@@ -15,7 +15,7 @@ from ossia.server.responses import close_shelf, endpoints, shapes
 from tests.server.playing import Player
 from tests.server.serving import client_for, events_of, service_for
 
-__all__ = ["URL", "Judged", "answer", "called", "judged", "judged_item", "serving", "stream"]
+__all__ = ["FINAL", "THOUGHT", "URL", "answer", "called", "judged", "judged_events", "judged_item", "serving", "stream"]
 
 URL = "/v1/responses"
 

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 
 from ossia.errors import CapacityError
@@ -312,4 +313,4 @@ def _repeated(body: CreateRequest, asked: Asked) -> Mapping[str, Any]:
 
 def _format(body: CountRequest) -> Any:
     given = body.text and body.text.format
-    return given if given is not None else {"type": "text"}
+    return {"type": "text"} if given is None else msgspec.to_builtins(given)
