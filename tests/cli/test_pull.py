@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,8 +41,11 @@ def test_a_model_is_pulled_once(hub: Hub, tmp_path: Path, capsys: pytest.Capture
     assert len(hub.asked) == asked
 
 
-def test_run_pulls_what_is_missing(hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_run_pulls_what_is_missing(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
     """As users of Ollama expect; the answer of a model with random weights is whatever it is."""
+    monkeypatch.setattr(sys, "stdin", None)
     assert main(["run", "gpt-oss:20b", "Hello", "--max-tokens", "4", "--json", "--backend", "reference"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["settings"]["path"] == str(snapshot(tmp_path))
@@ -62,6 +66,17 @@ def test_what_cannot_be_pulled_is_one_line(hub: Hub, capsys: pytest.CaptureFixtu
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("ossia: ")
     assert words in last
+
+
+def test_ctrl_c_says_that_nothing_is_lost(
+    hub: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ossia.checkpoint.pull", interrupted)
+    assert main(["pull", NAME]) == 130
+    assert capsys.readouterr().err == f"stopped; `ossia pull {NAME}` goes on from here\n"
 
 
 def test_a_model_that_turns_out_not_to_run_is_said(hub: Hub, capsys: pytest.CaptureFixture[str]):

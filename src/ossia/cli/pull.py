@@ -26,6 +26,8 @@ def run(options: argparse.Namespace) -> int:
     """Download and say where it is."""
     from ossia.checkpoint import find, judge, pull
     from ossia.checkpoint.sources.names import ALIASES
+    from ossia.cli import INTERRUPTED
+    from ossia.cli._display import one_line
     from ossia.cli._pulling import PullDisplay
     from ossia.errors import CheckpointError, ModelNotFoundError
 
@@ -36,16 +38,22 @@ def run(options: argparse.Namespace) -> int:
             return _say(name, find(name), options.json, "is here already")
         except (ModelNotFoundError, CheckpointError):
             pass
-    with PullDisplay(name) as display:
-        path = pull(name, display)
+    try:
+        with PullDisplay(name) as display:
+            path = pull(name, display)
+    except KeyboardInterrupt:
+        print(one_line(f"stopped; `ossia pull {name}` goes on from here"), file=sys.stderr)
+        return INTERRUPTED
     if (refusal := judge(path).refusal) is not None:
         raise CheckpointError(f"{name} was downloaded to {path}, but cannot be run: {refusal}")
     return _say(name, path, options.json, "is here")
 
 
 def _say(name: str, path: object, as_json: bool, what: str) -> int:
+    from ossia.cli._display import one_line
+
     if as_json:
         print(json.dumps({"model": name, "path": str(path)}, indent=2))
     else:
-        print(f"{name} {what}: {path}", file=sys.stderr)
+        print(one_line(f"{name} {what}: {path}"), file=sys.stderr)
     return 0
