@@ -36,7 +36,7 @@ def test_nobody_finds_what_another_left():
 def test_an_answer_whose_tokens_say_more_is_not_kept():
     recall = Recall()
     recall.keep(b"me", (Message("assistant", "cut", channel="final"),), [])
-    assert len(recall) == 0
+    assert recall.entries == 0
 
 
 def test_it_is_forgotten_in_time():
@@ -47,7 +47,7 @@ def test_it_is_forgotten_in_time():
     assert recall.calls(b"me", "call_1") is not None
     now = 11.0
     assert recall.calls(b"me", "call_1") is None
-    assert (len(recall), recall.bytes) == (0, 0)
+    assert (recall.entries, recall.bytes) == (0, 0)
 
 
 def test_it_stays_within_its_bytes_and_keeps_what_was_used_last():
@@ -79,4 +79,4 @@ def test_the_books_balance_after_anything():
         assert recall.bytes == sum(kept.bytes for kept in recall._kept.values())
     recall.forget(b"a")
     recall.forget(b"b")
-    assert (len(recall), recall.bytes) == (0, 0)
+    assert (recall.entries, recall.bytes) == (0, 0)

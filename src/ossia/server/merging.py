@@ -45,14 +45,15 @@ async def _taken(
     queue: asyncio.Queue[tuple[int, T]], everything: "asyncio.Future[list[None]]"
 ) -> AsyncIterator[tuple[int, T]]:
     """What is in the queue, until everything has been put there and taken."""
-    while not (everything.done() and queue.empty()):
+    while True:
+        if everything.done():
+            everything.result()
+            if queue.empty():
+                return
         getter = asyncio.ensure_future(queue.get())
         try:
             await asyncio.wait({getter, everything}, return_when=asyncio.FIRST_COMPLETED)
             if getter.done():
                 yield getter.result()
-            else:
-                everything.result()
         finally:
             getter.cancel()
-    everything.result()

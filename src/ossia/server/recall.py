@@ -43,7 +43,9 @@ class Recall:
         self._clock = clock
         self._kept: OrderedDict[tuple[bytes, str], _Kept] = OrderedDict()
 
-    def __len__(self) -> int:
+    @property
+    def entries(self) -> int:
+        """How many turns and answers are kept."""
         return len(self._kept)
 
     def keep(self, client: bytes, messages: Sequence[Message], call_ids: Sequence[str]) -> None:
