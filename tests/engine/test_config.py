@@ -54,6 +54,8 @@ def test_impossible_sampling_is_refused(key: str, value: object, message: str):
         ("page_size", -4, "page_size is -4"),
         ("page_size", 16.0, "page_size is 16.0"),
         ("max_step_tokens", 15, "each of max_requests, 16, .* at least 16 is right"),
+        ("max_waiting", -1, "max_waiting is -1; an integer of at least 0"),
+        ("max_waiting_per_client", "many", "max_waiting_per_client is 'many'"),
         ("snapshots", -1, "snapshots is -1"),
         ("full_pages", 0, "full_pages is 0"),
         ("sliding_pages", "9", "sliding_pages is '9'"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ossia.engine import Engine, EngineConfig, LoadedModel, Output, SamplingParams, runner
-from ossia.errors import BackendError, ConfigError, ContextLengthError, RequestError
+from ossia.errors import BackendError, ConfigError, ContextLengthError, OverloadedError, RequestError
 from ossia.model import forward
 from ossia.ops import Batch
 from tests.engine.counting import CountingOps, counting_model
@@ -419,6 +419,31 @@ def test_what_is_forgotten_is_computed_again(counting: LoadedModel):
     assert engine.status.kept_pages != {"sliding_attention": 0, "full_attention": 0}
     engine.forget()
     assert engine.status.kept_pages == {"sliding_attention": 0, "full_attention": 0}
+
+
+def test_a_client_can_be_forgotten_alone(counting: LoadedModel):
+    engine, prompt = engine_of(counting), random_prompt(20, seed=9)
+    for salt in (b"one", b"two"):
+        first(engine, prompt, salt)
+    kept = engine.status.kept_pages
+    engine.forget(b"one")
+    engine.audit()
+    assert engine.status.kept_pages == {kind: pages // 2 for kind, pages in kept.items()}
+    assert [first(engine, prompt, salt).cached_tokens for salt in (b"one", b"two")] == [0, 19]
+
+
+def test_too_many_who_wait_are_turned_away(counting: LoadedModel):
+    engine = engine_of(counting, max_requests=2, max_waiting=3, max_waiting_per_client=2)
+    for _ in range(2 + 2):
+        engine.add([1], GREEDY, salt=b"one")
+    with pytest.raises(OverloadedError, match="2 requests of this client wait already"):
+        engine.add([1], GREEDY, salt=b"one")
+    engine.add([2], GREEDY, salt=b"two")
+    with pytest.raises(OverloadedError, match="3 requests wait already") as caught:
+        engine.add([2], GREEDY, salt=b"three")
+    assert caught.value.retry_after == 1.0
+    assert len(finish(engine)) == 5
+    assert (engine.status.prompt_tokens, engine.status.generated_tokens) == (5, 5 * 12)
 
 
 def test_salts_keep_callers_apart(counting: LoadedModel):

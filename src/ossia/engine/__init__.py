@@ -4,7 +4,9 @@ request   what is asked, and how far it has come
 pages     the cache's pages as integers: free, held, found again
 prefix    which request holds which pages, and going on from a prefix computed before
 memory    how many pages there are
+fairness  who was served how much
 scheduler which tokens of which requests a step computes
+overload  how many may wait, and when to come again
 runner    a step as one batch through the model
 sampler   what each row of logits is wanted for
 replay    text that is already there, drawn again

@@ -31,6 +31,8 @@ class EngineConfig:
     was made for. `max_step_tokens` bounds how long a step takes: requests that generate are always in it, and the rest
     of it goes to chunks of prompts.
 
+    `max_waiting` requests, and `max_waiting_per_client` of one client, may wait beside those that run; None is any.
+
     `boundary_tokens` are the control tokens after which a conversation is likely to be cut (in Harmony the end of a
     message): there the sliding layers' pages are kept, so that another prompt can go on from it. `stop_tokens` end a
     request that brings none of its own. Both are ids; the engine knows no text.
@@ -42,6 +44,8 @@ class EngineConfig:
     context: int | None = None
     max_requests: int = 16
     max_step_tokens: int = 512
+    max_waiting: int | None = None
+    max_waiting_per_client: int | None = None
     page_size: int = 16
     full_pages: int | None = None
     sliding_pages: int | None = None
@@ -56,6 +60,9 @@ class EngineConfig:
         for key in ("context", "full_pages", "sliding_pages", "cache_bytes"):
             if getattr(self, key) is not None:
                 _whole(ConfigError, key, getattr(self, key), least=1)
+        for key in ("max_waiting", "max_waiting_per_client"):
+            if getattr(self, key) is not None:
+                _whole(ConfigError, key, getattr(self, key), least=0)
         _whole(ConfigError, "snapshots", self.snapshots, least=0)
         for key in ("boundary_tokens", "stop_tokens"):
             object.__setattr__(self, key, _tokens(ConfigError, key, getattr(self, key)))

@@ -10,6 +10,7 @@ from typing import TypedDict, Unpack
 
 from ossia.engine.config import EngineConfig, SamplingParams
 from ossia.engine.memory import kinds, page_bytes
+from ossia.engine.overload import Overload
 from ossia.engine.prefix import Holding, Ledger, root
 from ossia.engine.request import Drafter, Finish, Grammar, Output, Request, Share
 from ossia.engine.runner import LoadedModel, Runner
@@ -79,6 +80,7 @@ class Engine:
         self._scheduler = Scheduler(
             self._ledger, self.config.max_requests, self.config.max_step_tokens, self.config.boundary_tokens
         )
+        self._overload = Overload(self.config)
         self._sampler = Sampler(model.ops, model.config.vocab_size)
         self._requests: dict[int, Request] = {}
         self._undelivered: list[Output] = []
@@ -100,13 +102,14 @@ class Engine:
         """Queue a request; the number returned names it in outputs.
 
         Prompts share what was computed only under the same `adapter` and `salt`. Of two requests, the one with
-        the higher `priority` comes first.
+        the higher `priority` comes first; the `salt` also stands for the client, and clients take turns.
 
         Raises RequestError for anything that cannot be honoured, and of it ContextLengthError when the prompt and
-        `max_tokens` do not fit the context.
+        `max_tokens` do not fit the context; OverloadedError when too many wait.
         """
         params = params or SamplingParams()
         tokens = self._checked(prompt, params)
+        self.check_queue(salt)
         ops = self.model.ops
         start = root([adapter or "", ops.name, str(ops.precision)], salt)
         request = Request(
@@ -125,6 +128,17 @@ class Engine:
         self._requests[request.id] = request
         self._scheduler.add(request)
         return request.id
+
+    def check_queue(self, salt: bytes = b"", coming: int = 0, coming_of: int = 0) -> None:
+        """Raise OverloadedError if this client may not let one more request wait.
+
+        `coming` counts those that are about to be added, `coming_of` those of them that are this client's.
+        """
+        queue, free = self._scheduler, self.config.max_requests - len(self._scheduler.running)
+        left = min((request.limit - len(request.tokens) for request in queue.running), default=0)
+        self._overload.check(
+            queue.waiting_count + coming - free, queue.waiting_of(salt) + coming_of - free, left * self._last_step
+        )
 
     def step(self) -> list[Output]:
         """Compute some tokens of as many requests as possible; outputs of those with something new to say.
@@ -197,7 +211,7 @@ class Engine:
         pools = self._ledger.pools
         return Status(
             running=len(self._scheduler.running),
-            waiting=len(self._scheduler.waiting),
+            waiting=self._scheduler.waiting_count,
             preemptions=self._scheduler.preemptions,
             pages={name: pool.size for name, pool in pools.items()},
             available_pages={name: pool.available for name, pool in pools.items()},
@@ -284,6 +298,7 @@ class Engine:
 
     def _end(self, request: Request, kept: Sequence[Choice], finish: Finish) -> None:
         self._scheduler.finish(request)
+        self._overload.ended()
         del self._requests[request.id]
         self._undelivered.append(self._output(request, kept, finish))
 

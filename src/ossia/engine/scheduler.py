@@ -49,6 +49,11 @@ class Scheduler:
         """All who wait, by rank: higher priority, then first come."""
         return sorted((request for queue in self._queues.values() for request in queue), key=_rank)
 
+    @property
+    def waiting_count(self) -> int:
+        """How many requests wait."""
+        return sum(map(len, self._queues.values()))
+
     def waiting_of(self, client: bytes) -> int:
         """How many requests of one client wait."""
         return len(self._queues.get(client, ()))
@@ -119,7 +124,7 @@ class Scheduler:
             self._preempt(last)
 
     def _allotted(self) -> dict[Request, int]:
-        """How many tokens those may compute who come first: all that generate, and one prompt; the first of all, one."""
+        """How many tokens those may compute who come before others: all that generate, one prompt, and the first."""
         if not self.running:
             return {}
         generating = [request for request in self.running if request.generating]

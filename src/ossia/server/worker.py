@@ -22,8 +22,10 @@ from contextlib import suppress
 
 import msgspec
 
+from ossia.checkpoint import find, open_checkpoint
 from ossia.engine import Engine, Grammar, Replay, SamplingParams
 from ossia.errors import OssiaError, RequestError
+from ossia.grammar import Compiler
 from ossia.harmony import Vocabulary
 from ossia.loading import defaults_of, engine_config, load_weights, vocabulary_of
 from ossia.server.border import (
@@ -57,6 +59,9 @@ REPORT_SECONDS = 0.25
 
 COMPILERS = 2
 """Threads that compile grammars: one that takes long does not hold up the next."""
+
+QUEUE = {"max_waiting": 1024, "max_waiting_per_client": 256}
+"""Beyond these a client is told to come again. What waits takes little more memory than its prompt."""
 
 Compile = Callable[[str], Grammar]
 
@@ -134,7 +139,7 @@ class Link:
 class Worker:
     """An engine that does what comes over a link."""
 
-    def __init__(self, link: Link, engine: Engine, compile_grammar: Compile | None = None) -> None:
+    def __init__(self, link: Link, engine: Engine, compile_grammar: Compile) -> None:
         self._link = link
         self._engine = engine
         self._compile = compile_grammar
@@ -202,8 +207,11 @@ class Worker:
         self._ids[command.number] = number
 
     def _start_compiling(self, command: Add) -> None:
-        if self._compile is None or command.grammar is None:
-            error = RequestError("a grammar was asked for, but this engine was made without a compiler for grammars")
+        assert command.grammar is not None
+        ahead = [other.salt for other, _ in self._compiling.values()]
+        try:
+            self._engine.check_queue(command.salt, len(ahead), ahead.count(command.salt))
+        except OssiaError as error:
             self._link.send(Refused(command.number, *raised(error)))
             return
         future = self._compilers.submit(self._compile, command.grammar)
@@ -277,21 +285,26 @@ def main() -> int:
 
 
 def _loaded(link: Link, begin: Begin) -> Worker:
-    loaded = load_weights(
-        begin.model,
-        backend=begin.backend,
-        precision=begin.precision,
-        threads=begin.threads,
-        progress=lambda done: link.send(Loading(done)),
-    )
-    vocabulary, defaults = vocabulary_of(loaded.checkpoint), defaults_of(loaded.checkpoint)
-    engine = Engine(loaded.model, engine_config(loaded, vocabulary, defaults, begin.context, **begin.settings))
+    with ThreadPoolExecutor(1) as beside:  # the grammar's tables take most of a second for a large vocabulary
+        reading = beside.submit(_vocabulary, begin.model)
+        loaded = load_weights(
+            begin.model,
+            backend=begin.backend,
+            precision=begin.precision,
+            threads=begin.threads,
+            progress=lambda done: link.send(Loading(done)),
+        )
+        vocabulary, compiler = reading.result()
+    settings = QUEUE | begin.settings
+    config = engine_config(loaded, vocabulary, defaults_of(loaded.checkpoint), begin.context, **settings)
+    engine = Engine(loaded.model, config, compiler.compile)
     link.send(Ready(engine.context, loaded.settings()))
-    return Worker(link, engine, _compiler(vocabulary))
+    return Worker(link, engine, compiler.compile)
 
 
-def _compiler(vocabulary: Vocabulary) -> Compile | None:
-    return None
+def _vocabulary(model: str) -> tuple[Vocabulary, Compiler]:
+    vocabulary = vocabulary_of(open_checkpoint(find(model)))
+    return vocabulary, Compiler(vocabulary)
 
 
 def _end_with(parent: int) -> None:
