@@ -1,7 +1,8 @@
 """Responses over a scripted engine, and OpenAI's own types as the judges of all that comes back."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -12,10 +13,31 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from ossia.server.responses import close_shelf, endpoints, shapes
+from tests.cli.tiny import VOCABULARY
 from tests.server.playing import Player
 from tests.server.serving import client_for, events_of, service_for
 
-__all__ = ["FINAL", "THOUGHT", "URL", "answer", "called", "judged", "judged_events", "judged_item", "serving", "stream"]
+__all__ = [
+    "ADD",
+    "FINAL",
+    "HELLO",
+    "PREAMBLE",
+    "THOUGHT",
+    "URL",
+    "added_up",
+    "answer",
+    "ask",
+    "called",
+    "conversation",
+    "events",
+    "eventually",
+    "judged",
+    "judged_events",
+    "judged_item",
+    "nameless",
+    "serving",
+    "stream",
+]
 
 URL = "/v1/responses"
 
@@ -82,3 +104,79 @@ def stream(client: TestClient, body: Judged, **options: Any) -> list[Judged]:
     response = client.post(URL, json={"stream": True, **body}, **options)
     assert response.status_code == 200, response.text
     return judged_events(events_of(response))
+
+
+ADD = {"type": "function", "name": "add", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}}}
+
+
+HELLO: dict[str, Any] = {"model": "tiny", "input": "Hello"}
+
+
+PREAMBLE = "<|start|>assistant<|channel|>commentary<|message|>One moment.<|end|>"
+
+
+def ask(*answers: Any, status: int = 200, **fields: Any) -> Any:
+    """The body of one answer."""
+    with serving(Player(VOCABULARY, *answers, endless=True)) as client:
+        response = client.post(URL, json={**HELLO, **fields})
+        assert response.status_code == status, response.text
+        return judged(response.json()) if status == 200 else response.json()["error"]
+
+
+def events(*answers: Any, **fields: Any) -> list[dict[str, Any]]:
+    with serving(Player(VOCABULARY, *answers, endless=True)) as client:
+        return stream(client, {**HELLO, **fields})
+
+
+def nameless(value: Any) -> Any:
+    """A body without what differs from one request to the next: ids and times."""
+    if isinstance(value, dict):
+        own = ("id", "call_id", "item_id", "created_at", "completed_at", "encrypted_content")
+        return {key: nameless(each) for key, each in value.items() if key not in own}
+    return [nameless(each) for each in value] if isinstance(value, list) else value
+
+
+def added_up(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The output that the deltas add up to, by a reader that follows OpenAI's documentation alone."""
+    output: list[dict[str, Any]] = []
+    for event in told:
+        kind = event["type"]
+        if kind == "response.output_item.added":
+            assert event["output_index"] == len(output)
+            assert event["item"]["status"] == "in_progress"
+            output.append(json.loads(json.dumps(event["item"])))
+        elif kind == "response.content_part.added":
+            assert event["content_index"] == len(output[event["output_index"]]["content"])
+            output[event["output_index"]]["content"].append(event["part"])
+        elif kind in ("response.output_text.delta", "response.reasoning_text.delta"):
+            item = output[event["output_index"]]
+            assert event["item_id"] == item["id"]
+            item["content"][event["content_index"]]["text"] += event["delta"]
+        elif kind.endswith("arguments.delta") or kind.endswith("input.delta"):
+            item = output[event["output_index"]]
+            item["arguments" if "arguments" in kind else "input"] += event["delta"]
+        elif kind == "response.output_item.done":
+            item = output[event["output_index"]]
+            assert nameless({**item, "status": ""}) == nameless({**event["item"], "status": ""})
+            item["status"] = event["item"]["status"]
+    return output
+
+
+def conversation(client: Any, *turns: dict[str, Any]) -> list[dict[str, Any]]:
+    """Answers to turns that each go on from the one before."""
+    bodies: list[dict[str, Any]] = []
+    for turn in turns:
+        previous = {"previous_response_id": bodies[-1]["id"]} if bodies else {}
+        response = client.post(URL, json={**HELLO, **previous, **turn})
+        assert response.status_code == 200, response.text
+        bodies.append(judged(response.json()))
+    return bodies
+
+
+def eventually(check: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if found := check():
+            return found
+        time.sleep(0.01)
+    raise AssertionError("it did not happen in 20 seconds")
