@@ -335,6 +335,15 @@ def test_nothing_is_lost_when_a_grammar_fails(counting: LoadedModel):
     assert all(token in place for token, place in zip(tokens[number], places, strict=True))
 
 
+def test_a_grammar_that_fails_midway_is_not_complete(counting: LoadedModel):
+    engine, prompt = engine_of(counting), random_prompt(10, seed=6)
+    broken = Pattern([[6], [7]])
+    broken.failure = "too complex"
+    for grammar, finish in ((Pattern([[6], [7]]), "stop"), (broken, "no_token")):
+        outputs = list(engine.generate(prompt, GREEDY, grammar=grammar))
+        assert (text(outputs), outputs[-1].finish) == ([6, 7], finish)
+
+
 class _Always:
     """Random numbers with which an Oracle proposes as much as it may, and does not lie."""
 

@@ -16,6 +16,8 @@ STOP = 11
 class Pattern:
     """A grammar for tests: which tokens may stand at each place; complete at its end."""
 
+    failure: str | None = None
+
     def __init__(self, places: Sequence[Sequence[int]]) -> None:
         self.places = places
         self.at = 0

@@ -43,7 +43,8 @@ def test_what_is_as_by_default_takes_no_room():
 @pytest.mark.parametrize(
     "source",
     [
-        "", "[]", "{", '{"tools": 5}', '{"tools": [5]}', '{"tools": [{}]}', '{"answer": 1}', '{"answer": {"type": "x"}}',
+        "", "[]",
+        "{", '{"tools": 5}', '{"tools": [5]}', '{"tools": [{}]}', '{"answer": 1}', '{"answer": {"type": "x"}}',
         '{"answer": {"type": []}}', '{"answer": {"type": "choice", "values": 5}}', '{"nothing": 1}',
         '{"tools": [{"recipient": "a", "nothing": 1}]}', "[" * 100_000,
     ],

@@ -75,9 +75,9 @@ TEXT = st.text("abAB12 \n'\"{}:,./_-é中\r\tst", max_size=12)
 @given(TEXT, TEXT)
 def test_what_is_cut_stays_cut_whatever_follows(text: str, more: str):
     for tokens in (small(), large()):
-        sure = tokens.cut(text.encode(), complete=False)
+        sure = tokens.cut(text.encode())
         assert tokens.vocabulary.encode(text + more)[: len(sure)] == sure
-        assert tokens.cut(text.encode(), complete=True) == tokens.vocabulary.encode(text)
+        assert tokens.cut(text.encode(), ()) == tokens.vocabulary.encode(text)
 
 
 LARGE: list[Tokens] = []
@@ -93,13 +93,13 @@ def small() -> Tokens:
 
 
 def test_most_of_a_forced_text_is_cut():
-    assert large().cut(b'"name": "', complete=False) == embedded().encode('"name":')
-    assert large().cut(b"analysis", complete=False) == []
+    assert large().cut(b'"name": "') == embedded().encode('"name":')
+    assert large().cut(b"analysis") == []
 
 
 def test_half_a_character_is_never_cut():
-    assert small().cut("aa é".encode()[:-1], complete=True) == small().cut(b"aa ", complete=False)
-    assert small().cut("é".encode()[1:], complete=True) == []
+    assert small().cut("aa é".encode()[:-1], ()) == small().cut(b"aa ")
+    assert small().cut("é".encode()[1:], ()) == []
 
 
 def test_masks_hold_their_bits():

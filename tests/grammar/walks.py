@@ -11,8 +11,6 @@ import ossia
 from ossia.grammar import Compiler, Rules, Walk
 from ossia.harmony import Vocabulary
 
-WORDS = 6284  # of a mask for the published models
-
 
 @cache
 def embedded() -> Vocabulary:
@@ -22,9 +20,7 @@ def embedded() -> Vocabulary:
 @cache
 def nano() -> Vocabulary:
     """Control tokens of other ids, and model ids beyond the vocabulary."""
-    return Vocabulary.from_tokenizer_json(
-        (Path(ossia.__path__[0]) / "data" / "nano" / "tokenizer.json").read_bytes()
-    )
+    return Vocabulary.from_tokenizer_json((Path(ossia.__path__[0]) / "data" / "nano" / "tokenizer.json").read_bytes())
 
 
 @cache
@@ -36,9 +32,9 @@ def walk(rules: Rules, vocabulary: Vocabulary | None = None) -> Walk:
     return compiler(vocabulary or nano()).compile(rules.to_source())
 
 
-def allowed(grammar: Walk, words: int = WORDS) -> np.ndarray:
-    """The ids in the mask, which is longer than a small vocabulary."""
-    mask = np.zeros(words, np.int32)
+def allowed(grammar: Walk) -> np.ndarray:
+    """The ids in the mask, which is longer than the vocabulary, as a padded model's is."""
+    mask = np.zeros(grammar._tokens.words + 3, np.int32)
     grammar.fill_mask(mask)
     return np.flatnonzero(np.unpackbits(mask.view(np.uint8), bitorder="little"))
 

@@ -22,8 +22,14 @@ class Grammar(Protocol):
     def fill_mask(self, mask: np.ndarray) -> None:
         """Set the bits of the tokens that may come next: [ceil(V / 32)] int32, token v is bit v % 32 of word v // 32.
 
-        The mask comes all zeros. One that stays so ends the request with "stop": the answer is complete.
+        The mask comes all zeros. One that stays so ends the request: with "stop", for the answer is complete, unless
+        `failure` says otherwise.
         """
+        ...
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing can come next although the answer is not complete; the request ends with "no_token"."""
         ...
 
     def accept(self, token: int) -> bool:
@@ -63,7 +69,7 @@ class Output:
 
     `finish` is None while it goes on; "stop" after a stop token (the last of `tokens`) or when its grammar is complete;
     "length" when `max_tokens` or the context is reached; "cancelled" after `Engine.cancel`; "no_token" when none could
-    be drawn: the logits are not numbers, or bias and grammar together forbid every token.
+    be drawn: the logits are not numbers, bias and grammar together forbid every token, or the grammar failed.
     """
 
     request_id: int
@@ -158,12 +164,12 @@ class Request:
                 assert accepted, f"the grammar refuses token {token}, which its mask allowed or which it forced"
 
     def complete(self, words: int) -> bool:
-        """Whether its grammar lets nothing follow the tokens so far, in a mask of so many words."""
+        """Whether by its grammar the answer has come to its end, in a mask of so many words."""
         if self.grammar is None:
             return False
         mask = np.zeros(words, np.int32)
         self.grammar.fill_mask(mask)
-        return not mask.any()
+        return not mask.any() and self.grammar.failure is None
 
 
 class Share(NamedTuple):

@@ -11,29 +11,15 @@ from numpy.typing import NDArray
 
 from ossia.harmony import Vocabulary
 
-__all__ = ["Mask", "Tokens", "bit", "pending_after"]
+__all__ = ["GOINGS_ON", "Mask", "Tokens", "bit", "ids_of", "pending_after"]
 
 Mask = NDArray[np.int32]
 """[ceil(V / 32)] int32, a bit for each token: token v is bit v % 32 of word v // 32."""
 
-# Each of these, put behind a text, shows another way in which the text's end may be cut once it goes on: letters of
-# both cases, a digit, the endings that a pattern may take for a contraction, spaces, ends of lines, marks.
-_GOINGS_ON = (
-    "",
-    *"aAéñ中1 \n\r\t'\"/.,:{}[]()-_\\",
-    "'s",
-    "s",
-    "t",
-    "d",
-    "m",
-    "re",
-    "ll",
-    "ve",
-    " a",
-    " \n",
-    "\n\n",
-    "  ",
-)
+_MARKS = "aAéñ中1 \n\r\t'\"/.,:{}[]()-_\\"
+GOINGS_ON = ("", *_MARKS, "'s", "s", "t", "d", "m", "re", "ll", "ve", " a", " \n", "\n\n", "  ")
+"""Each of these, put behind a text, shows another way in which the text's end may be cut once it goes on: letters of
+both cases, a digit, the endings that a pattern may take for a contraction, spaces, ends of lines, marks."""
 
 
 class Tokens:
@@ -74,25 +60,26 @@ class Tokens:
         rests = (v for v in wanted if len(self._bytes[v]) <= missing(pending))
         return mask_of(np.fromiter(rests, np.int64), self.words)
 
-    def cut(self, text: bytes, *, complete: bool) -> list[int]:
+    def cut(self, text: bytes, ways: Sequence[str] = GOINGS_ON) -> list[int]:
         """The tokens that a forced text is, in the model's own way of cutting text.
 
         The same bytes are many sequences of tokens; the canonical one is what the model has learnt to read, and what
-        the next turn's prompt would be made of. Unless the text is `complete`, its end is left open as far as what
-        follows may change how it is cut: those tokens are not forced, but drawn like any others.
+        the next turn's prompt would be made of. Its end is left open as far as what follows may change how it is cut:
+        those tokens are not forced, but drawn like any others. `ways` are beginnings of what may follow; none at all
+        when only a control token can.
         """
         try:
             whole = text.decode("utf-8")
         except UnicodeDecodeError:
-            whole, complete = text.decode("utf-8", "ignore"), False
+            whole, ways = text.decode("utf-8", "ignore"), ways or GOINGS_ON
             if not text.startswith(whole.encode()):
                 return []
         tokens = self.vocabulary.encode(whole)
-        if complete:
+        if not ways:
             return tokens
         # Pieces of text are cut into tokens one by one, so what ends where a piece is sure to end will stay.
         sure = set(range(len(whole) + 1))
-        for way in _GOINGS_ON:
+        for way in ways:
             sure &= self._pieces(whole + way)
         return self._up_to(tokens, max(sure, default=0), whole)
 
@@ -154,6 +141,11 @@ def mask_of(tokens: NDArray[np.int64] | NDArray[np.intp], words: int) -> Mask:
     bits = np.zeros(words * 32, np.uint8)
     bits[tokens] = 1
     return np.packbits(bits, bitorder="little").view("<i4").astype(np.int32)
+
+
+def ids_of(mask: Mask) -> list[int]:
+    """The tokens of a mask."""
+    return np.flatnonzero(np.unpackbits(mask.view(np.uint8), bitorder="little")).tolist()
 
 
 def bit(mask: Mask, token: int) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
+
 from ossia.grammar.header import Opens, Piece
 from ossia.grammar.matching import Matcher, Pattern
 from ossia.grammar.plan import Content, Plan
-from ossia.grammar.tokens import Mask, bit, pending_after
+from ossia.grammar.tokens import GOINGS_ON, Mask, bit, ids_of, pending_after
 
 __all__ = ["Walk"]
 
@@ -160,22 +162,25 @@ class Walk:
         return self._cut(text) if text else []
 
     def _cut(self, text: bytes) -> list[int]:
-        """The tokens of a text that must come: all of them, if nothing but a control token can follow."""
-        tokens = self._tokens.cut(text, complete=True)
-        if self._leads_to_the_end(tokens):
-            return tokens
-        return self._tokens.cut(text, complete=False)
-
-    def _leads_to_the_end(self, tokens: Sequence[int]) -> bool:
-        taken, closed = 0, False
-        for token in tokens:
+        """The tokens of a text that must come, as far as it is sure how it is cut."""
+        whole = self._tokens.cut(text, ())
+        for count, token in enumerate(whole):
             if not self.accept(token):
-                break
-            taken += 1
-        else:
-            closed = bool(tokens) and self._matcher is not None and self._matcher.closed
-        self.rollback(taken)
-        return closed
+                self.rollback(count)
+                return self._tokens.cut(text)
+        ways = self._ways_on()
+        self.rollback(len(whole))
+        return self._tokens.cut(text, ways)
+
+    def _ways_on(self) -> Sequence[str]:
+        """Beginnings of the texts that may follow: all that there are, unless this is a header, where they are few."""
+        if self._matcher is None or self._matcher.closed:
+            return ()
+        if self._place.piece is None:
+            return GOINGS_ON
+        mask = np.zeros(self._tokens.words, np.int32)
+        self._matcher.fill(mask)
+        return ("", *(self._tokens.bytes_of(token).decode("utf-8", "replace") for token in ids_of(mask)))
 
     # Going on
 
