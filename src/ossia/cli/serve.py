@@ -112,7 +112,8 @@ async def _serve(service: "Service", sockets: list[Any]) -> None:
 
     def ready(served: "Served") -> None:
         progress.__exit__()
-        print(greeting(served.name, served.settings, served.tokens.context, urls, bool(len(service.config.keys))))
+        keys = bool(len(service.config.keys))
+        print(greeting(served.name, served.settings, served.tokens.context, urls, keys), flush=True)
 
     await serve(service, sockets, version=__version__, ready=ready, progress=lambda done: progress.show(done, 1.0))
 

@@ -30,8 +30,9 @@ class Entry:
 
 
 def downloaded() -> dict[str, Path]:
-    """The embedded model, and those that any program has downloaded, by the name of each."""
-    return {local.name: local.path for local in reversed(models())} | {"nano": find("nano")}
+    """The embedded model, and those that any program has downloaded, by the name of each; Ollama's as it has them."""
+    found = {local.name.removeprefix("ollama://"): local.path for local in reversed(models())}
+    return found | {"nano": find("nano")}
 
 
 def with_aliases(found: Mapping[str, Path]) -> dict[str, Path]:

@@ -95,7 +95,7 @@ async def run(
         beginning.cancel()
         await asyncio.wait({serving, beginning})
     serving.result()
-    if not beginning.cancelled():
+    if not beginning.cancelled() and not server.signalled:
         beginning.result()
 
 
@@ -133,6 +133,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, stopping: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
+        self.signalled = False
         self._stopping = stopping
 
     @contextmanager
@@ -144,16 +145,16 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         caught = (signal.SIGINT, signal.SIGTERM)
         for number in caught:
-            loop.add_signal_handler(number, self._signalled)
+            loop.add_signal_handler(number, self._signal)
         try:
             yield
         finally:
             for number in caught:
                 loop.remove_signal_handler(number)
 
-    def _signalled(self) -> None:
-        self.force_exit = self.should_exit
-        self.should_exit = True
+    def _signal(self) -> None:
+        self.force_exit = self.signalled
+        self.should_exit = self.signalled = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more requests, and let those that run come to their end."""

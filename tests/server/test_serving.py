@@ -1,0 +1,114 @@
+"""A whole server: a model in a process of its own, a socket, an end."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from ossia.errors import ModelNotFoundError, OssiaError
+from ossia.server.listening import bind
+from ossia.server.models import Served
+from ossia.server.remote import Launch
+from ossia.server.service import Service
+from ossia.server.serving import make_service, serve
+from ossia.server.settings import ServerConfig
+from tests.cli.tiny import CONTEXT, write_tiny
+from tests.server.door import http, within
+
+
+@pytest.fixture(autouse=True)
+def _nothing_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", "LLAMA_CACHE", "OLLAMA_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+async def get(port: int, path: str) -> tuple[int, dict[str, object]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(http(path, method="GET"))
+    answer = await reader.read()
+    writer.close()
+    return int(answer.split()[1]), json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+@asynccontextmanager
+async def served(service: Service) -> AsyncIterator[tuple[int, Served, list[float]]]:
+    sockets = bind("127.0.0.1", 0)
+    port = sockets[0].getsockname()[1]
+    ready: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
+    shares: list[float] = []
+    task = asyncio.create_task(serve(service, sockets, version="1.2.3", ready=ready.set_result, progress=shares.append))
+    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        ready.cancel()
+        task.result()
+    try:
+        yield port, ready.result(), shares
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def test_a_model_is_served_from_its_start_to_its_end(tmp_path: Path):
+    async def check() -> None:
+        service = make_service(ServerConfig(), Launch(model=str(write_tiny(tmp_path / "tiny")), threads=1))
+        async with served(service) as (port, model, shares):
+            assert (model.name, model.tokens.context) == ("tiny", CONTEXT)
+            assert shares == sorted(shares)
+            assert await get(port, "/ready") == (200, {"status": "ready", "model": "tiny", "done": 1.0})
+            _, found = await get(port, "/v1/models")
+            cards = {card["id"]: card["loaded"] for card in found["data"]}  # type: ignore[index,attr-defined]
+            assert cards == {"tiny": True, "nano": False}
+            assert (await get(port, "/openapi.json"))[1]["info"]["version"] == "1.2.3"  # type: ignore[index]
+        assert service.models.listed() == []
+
+    within(60, check())
+
+
+def test_a_model_may_be_called_something_else(tmp_path: Path):
+    service = make_service(ServerConfig(), Launch(model=str(write_tiny(tmp_path / "tiny"))), name="gpt-oss:20b")
+    assert service.models.names() == ["gpt-oss:20b", "nano"]
+    assert [entry.name for entry in service.catalogue.entries()] == ["gpt-oss:20b", "nano"]
+
+
+def test_a_model_that_is_not_here_is_refused_before_anything_begins():
+    with pytest.raises(ModelNotFoundError, match="no model 'nothing' here"):
+        make_service(ServerConfig(), Launch(model="nothing"))
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_server(tmp_path: Path):
+    path = write_tiny(tmp_path / "tiny")
+    (path / "config.json").write_text("{}")
+
+    async def check() -> None:
+        async with served(make_service(ServerConfig(), Launch(model=str(path)))):
+            pass
+
+    with pytest.raises(OssiaError, match=r"config\.json"):
+        within(30, check())
+
+
+def test_a_signal_while_the_model_is_loading_ends_the_server(tmp_path: Path):
+    path = write_tiny(tmp_path / "tiny")
+
+    async def check() -> None:
+        service = make_service(ServerConfig(), Launch(model=str(path), threads=1))
+        sockets = bind("127.0.0.1", 0)
+        port = sockets[0].getsockname()[1]
+        task = asyncio.create_task(serve(service, sockets, version="1", ready=lambda model: None))
+        while True:
+            await asyncio.sleep(0.02)
+            with suppress(OSError):
+                if (await get(port, "/ready"))[0] == 503:
+                    break
+        os.kill(os.getpid(), signal.SIGTERM)
+        await task
+        assert service.models.listed() == []
+
+    within(30, check())
