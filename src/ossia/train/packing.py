@@ -14,7 +14,10 @@ import numpy as np
 from ossia.errors import OssiaError
 from ossia.ops import Batch
 
-__all__ = ["Document", "Group", "PrefixedBatch", "pack"]
+__all__ = ["UNLEARNED", "Document", "Group", "PrefixedBatch", "pack"]
+
+UNLEARNED = -100
+"""The target of a row that only fills up, as torch's cross-entropy ignores it."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,12 @@ class Group:
 class PrefixedBatch(Batch):
     """A batch without pages whose requests are, group after group, a prefix and the documents that see it.
 
-    `logit_rows` are the rows whose next token is learned.
+    `logit_rows` are the rows whose next token is learned. Tokens behind the last request, and targets of `UNLEARNED`,
+    only fill up: matrix products are compiled for each number of rows, and few numbers are few compilations.
     """
 
     groups: np.ndarray = field(kw_only=True)  # [G + 1] int32, the request at which each group begins
-    targets: np.ndarray = field(kw_only=True)  # [L] int32, the tokens to be predicted
+    targets: np.ndarray = field(kw_only=True)  # [L] int32, the tokens to be predicted, or UNLEARNED
 
     @cached_property
     def spans(self) -> list[tuple[slice, np.ndarray]]:
@@ -58,8 +62,11 @@ class PrefixedBatch(Batch):
         ]
 
 
-def pack(groups: Sequence[Group]) -> PrefixedBatch:
-    """The groups as one batch. A document's first token is never a target: it would be the prefix's to predict."""
+def pack(groups: Sequence[Group], multiple: int = 1) -> PrefixedBatch:
+    """The groups as one batch, its rows and its targets filled up to multiples of `multiple`.
+
+    A document's first token is never a target: it would be the prefix's to predict.
+    """
     tokens, positions, lengths, learned, firsts = [], [], [], [], [0]
     for group in groups:
         before = len(group.prefix)
@@ -75,10 +82,15 @@ def pack(groups: Sequence[Group]) -> PrefixedBatch:
     flat = np.concatenate([np.asarray(part, np.int32) for part in tokens])
     rows = np.flatnonzero(np.concatenate(learned)) - 1
     return PrefixedBatch(
-        tokens=flat,
-        positions=np.concatenate(positions).astype(np.int32),
+        tokens=_filled(flat, multiple, 0),
+        positions=_filled(np.concatenate(positions), multiple, 0),
         starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32),
-        logit_rows=rows.astype(np.int32),
+        logit_rows=_filled(rows, multiple, 0),
         groups=np.asarray(firsts, np.int32),
-        targets=flat[rows + 1],
+        targets=_filled(flat[rows + 1], multiple, UNLEARNED),
     )
+
+
+def _filled(values: np.ndarray, multiple: int, filling: int) -> np.ndarray:
+    """[n] -> [n rounded up to the multiple] int32."""
+    return np.pad(values, (0, -len(values) % multiple), constant_values=filling).astype(np.int32)

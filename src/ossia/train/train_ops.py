@@ -3,7 +3,9 @@
 Tokens are sorted by expert, so that each expert is one product over the tokens that chose it.
 """
 
-from typing import Any, cast
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -23,6 +25,8 @@ __all__ = ["TrainOps", "rounded_to_mxfp4"]
 _HIDDEN = -1e9
 # Documents padded to one length: few, so that little is padded where neighbours are alike.
 _SIDE_BY_SIDE = 8
+# Numbers of rows are rounded up to these, so that few shapes of product are compiled.
+_ROUND, _ROUND_TEXT = 128, 32
 
 
 class TrainOps(TorchOps):
@@ -35,9 +39,7 @@ class TrainOps(TorchOps):
 
     name = "train"
 
-    def __init__(
-        self, dtype: torch.dtype = torch.bfloat16, *, quantise: bool = False, compiled: bool = False
-    ) -> None:
+    def __init__(self, dtype: torch.dtype = torch.bfloat16, *, quantise: bool = False, compiled: bool = False) -> None:
         super().__init__(Precision.EXACT if dtype is torch.float32 else Precision.FAST)
         self.dtype, self.quantise = dtype, quantise
         self._elementwise = elementwise(compiled=compiled)
@@ -73,7 +75,10 @@ class TrainOps(TorchOps):
         """As defined; a document sees its group's prefix, too."""
         if not isinstance(batch, PrefixedBatch):
             raise BackendError(f"training takes a PrefixedBatch, found {type(batch).__name__}")
-        q, k, v = q.to(self.dtype), k.to(self.dtype), v.to(self.dtype)
+        padding = q[batch.starts[-1] :].to(self.dtype).flatten(1)  # its result is not looked at
+        q = (q * q.shape[-1] ** -0.5).unflatten(1, (k.shape[1], -1)).permute(1, 2, 0, 3)
+        k, v = k.transpose(0, 1), v.transpose(0, 1)
+        q, k, v = (F.pad(x.to(self.dtype), (0, 0, 0, 1)) for x in (q, k, v))
         seen = []
         for prefix, starts in batch.spans:
             if prefix.stop > prefix.start:
@@ -82,7 +87,7 @@ class TrainOps(TorchOps):
             for first in range(0, len(starts) - 1, _SIDE_BY_SIDE):
                 some = starts[first : first + _SIDE_BY_SIDE + 1]
                 seen.append(_attend_group(q, k, v, sinks, prefix, some, window))
-        return torch.cat(seen).flatten(1)
+        return torch.cat([*seen, padding])
 
     def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean in nats of the targets [L] by the logits [L, V]."""
@@ -106,16 +111,16 @@ class TrainOps(TorchOps):
     ) -> Tensor:
         """As defined, expert by expert."""
         _refuse_adapters(adapters)
-        order = chosen.flatten().argsort(stable=True)
-        counts = np.bincount(chosen.flatten().numpy(), minlength=len(experts.gate_up.weight)).tolist()
+        sorting = _Sorting.of(chosen, len(experts.gate_up.weight))
         weights, biases = self._gates_first(experts.gate_up)
-        rows = cast(Tensor, _Spread.apply(x.to(self.dtype), order, chosen.shape[1]))
-        h = torch.cat([F.linear(*part) for part in zip(rows.split(counts), weights, biases, strict=True)])
-        a = self._elementwise.swiglu(h, shares.flatten()[order][:, None], limit)
+        rows = cast(Tensor, _Spread.apply(x.to(self.dtype), sorting)).split(sorting.sizes)
+        h = torch.cat([F.linear(*part) for part in zip(rows, weights, biases, strict=True)])
+        shares_of_rows = F.pad(shares.flatten(), (0, 1))[sorting.choices][:, None]
+        a = self._elementwise.swiglu(h, shares_of_rows, limit).split(sorting.sizes)
         down = experts.down.weight.to(self.dtype)
-        y = torch.cat([F.linear(*part) for part in zip(a.split(counts), down, strict=True)])
-        dense = torch.zeros(len(x), len(counts)).scatter(1, chosen, shares)
-        return cast(Tensor, _Gather.apply(y, order, chosen.shape[1])) + dense @ cast(Tensor, experts.down.bias)
+        y = torch.cat([F.linear(*part) for part in zip(a, down, strict=True)])
+        dense = torch.zeros(len(x), len(down)).scatter(1, chosen, shares)
+        return cast(Tensor, _Gather.apply(y, sorting)) + dense @ cast(Tensor, experts.down.bias)
 
     def _gates_first(self, projection: Linear) -> tuple[Tensor, Tensor]:
         """[X, 2F, D] and [X, 2F]: the rows of gates, then those of ups, which stand in turns."""
@@ -124,36 +129,58 @@ class TrainOps(TorchOps):
         return weight, bias
 
 
+@dataclass(frozen=True)
+class _Sorting:
+    """Which rows each expert computes: the choices [T * A] by expert, each expert's filled up to a round number."""
+
+    choices: Tensor  # [R], of each row its place in the flattened choices, T * A where it only fills up
+    tokens: Tensor  # [R], of each row its token, any where it only fills up
+    places: Tensor  # [T, A], of each choice its row
+    sizes: list[int]  # of each expert its number of rows
+
+    @classmethod
+    def of(cls, chosen: Tensor, experts: int) -> Self:
+        flat = chosen.numpy().ravel()
+        order = np.argsort(flat, kind="stable")
+        counts = np.bincount(flat, minlength=experts)
+        sizes = counts + -counts % _ROUND
+        ends, begins = np.cumsum(counts), np.cumsum(sizes) - sizes
+        rows = np.arange(len(order)) + np.repeat(begins - ends + counts, counts)
+        choices = np.full(sizes.sum(), len(flat))
+        choices[rows] = order
+        places = np.empty_like(order)
+        places[order] = rows
+        active = chosen.shape[1]
+        tokens = np.minimum(choices // active, len(chosen) - 1)
+        numbers = (torch.from_numpy(array) for array in (choices, tokens, places.reshape(-1, active)))
+        return cls(*numbers, sizes.tolist())
+
+
 class _Spread(torch.autograd.Function):
-    """[T, D] -> [T * A, D]: each token once for each expert that it chose, sorted by expert."""
+    """[T, D] -> [R, D]: each token once for each expert that it chose, sorted by expert."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, order: Tensor, active: int) -> Tensor:
-        ctx.order, ctx.active = order, active
-        return x[order // active]
+    def forward(ctx: Any, x: Tensor, sorting: _Sorting) -> Tensor:
+        ctx.sorting = sorting
+        return x[sorting.tokens]
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return _summed(gradients[0], ctx.order, ctx.active), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0][ctx.sorting.places].sum(1), None
 
 
 class _Gather(torch.autograd.Function):
-    """[T * A, D], sorted by expert -> [T, D]: the sum over the experts of each token."""
+    """[R, D], sorted by expert -> [T, D]: the sum over the experts of each token."""
 
     @staticmethod
-    def forward(ctx: Any, y: Tensor, order: Tensor, active: int) -> Tensor:
-        ctx.order, ctx.active = order, active
-        return _summed(y, order, active)
+    def forward(ctx: Any, y: Tensor, sorting: _Sorting) -> Tensor:
+        ctx.sorting = sorting
+        return y[sorting.places].sum(1)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return gradients[0][ctx.order // ctx.active], None, None
-
-
-def _summed(rows: Tensor, order: Tensor, active: int) -> Tensor:
-    places = torch.empty_like(order)
-    places[order] = torch.arange(len(order))
-    return rows[places].unflatten(0, (-1, active)).sum(1)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        # A row that only fills up has a share of zero: what it passes on is multiplied by that.
+        return gradients[0][ctx.sorting.tokens], None
 
 
 def rounded_to_mxfp4(weight: Tensor) -> Tensor:
@@ -170,32 +197,49 @@ def _refuse_adapters(adapters: np.ndarray | None) -> None:
 def _attend_group(
     q: Tensor, k: Tensor, v: Tensor, sinks: Tensor, prefix: slice, starts: np.ndarray, window: int | None
 ) -> Tensor:
-    """The rows `starts[0]` to `starts[-1]` of documents side by side behind one prefix, padded to the longest.
+    """[K, G, T, E] and twice [K, T, E] -> [n, K * G * E]: the rows `starts[0]` to `starts[-1]`.
 
-    A padded place repeats its document's last row: as a key it comes after all queries that count.
+    They are those of documents side by side behind one prefix, filled up to the longest.
+
+    The last row of `q`, `k` and `v` is empty: it fills up documents, where no query that counts sees it, and the prefix.
     """
-    heads, key_heads, width = q.shape[1], k.shape[1], q.shape[2]
-    lengths = np.diff(starts)
-    longest, before = int(lengths.max()), prefix.stop - prefix.start
-    places = np.minimum(np.arange(longest), lengths[:, None] - 1) + starts[:-1, None]
-    rows = torch.from_numpy(np.concatenate([np.broadcast_to(np.r_[prefix], (len(lengths), before)), places], axis=1))
-    keys = F.pad(k[rows].transpose(1, 2), (0, 0, 0, 1))  # [documents, K, prefix + longest + sink, E]
-    values = F.pad(v[rows].transpose(1, 2), (0, 0, 0, 1))
-    queries = q[rows[:, before:]].unflatten(2, (key_heads, -1)).permute(0, 2, 3, 1, 4)
-    scores = queries.flatten(2, 3) * width**-0.5 @ keys.transpose(-1, -2)
-    bias = _bias(sinks.to(q.dtype), before, longest, window).unflatten(0, (key_heads, -1))
+    lengths, before = np.diff(starts), prefix.stop - prefix.start
+    longest, room = _rounded(int(lengths.max())), _rounded(before + 1)
+    rows = np.full((1 << (len(lengths) - 1).bit_length(), room + longest), q.shape[2] - 1)
+    rows[:, :before] = np.r_[prefix]
+    own = np.arange(longest) < lengths[:, None]
+    rows[: len(lengths), room:][own] = np.arange(starts[0], starts[-1])
+    numbers = torch.from_numpy(rows)
+    keys, values = (_taken(x[:, None], numbers)[:, :, 0] for x in (k, v))  # [K, documents, room + longest, E]
+    queries = _taken(q, numbers[:, room:])  # [K, documents, G, longest, E]
+    scores = queries.flatten(2, 3) @ keys.transpose(-1, -2)
+    bias, place = _bias(before, room, longest, window, q.dtype)
+    bias = bias + place * sinks.to(q.dtype).view(len(q), 1, -1, 1, 1)  # [K, 1, G, longest, room + longest]
     scores = scores.unflatten(2, (-1, longest)).add_(bias)
-    mixed = scores.softmax(-1).flatten(2, 3) @ values
-    mixed = mixed.unflatten(2, (-1, longest)).permute(0, 3, 1, 2, 4).reshape(len(lengths), longest, heads, width)
-    return mixed[torch.from_numpy(np.arange(longest) < lengths[:, None])]
+    mixed = (scores.softmax(-1).flatten(2, 3) @ values).unflatten(2, (-1, longest))
+    return mixed[:, : len(lengths)].permute(1, 3, 0, 2, 4)[torch.from_numpy(own)].flatten(1)
 
 
-def _bias(sinks: Tensor, before: int, longest: int, window: int | None) -> Tensor:
-    """[H, longest, before + longest + 1]: zero for keys that are seen; the sink as the score of a last, empty key."""
-    distance = before + torch.arange(longest)[:, None] - torch.arange(before + longest)
+def _taken(x: Tensor, numbers: Tensor) -> Tensor:
+    """[K, G, T, E] and [documents, N] -> [K, documents, G, N, E]: these rows, side by side."""
+    groups, rows = x.shape[1:3]
+    places = numbers[:, None] + rows * torch.arange(groups)[:, None]
+    return x.flatten(1, 2).index_select(1, places.flatten()).unflatten(1, places.shape)
+
+
+@lru_cache(maxsize=256)
+def _bias(before: int, room: int, longest: int, window: int | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """[longest, room + longest], zero for keys that are seen; and [room + longest], one for the empty key of the sink."""
+    places = torch.cat([torch.arange(room), before + torch.arange(longest)])
+    distance = before + torch.arange(longest)[:, None] - places
     hidden = (distance < 0) | (distance >= (window or before + longest))
-    bias = torch.where(hidden, _HIDDEN, 0.0).to(sinks.dtype).expand(len(sinks), -1, -1)
-    return torch.cat([bias, sinks[:, None, None].expand(-1, longest, 1)], dim=-1)
+    hidden[:, before:room] = True
+    hidden[:, before] = False
+    return torch.where(hidden, _HIDDEN, 0.0).to(dtype), (torch.arange(room + longest) == before).to(dtype)
+
+
+def _rounded(length: int) -> int:
+    return length + -length % _ROUND_TEXT
 
 
 def _balance(scores: Tensor, chosen: Tensor) -> Tensor:
