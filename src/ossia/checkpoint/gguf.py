@@ -150,11 +150,31 @@ class _Reader:
             # Eight bytes of length at least, each: a count beyond that is a lie, found before the list is made.
             if count * 8 > len(self._view) - self.at:
                 raise CheckpointError(f"{what} is said to have {count} strings, more than the file has bytes for")
-            return [self.string(what) for _ in range(count)]
+            return self._strings(count, what)
         if kind not in _SCALARS:
             raise CheckpointError(f"{what} is an array of type {kind}; scalars or strings are right")
         size = struct.calcsize("<" + _SCALARS[kind])
         return self.take(count * size, what).cast(_SCALARS[kind])
+
+    def _strings(self, count: int, what: str) -> list[str]:
+        """`count` strings one after the other. A vocabulary has hundreds of thousands, hence the tight loop."""
+        view, end, at, found = self._view, len(self._view), self.at, list[str]()
+        length_at = struct.Struct("<Q").unpack_from
+        for _ in range(count):
+            begin = at + 8
+            after = begin + length_at(view, at)[0] if begin <= end else end + 1
+            try:
+                found.append(str(view[begin:after], "utf-8") if after <= end else self._fail(at, what))
+            except UnicodeDecodeError:
+                self._fail(at, what)
+            at = after
+        self.at = at
+        return found
+
+    def _fail(self, at: int, what: str) -> str:
+        """Read the string there in the way that says what is wrong with it."""
+        self.at = at
+        return self.string(what)
 
     def value(self, what: str) -> Any:
         kind = self.scalar("I", what)

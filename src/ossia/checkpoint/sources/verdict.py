@@ -4,6 +4,7 @@ The last word has `open_checkpoint`. What comes before it only tells apart what 
 architectures, downloads that were interrupted, and the formats of other programs.
 """
 
+import functools
 import json
 import struct
 from collections.abc import Mapping
@@ -41,7 +42,15 @@ class Verdict:
 
 
 def judge(path: Path) -> Verdict:
-    """What a folder or a GGUF file is; headers are read, weights are not."""
+    """What a folder or a GGUF file is; headers are read, weights are not.
+
+    A GGUF file's vocabulary takes a second to read, so what was found is kept until the files change.
+    """
+    return _judged(path, _stamp(path))
+
+
+@functools.lru_cache(maxsize=256)
+def _judged(path: Path, stamp: object) -> Verdict:
     early = _judge_folder(path) if path.is_dir() else _judge_file(path)
     if early is not None:
         return early
@@ -52,6 +61,16 @@ def judge(path: Path) -> Verdict:
         return Verdict(kind, f"{error}. {_published(str(path))}")
     except (OssiaError, OSError) as error:
         return Verdict(None, str(error))
+
+
+def _stamp(path: Path) -> object:
+    """What changes when a model's files do: names, sizes and times."""
+    try:
+        folder = path.is_dir()
+        files = sorted(path.iterdir()) if folder else [part for part in parts_of(path) if part.exists()]
+        return tuple((str(file), (about := file.stat()).st_size, about.st_mtime_ns) for file in files if file.exists())
+    except OSError:
+        return object()
 
 
 def refusal_of_config(config: Mapping[str, Any], name: str) -> tuple[str | None, str] | None:
