@@ -129,6 +129,18 @@ class Engine:
         self._scheduler.add(request)
         return request.id
 
+    def check_tokens(self, prompt: Sequence[int]) -> list[int]:
+        """The prompt as a list of its own. Raises RequestError if it is empty, or has what is no token."""
+        tokens, vocabulary = _whole_numbers(prompt), self.model.config.vocab_size
+        if not tokens:
+            raise RequestError("the prompt is empty; at least one token is right")
+        if min(tokens) < 0 or max(tokens) >= vocabulary:
+            place = next(place for place, token in enumerate(tokens) if not 0 <= token < vocabulary)
+            raise RequestError(
+                f"token {place} of the prompt is {tokens[place]}; ids from 0 to {vocabulary - 1} are right"
+            )
+        return tokens
+
     def check_queue(self, salt: bytes = b"", coming: int = 0, coming_of: int = 0) -> None:
         """Raise OverloadedError if this client may not let one more request wait.
 
@@ -240,14 +252,7 @@ class Engine:
 
     def _checked(self, prompt: Sequence[int], params: SamplingParams) -> list[int]:
         """The prompt as a list of its own, if it and what is asked for can be honoured."""
-        tokens, vocabulary = _whole_numbers(prompt), self.model.config.vocab_size
-        if not tokens:
-            raise RequestError("the prompt is empty; at least one token is right")
-        if min(tokens) < 0 or max(tokens) >= vocabulary:
-            place = next(place for place, token in enumerate(tokens) if not 0 <= token < vocabulary)
-            raise RequestError(
-                f"token {place} of the prompt is {tokens[place]}; ids from 0 to {vocabulary - 1} are right"
-            )
+        tokens, vocabulary = self.check_tokens(prompt), self.model.config.vocab_size
         asked = 1 if params.max_tokens is None else params.max_tokens
         if len(tokens) + asked > self.context:
             raise ContextLengthError(

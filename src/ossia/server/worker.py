@@ -82,6 +82,17 @@ class Link:
         self._selector.register(self._woken, selectors.EVENT_READ)
         self.ended = False
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How much the server has not read yet, beyond what the socket holds."""
+        return len(self._unsent)
+
+    def close(self) -> None:
+        """Give the sockets back."""
+        self._selector.close()
+        for end in (self._connection, self._woken, self._waker):
+            end.close()
+
     def wake(self) -> None:
         """End a wait for commands, from any thread."""
         with suppress(BlockingIOError):  # so many wakes are unread that one more says nothing new
@@ -173,8 +184,7 @@ class Worker:
     def _obey(self, command: Command) -> None:
         match command:
             case Add(replay=True):
-                played = msgspec.structs.replace(command, prompt=command.prompt[:1])
-                self._add(played, Replay(command.prompt[1:]))
+                self._replay(command)
             case Add(grammar=None):
                 self._add(command, None)
             case Add():
@@ -189,6 +199,14 @@ class Worker:
                 self._engine.forget(salt)
             case Begin():
                 raise ValueError("a model is loaded already")
+
+    def _replay(self, command: Add) -> None:
+        try:
+            self._engine.check_tokens(command.prompt)
+        except OssiaError as error:
+            self._link.send(Refused(command.number, *raised(error)))
+            return
+        self._add(msgspec.structs.replace(command, prompt=command.prompt[:1]), Replay(command.prompt[1:]))
 
     def _add(self, command: Add, grammar: Grammar | None) -> None:
         try:
