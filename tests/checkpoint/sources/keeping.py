@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from ossia.checkpoint import write
 from tests.checkpoint.models import TINY, tensors_for
@@ -32,13 +33,13 @@ def keep_hub(cache: Path, name: str, commit: str = COMMIT, revision: str | None 
     return snapshot
 
 
-def keep_hub_file(folder: Path, snapshot: Path, name: str, data: bytes) -> Path:
+def keep_hub_file(folder: Path, snapshot: Path, name: str, data: bytes, blobs: str = "../../blobs") -> Path:
     """One file of a repository, as huggingface_hub leaves it."""
     blob = folder / "blobs" / hashlib.sha256(data).hexdigest()
     blob.parent.mkdir(parents=True, exist_ok=True)
     blob.write_bytes(data)
     snapshot.mkdir(parents=True, exist_ok=True)
-    (snapshot / name).symlink_to(f"../../blobs/{blob.name}")
+    (snapshot / name).symlink_to(f"{blobs}/{blob.name}")
     return snapshot / name
 
 
@@ -54,7 +55,7 @@ def keep_ollama(folder: Path, name: str, tag: str, seed: int = 0) -> Path:
     return folder / "blobs" / layers[0]["digest"].replace(":", "-")
 
 
-def _layer(folder: Path, kind: str, data: bytes) -> dict[str, object] | dict[str, str]:
+def _layer(folder: Path, kind: str, data: bytes) -> dict[str, Any]:
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     (folder / "blobs" / digest.replace(":", "-")).write_bytes(data)
     return {"mediaType": f"application/vnd.ollama.image.{kind}", "size": len(data), "digest": digest}

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from ossia.checkpoint import judge, write
 from ossia.checkpoint.sources.hub_cache import Storage, models, snapshots
+from tests.checkpoint.models import TINY, tensors_for
 from tests.checkpoint.sources.keeping import COMMIT, gguf_file, keep_hub, keep_hub_file
 
 OTHER = "b" * 40
@@ -121,3 +123,21 @@ def test_a_download_of_another_program_goes_on(tmp_path: Path):
     (local,) = models(tmp_path)
     Storage(tmp_path, "some/model").remove(local.path, local.files)
     assert busy.exists()
+
+
+def test_original_is_a_model_of_its_own(tmp_path: Path):
+    """`hf download openai/gpt-oss-20b --include "original/*"`, as the model's card says."""
+    folder = tmp_path / "models--openai--gpt-oss-20b"
+    write(tmp_path / "made", TINY, tensors_for(TINY), "original")
+    for file in (tmp_path / "made").iterdir():
+        keep_hub_file(
+            folder, folder / "snapshots" / COMMIT / "original", file.name, file.read_bytes(), "../../../blobs"
+        )
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(COMMIT)
+    (local,) = models(tmp_path)
+    assert local.name == "openai/gpt-oss-20b/original"
+    assert local.same_as == "openai/gpt-oss-20b"
+    assert judge(local.path).layout == "original"
+    assert Storage(tmp_path, "openai/gpt-oss-20b").remove(folder / "snapshots" / COMMIT, local.files) > 0
+    assert not folder.exists()

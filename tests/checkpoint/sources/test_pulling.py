@@ -238,6 +238,24 @@ def test_find_or_pull_pulls_once(stocked: Hub):
     assert len(stocked.asked) == asked
 
 
+@pytest.mark.parametrize("names", [["tokenizer.json"], ["config.json", "tokenizer.json"]])
+def test_a_tokenizer_alone_is_no_model(stocked: Hub, home: Path, published: dict[str, bytes], names: list[str]):
+    """What `AutoTokenizer.from_pretrained` leaves is completed."""
+    code = f"from huggingface_hub import hf_hub_download as get; [get({NAME!r}, name) for name in {names!r}]"
+    judge(code, home, HF_ENDPOINT=stocked.url)
+    with pytest.raises(ModelNotFoundError, match=r"only a part of it is here.*`ossia pull gpt-oss:20b` goes on"):
+        find("gpt-oss:20b")
+    assert open_checkpoint(find_or_pull("gpt-oss:20b")).layout == "hugging_face"
+
+
+def test_what_ollama_has_lost_is_fetched_again(registry: Registry, tmp_path: Path):
+    registry.add("library/gpt-oss", "20b", gguf(tmp_path, "ollama"))
+    path = pull("ollama://gpt-oss:20b")
+    path.unlink()
+    assert find_or_pull("ollama://gpt-oss:20b") == path
+    assert path.is_file()
+
+
 def test_a_wrong_content_never_gets_into_the_cache(stocked: Hub, cdn: Files, home: Path):
     cdn.faults.lie = lambda data: bytes(len(data))
     with pytest.raises(DownloadError, match="was announced"):

@@ -142,20 +142,28 @@ def snapshots(cache: Path) -> Iterator[Snapshot]:
 
 
 def models(cache: Path) -> Iterator[Local]:
-    """Every model in a cache: a snapshot with a config, and each GGUF file in one."""
+    """Every model in a cache: a snapshot's safetensors, those in its `original/`, and each of its GGUF files."""
     for snapshot in snapshots(cache):
         files = [file for file in _listed(snapshot.folder, "**/*") if not file.is_dir()]
         ggufs = [file for file in files if file.suffix == ".gguf"]
         yield from (_gguf(snapshot, file) for file in ggufs if parts_of(file)[0] == file)
-        if (snapshot.folder / "config.json").is_file() or not ggufs:
-            own = tuple(file for file in files if file not in ggufs)
-            yield Local(
-                name=snapshot.name,
-                path=snapshot.folder,
-                program=HUGGING_FACE,
-                files=own,
-                same_as=same_model(snapshot.repository) if snapshot.revision == "main" else None,
-            )
+        original = snapshot.folder / "original"
+        own = [file for file in files if file not in ggufs and not file.is_relative_to(original)]
+        if own:
+            yield _folder(snapshot, snapshot.folder, own)
+        if (original / "config.json").is_file():
+            yield _folder(snapshot, original, [file for file in files if file.is_relative_to(original)])
+
+
+def _folder(snapshot: Snapshot, folder: Path, files: list[Path]) -> Local:
+    """A model of safetensors; what lies in `original/` is one of its own, as OpenAI's instructions fetch it."""
+    return Local(
+        name=snapshot.name if folder == snapshot.folder else f"{snapshot.name}/{folder.name}",
+        path=folder,
+        program=HUGGING_FACE,
+        files=tuple(files),
+        same_as=same_model(snapshot.repository) if snapshot.revision == "main" else None,
+    )
 
 
 def _gguf(snapshot: Snapshot, file: Path) -> Local:

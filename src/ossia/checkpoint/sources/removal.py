@@ -62,11 +62,7 @@ def remove(removal: Removal, *, foreign: bool = False) -> int:
 
 def _removed(local: Local) -> int:
     if local.program == HUGGING_FACE:
-        snapshot = (
-            next(one for one in local.path.parents if one.parent.name == "snapshots")
-            if (local.path.suffix == ".gguf")
-            else local.path
-        )
+        snapshot = next(one for one in (local.path, *local.path.parents) if one.parent.name == "snapshots")
         folder = snapshot.parent.parent
         repository = folder.name.removeprefix("models--").replace("--", "/")
         return Storage(folder.parent, repository).remove(snapshot, local.files)

@@ -124,8 +124,11 @@ def _judge_folder(folder: Path) -> Verdict | None:
     try:
         with file.open("rb") as handle:
             config = json.loads(handle.read(_LONGEST_CONFIG))
+    except FileNotFoundError:
+        missing = Verdict(None, "only a part of it is here: config.json is missing", related=False, incomplete=True)
+        return None if any(folder.glob("*.gguf")) else missing
     except (OSError, ValueError, RecursionError):
-        return None if any(folder.glob("*.gguf")) else Verdict(None, f"has no readable {file}", related=False)
+        return Verdict(None, f"has no readable {file}", related=False)
     if not isinstance(config, dict):
         return Verdict(None, f"{file} is no JSON object", related=False)
     architecture = config.get("model_type")
@@ -153,6 +156,8 @@ def _judge_file(file: Path) -> Verdict | None:
     try:
         with file.open("rb") as handle:
             head = handle.read(GGUF_HEAD)
+    except FileNotFoundError:
+        return Verdict("gguf", f"only a part of it is here: {file.name} is missing", incomplete=True)
     except OSError as error:
         return Verdict(None, f"cannot be read: {error.strerror or error}", related=False)
     if head[:4] != MAGIC:
