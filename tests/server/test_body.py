@@ -1,6 +1,7 @@
 """Bodies: what is decoded, what is refused, and in which words."""
 
 import json
+import logging
 import time
 from contextlib import suppress
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import Response
 
-from ossia.server.body import decode
+from ossia.server.body import LARGE, decode
 from ossia.server.endpoint import Endpoint
 from ossia.server.faults import RefusedError
 from ossia.server.settings import Limits
@@ -200,3 +201,16 @@ def test_what_calls_itself_something_else_is_not(name: str, value: str):
     answer = browser(ECHO).post("/echo", content=b'{"text": "yes"}', headers={name: value})
     assert answer.status_code == 415
     assert answer.json()["error"]["code"] == "unsupported_media_type"
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_journal_has_bodies_only_when_they_are_wanted(wanted: bool, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.DEBUG):
+        browser(ECHO, log_prompts=wanted).post("/echo", content=b'{"text": "private"}')
+    assert ("private" in str([vars(record) for record in caplog.records])) is wanted
+
+
+def test_a_large_body_is_decoded_beside_everything_else():
+    text = "x" * (LARGE + 1)
+    assert browser(ECHO).post("/echo", json={"text": text}).text == text
+    assert browser(ECHO).post("/echo", json={"txt": text}).json()["error"]["param"] == "txt"

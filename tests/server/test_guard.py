@@ -205,6 +205,38 @@ def test_a_body_without_a_length_is_counted(rooms: Rooms):
     assert rooms.visits == 1
 
 
+def test_all_bodies_together_are_bounded_as_long_as_they_are_answered():
+    async def check() -> None:
+        rooms = Rooms()
+        released = asyncio.Event()
+
+        async def wait(request: Request, body: Note) -> Response:
+            await released.wait()
+            return Response("done")
+
+        endpoints = [*rooms.endpoints, Endpoint("POST", "/v1/wait", wait, "", body=Note)]
+        body = b'{"text": "%s"}' % (b"x" * 1000)
+        async with listening(endpoints, limits=Limits(bodies_bytes=2500)) as port:
+            first, second = [asyncio.ensure_future(sent(port, http("/v1/wait", body))) for _ in range(2)]
+            await asyncio.sleep(0.3)
+            refused = await sent(port, http("/v1/room", body))
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1" in refused.lower()
+            released.set()
+            assert [(await each)[-4:] for each in (first, second)] == [b"done"] * 2
+            assert (await sent(port, http("/v1/room", body))).endswith(b"anyone")
+
+    within(10, check())
+
+
+async def sent(port: int, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
 @pytest.mark.parametrize(
     ("limits", "headers"),
     [

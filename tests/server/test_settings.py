@@ -60,6 +60,7 @@ def test_every_setting_can_stand_in_the_environment():
         bool: "true",
         int | None: "9",
         str: "text",
+        str | None: "text",
         tuple[str, ...]: "a.example, b.example",
     }
     for item in fields(ServerConfig):

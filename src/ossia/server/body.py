@@ -5,10 +5,12 @@ strings, lists and schemas are. Then msgspec decodes it; a field that the Struct
 so that nothing a client asked for is passed over in silence.
 """
 
+import asyncio
 import difflib
+import logging
 import re
 from contextlib import suppress
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -24,6 +26,11 @@ T = TypeVar("T", bound=Struct)
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 """A string, or what begins like one and never ends: there is no input that it fails on, so it never looks back."""
+
+LARGE = 1 << 20
+"""Bytes of a body that takes long enough to decode that streams would be seen to stop."""
+
+_journal = logging.getLogger("ossia.server")
 
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _QUOTES = 8
@@ -51,7 +58,12 @@ class _Sized(Struct):
 async def read_json(request: Request, kind: type[T]) -> T:
     """The body as `kind`. Raises RefusedError: 415 for what is no JSON by its headers, 413 and 400 as `decode` does."""
     _check_type(request)
-    return decode(await request.body(), kind, service_of(request).config.limits)
+    config, body = service_of(request).config, await request.body()
+    if config.log_prompts:
+        _journal.info("body", extra={"body": body.decode("utf-8", "backslashreplace")})
+    if len(body) > LARGE:
+        return await asyncio.to_thread(decode, body, kind, config.limits)
+    return decode(body, kind, config.limits)
 
 
 def decode(body: bytes, kind: type[T], limits: Limits) -> T:
@@ -122,16 +134,19 @@ def _check_sizes(sized: _Sized, limits: Limits) -> None:
             raise _too_large(f"{name} has {len(lists[name])} entries", f"at most {most} are right", name)
     forms = {name: getattr(sized, name) for name in ("response_format", "text", "format")}
     for name, raw in (forms | {f"tools[{place}]": tool for place, tool in enumerate(lists["tools"])}).items():
-        size = len(memoryview(raw)) if isinstance(raw, Raw) else 0
+        # A form is an object; where a field of that name is a plain text, it is no form.
+        size = len(memoryview(raw)) if _begins(raw, b"{") else 0
         if size > limits.schema_bytes:
             raise _too_large(f"{name} has {size} bytes", f"at most {limits.schema_bytes} are right", name)
 
 
 def _members(raw: Raw | UnsetType) -> list[Raw]:
     """The members of a list, not decoded; none of what is no list."""
-    if isinstance(raw, Raw) and bytes(memoryview(raw)[:1]) == b"[":
-        return msgspec.json.decode(raw, type=list[Raw])
-    return []
+    return msgspec.json.decode(raw, type=list[Raw]) if _begins(raw, b"[") else []
+
+
+def _begins(raw: Raw | UnsetType, mark: bytes) -> TypeGuard[Raw]:
+    return isinstance(raw, Raw) and bytes(memoryview(raw)[:1]) == mark
 
 
 def _too_large(found: str, right: str, param: str | None = None) -> RefusedError:

@@ -42,6 +42,7 @@ class Guard:
         self._service = service
         self._config = service.config
         self._open = frozenset(open_paths)
+        self._held = 0  # bytes of the bodies of all requests that are being answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in or send it away; count it and write it down either way."""
@@ -62,6 +63,7 @@ class Guard:
         except Exception as error:  # noqa: BLE001  # the outermost place: what arrives here becomes an answer
             await visit.fail(error)
         finally:
+            self._held -= visit.bytes
             self._service.metrics.open_requests.add(-1)
             self._count(visit)
 
@@ -137,7 +139,15 @@ class Guard:
                     code="request_timeout",
                     headers=(("Connection", "close"),),
                 ) from None
+            self._held += len(message.get("body", b""))
             visit.count(message)
+            if self._held > limits.bodies_bytes:
+                raise RefusedError(
+                    f"the bodies of all requests together have {self._held} bytes; trying again later is right",
+                    status=503,
+                    code="overloaded",
+                    headers=(("Retry-After", "1"),),
+                )
             return message
 
         return receive

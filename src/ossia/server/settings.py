@@ -37,6 +37,7 @@ _TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no"
 class Limits:
     """What a client may cost before any work is done for it. Raises ConfigError for a value that cannot be right.
 
+    `bodies_bytes` are those of all bodies together that are being answered.
     `json_values` counts the values of a body, `json_depth` how deep they nest; `string_bytes` is one string's length as
     it was sent, `schema_bytes` that of one tool or response format. `connections` are open ones, idle or not.
 
@@ -49,6 +50,7 @@ class Limits:
     """
 
     body_bytes: int = 16 << 20
+    bodies_bytes: int = 256 << 20
     header_bytes: int = 32 << 10
     headers: int = 100
     json_depth: int = 100
