@@ -27,7 +27,7 @@ def command(*words: str, **environment: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | environment,
+        env=os.environ | {"OSSIA_SERVER_STORE": ":memory:"} | environment,
     )
 
 

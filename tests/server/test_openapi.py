@@ -94,3 +94,11 @@ def test_operations_have_names_of_their_own():
     paths = document(ENDPOINTS, "1")["paths"].values()
     names = [operation["operationId"] for path in paths for operation in path.values()]
     assert len(set(names)) == len(names)
+
+
+def test_what_may_be_anything_has_a_schema_and_what_is_no_json_has_none():
+    anything = msgspec.defstruct("Anything", [("value", object), ("values", dict[str, object])])
+    found = document([Endpoint("POST", "/x", run, "", body=anything)], "1")
+    assert resolved(found, {"$ref": "#/components/schemas/Anything"}).is_valid({"value": [1], "values": {"a": None}})
+    with pytest.raises(TypeError, match="has no JSON Schema"):
+        document([Endpoint("POST", "/x", run, "", body=msgspec.defstruct("Bad", [("value", range)]))], "1")

@@ -57,7 +57,9 @@ async def served(service: Service) -> AsyncIterator[tuple[int, Served, list[floa
 
 def test_a_model_is_served_from_its_start_to_its_end(tmp_path: Path):
     async def check() -> None:
-        service = make_service(ServerConfig(), Launch(model=str(write_tiny(tmp_path / "tiny")), threads=1))
+        service = make_service(
+            ServerConfig(store=":memory:"), Launch(model=str(write_tiny(tmp_path / "tiny")), threads=1)
+        )
         async with served(service) as (port, model, shares):
             assert (model.name, model.tokens.context) == ("tiny", CONTEXT)
             assert shares == sorted(shares)
@@ -72,14 +74,16 @@ def test_a_model_is_served_from_its_start_to_its_end(tmp_path: Path):
 
 
 def test_a_model_may_be_called_something_else(tmp_path: Path):
-    service = make_service(ServerConfig(), Launch(model=str(write_tiny(tmp_path / "tiny"))), name="gpt-oss:20b")
+    service = make_service(
+        ServerConfig(store=":memory:"), Launch(model=str(write_tiny(tmp_path / "tiny"))), name="gpt-oss:20b"
+    )
     assert service.models.names() == ["gpt-oss:20b", "nano"]
     assert [entry.name for entry in service.catalogue.entries()] == ["gpt-oss:20b", "nano"]
 
 
 def test_a_model_that_is_not_here_is_refused_before_anything_begins():
     with pytest.raises(ModelNotFoundError, match="no model 'nothing' here"):
-        make_service(ServerConfig(), Launch(model="nothing"))
+        make_service(ServerConfig(store=":memory:"), Launch(model="nothing"))
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_server(tmp_path: Path):
@@ -87,7 +91,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_server(tmp_path: Path):
     (path / "config.json").write_text("{}")
 
     async def check() -> None:
-        async with served(make_service(ServerConfig(), Launch(model=str(path)))):
+        async with served(make_service(ServerConfig(store=":memory:"), Launch(model=str(path)))):
             pass
 
     with pytest.raises(OssiaError, match=r"config\.json"):
@@ -98,7 +102,7 @@ def test_a_signal_while_the_model_is_loading_ends_the_server(tmp_path: Path):
     path = write_tiny(tmp_path / "tiny")
 
     async def check() -> None:
-        service = make_service(ServerConfig(), Launch(model=str(path), threads=1))
+        service = make_service(ServerConfig(store=":memory:"), Launch(model=str(path), threads=1))
         sockets = bind("127.0.0.1", 0)
         port = sockets[0].getsockname()[1]
         task = asyncio.create_task(serve(service, sockets, version="1", ready=lambda model: None))

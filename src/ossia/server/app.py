@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ossia.errors import OssiaError
-from ossia.server import chat, model_list, standing
+from ossia.server import chat, completions, model_list, responses, standing
 from ossia.server.endpoint import Endpoint, routes
 from ossia.server.faults import ClientGone, refused
 from ossia.server.guard import Guard
@@ -22,7 +22,9 @@ __all__ = ["ENDPOINTS", "make_app"]
 ENDPOINTS: tuple[Endpoint, ...] = (
     *standing.endpoints,
     *model_list.endpoints,
+    *responses.endpoints,
     *chat.endpoints,
+    *completions.endpoints,
 )
 """Everything that a server answers; its description comes on top."""
 

@@ -31,7 +31,7 @@ def document(endpoints: Iterable[Endpoint], version: str) -> dict[str, Any]:
     """The document of these endpoints, ready to be encoded as JSON."""
     endpoints = list(endpoints)
     kinds = list(dict.fromkeys(kind for endpoint in endpoints for kind in _kinds(endpoint)))
-    schemas, components = msgspec.json.schema_components(kinds, ref_template=REFERENCES)
+    schemas, components = msgspec.json.schema_components(kinds, schema_hook=_of_anything, ref_template=REFERENCES)
     by_kind = dict(zip(kinds, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
@@ -62,6 +62,13 @@ def _kinds(endpoint: Endpoint) -> list[Any]:
     """Every type whose schema the endpoint's operation shows."""
     declared = [endpoint.body, endpoint.answer, endpoint.events, _ERRORS[style_of(endpoint.path)]]
     return [kind for kind in declared if _has_schema(kind)]
+
+
+def _of_anything(kind: type) -> dict[str, Any]:
+    """The schema of `object`: any JSON. Raises TypeError for a type that no body can have."""
+    if kind is object:
+        return {"description": "Any JSON."}  # msgspec takes an empty schema for none at all
+    raise TypeError(f"{kind!r} has no JSON Schema")
 
 
 def _has_schema(kind: Any) -> bool:

@@ -11,6 +11,7 @@ from ossia.server.catalogue import Catalogue, downloaded, with_aliases
 from ossia.server.listening import run
 from ossia.server.models import KEEP_ALIVE, Models, Served
 from ossia.server.remote import Launch
+from ossia.server.responses import close_shelf, open_shelf
 from ossia.server.service import Service
 from ossia.server.settings import ServerConfig
 
@@ -49,7 +50,8 @@ async def serve(
 ) -> None:
     """Answer requests at these sockets until a signal says to end; `ready` is called once the model is loaded.
 
-    Requests that come before wait for it. Raises what loading the model raises.
+    Requests that come before wait for it. Raises what loading the model raises, and ConfigError where no responses can
+    be stored.
     """
 
     async def started() -> None:
@@ -60,7 +62,10 @@ async def serve(
         await service.models.close(service.config.grace_seconds)
 
     app = make_app(service, version=version)
+    open_shelf(app, service.config)
     try:
         await run(app, service.config, sockets, started=started, stopping=stopping)
     finally:
+        # What runs in the background writes down how it ended, so the models go first.
         await asyncio.shield(service.models.close())
+        await asyncio.shield(close_shelf(app))
