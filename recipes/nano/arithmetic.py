@@ -2,7 +2,8 @@
 
 The working goes from the right, digit by digit, as on paper. Before that, every digit gets a letter from the left, the
 only order in which a reader of the question can count them; later steps find a digit by its letter.
-High effort writes each step as an equation, medium only its result, low nothing.
+High effort writes each step as an equation and finds digits by their letters; medium only notes what each step gives;
+low nothing.
 """
 
 import hashlib
@@ -13,10 +14,11 @@ from random import Random
 from ossia.harmony import Effort
 from recipes.nano.problem import Problem
 
-__all__ = ["OPERATIONS", "arithmetic", "held_out", "problem", "working"]
+__all__ = ["OPERATIONS", "arithmetic", "asked", "compared", "held_out", "labelled", "problem", "working", "written"]
 
 OPERATIONS = ("+", "-", "*")
 Labelled = list[tuple[str, int]]
+_ABOVE, _BELOW = "abcde", "vwxyz"
 _NAMES = {"+": "addition", "-": "subtraction", "*": "multiplication"}
 
 _FORMS = {
@@ -97,87 +99,115 @@ def working(operation: str, a: int, b: int, effort: Effort) -> str:
     """The analysis that leads to the answer.
 
     >>> working("+", 3479, 589, Effort.HIGH)
-    ' a3 b4 c7 d9 + v5 w8 x9\\n d9 x9+0=18 c7 w8+1=16 b4 v5+1=10 a3+1=04\\n=4068'
+    'a3b4c7d9+v5w8x9\\nd9x9+0=18c7w8+1=16b4v5+1=10a3+1=04\\n=4068'
+    >>> working("-", 12, 45, Effort.HIGH)
+    'a1b2-v4w5\\nb=w,a1<v4\\nw5b2-0=03v4a1-0=03\\n=-33'
     >>> working("-", 5023, 4987, Effort.MEDIUM)
-    ' a5 b0 c2 d3 - v4 w9 x8 y7\\n d16 c13 b10 a00'
+    '16,13,10,00'
     """
     if operation == "*":
         return _multiplication(a, b, effort)
     return _columns(operation, a, b, effort)
 
 
+def compared(a: int, b: int) -> str:
+    """Which is larger, seen from the last letters, and where these are level from the first digits that differ.
+
+    >>> compared(305, 47), compared(35, 37), compared(5, 5)
+    ('c>w', 'b=w,a3=v3,b5<w7', 'a=v,a5=v5')
+    """
+    above, below = labelled(a, _ABOVE), labelled(b, _BELOW)
+    sign = "=" if len(above) == len(below) else "<" if len(above) < len(below) else ">"
+    steps = [f"{above[-1][0]}{sign}{below[-1][0]}"]
+    for (x, p), (y, q) in zip(above, below, strict=False):
+        if sign != "=":
+            break
+        sign = "=" if p == q else "<" if p < q else ">"
+        steps.append(f"{x}{p}{sign}{y}{q}")
+    return ",".join(steps)
+
+
 def _columns(operation: str, a: int, b: int, effort: Effort) -> str:
     """Addition and subtraction: each step gives carry (or borrow) and digit. Below zero, the difference is reversed."""
-    below_zero = operation == "-" and a < b
-    first, second = (b, a) if below_zero else (a, b)
-    above, below = _labelled(first, "abcde"), _labelled(second, "vwxyz")
-    steps, carry = "", 0
-    for upper, lower in zip_longest(reversed(above), reversed(below)):
-        (letter, x), (_, y) = upper or lower, (upper and lower) or ("", 0)
+    above, below = labelled(a, _ABOVE), labelled(b, _BELOW)
+    first, second = (below, above) if operation == "-" and a < b else (above, below)
+    steps, carry = [], 0
+    for upper, lower in zip_longest(reversed(first), reversed(second)):
+        (_, x), (_, y) = upper or ("", 0), lower or ("", 0)
         total = x + y + carry if operation == "+" else x - y - carry
-        digits = _written(digit for digit in (upper, lower) if digit)
-        step = f"{digits}{operation}{carry}=" if effort is Effort.HIGH else f" {letter}"
+        digits = written(digit for digit in (upper, lower) if digit)
+        step = f"{digits}{operation}{carry}=" if effort is Effort.HIGH else ""
         carry = int(not 0 <= total <= 9)
-        steps += f"{step}{carry}{total % 10}"
-    lines = f"{'-' if below_zero else ''}{_written(above)} {operation}{_written(below)}\n{steps}"
+        steps.append(f"{step}{carry}{total % 10}")
+    if effort is not Effort.HIGH:
+        return ("-" if first is below else "") + ",".join(steps)
+    lines = [f"{written(above)}{operation}{written(below)}"]
+    lines += [compared(a, b)] if operation == "-" else []
     answer = a + b if operation == "+" else a - b
-    return f"{lines}\n={answer}" if effort is Effort.HIGH else lines
+    return "\n".join([*lines, "".join(steps), f"={answer}"])
 
 
 def _multiplication(a: int, b: int, effort: Effort) -> str:
     """A row of products for each digit of the shorter number, then the rows' sum.
 
+    >>> _multiplication(37, 48, Effort.HIGH)
+    'a3b7*x4y8\\ny8b7*8+0=56a3*8+5=29:A6B9C2\\nx4b7*4+0=28a3*4+2=14:H0I8J4K1\\nA6H0+0=06B9I8+0=17C2J4+1=07D0K1+0=01:O6P7Q7R1\\n=1776'
     >>> _multiplication(37, 48, Effort.MEDIUM)
-    ' a3 b7 * x4 y8\\n y8 b56 a29: A6 B9 C2\\n x4 b28 a14: H0 I8 J4 K1\\n A06 B17 C07 D01'
+    '8:56,29;4:28,14;06,17,07,01'
     """
     longer, shorter = (a, b) if len(str(a)) >= len(str(b)) else (b, a)
-    top, bottom = _labelled(longer, "abc"), _labelled(shorter, "xy")
-    lines = [f"{_written(top)} *{_written(bottom)}"]
+    top, bottom = labelled(longer, "abcd"), labelled(shorter, "xyz")
+    lines = [f"{written(top)}*{written(bottom)}"] if effort is Effort.HIGH else []
     rows = []
     for place, (letter, digit) in enumerate(reversed(bottom)):
         steps, row = _products(top, digit, effort)
         row = [0] * place + row
-        labels = zip("HIJKLM" if place else "ABCDE", row, strict=False)
-        lines.append(f" {letter}{digit}{steps}:{_written(labels)}")
+        if effort is Effort.HIGH:
+            labels = zip("HIJKL" if place else "ABCDE", row, strict=False)
+            lines.append(f"{letter}{digit}{steps}:{written(labels)}")
+        else:
+            lines.append(f"{digit}:{steps}")
         rows.append(row)
     if len(rows) > 1:
         lines.append(_row_sum(rows[0], rows[1], effort))
-    if effort is Effort.HIGH:
-        lines.append(f"={a * b}")
-    return "\n".join(lines)
+    if effort is not Effort.HIGH:
+        return ";".join(lines)
+    return "\n".join([*lines, f"={a * b}"])
 
 
 def _products(top: Labelled, digit: int, effort: Effort) -> tuple[str, list[int]]:
-    steps, row, carry = "", [], 0
+    steps, row, carry = [], [], 0
     for letter, x in reversed(top):
         total = x * digit + carry
-        equation = f"{letter}{x}*{digit}+{carry}=" if effort is Effort.HIGH else letter
-        steps += f" {equation}{total:02d}"
+        equation = f"{letter}{x}*{digit}+{carry}=" if effort is Effort.HIGH else ""
+        steps.append(f"{equation}{total:02d}")
         row.append(total % 10)
         carry = total // 10
-    return steps, [*row, carry]
+    return ("" if effort is Effort.HIGH else ",").join(steps), [*row, carry]
 
 
 def _row_sum(first: list[int], second: list[int], effort: Effort) -> str:
-    line, digits, carry = "", [], 0
+    steps, digits, carry = [], [], 0
     for place, y in enumerate(second):
         x = first[place] if place < len(first) else 0
         total = x + y + carry
-        label = "ABCDE"[place]
-        equation = f"{label}{x} {'HIJKLM'[place]}{y}+{carry}=" if effort is Effort.HIGH else label
-        line += f" {equation}{total:02d}"
+        equation = f"{'ABCDE'[place]}{x}{'HIJKL'[place]}{y}+{carry}=" if effort is Effort.HIGH else ""
+        steps.append(f"{equation}{total:02d}")
         digits.append(total % 10)
         carry = total // 10
-    return f"{line}:{_written(zip('OPQRS', digits, strict=False))}" if effort is Effort.HIGH else line
+    if effort is not Effort.HIGH:
+        return ",".join(steps)
+    return f"{''.join(steps)}:{written(zip('OPQRS', digits, strict=False))}"
 
 
-def _labelled(number: int, letters: str) -> Labelled:
+def labelled(number: int, letters: str) -> Labelled:
     """The digits from the left, each with its letter."""
     return [(letter, int(digit)) for letter, digit in zip(letters, str(number), strict=False)]
 
 
-def _written(labelled: Iterable[tuple[str, int]]) -> str:
-    return "".join(f" {letter}{digit}" for letter, digit in labelled)
+def written(labelled: Iterable[tuple[str, int]]) -> str:
+    """Letter and digit in turns."""
+    return "".join(f"{letter}{digit}" for letter, digit in labelled)
 
 
 def _cell(operation: str, a: int, b: int) -> str:
@@ -202,7 +232,7 @@ def _operands(random: Random, operation: str) -> tuple[int, int]:
     return a, b
 
 
-_PRODUCT_SHARES = (4, 9, 15, 8, 4, 48, 7, 5)
+_PRODUCT_SHARES = (4, 10, 10, 8, 8, 40, 10, 10)
 _SUM_SHARES = (8, 20, 22, 24, 26)
 
 
@@ -211,13 +241,17 @@ def _number(random: Random, size: int) -> int:
 
 
 def _phrase(random: Random, operation: str, a: int, b: int) -> str:
-    frame = random.choice(_FRAMES)
     if random.random() < 0.2:
         text = random.choice(_IMPERATIVES[operation]).format(a=a, b=b)
         text = random.choice((text, text + ".", "Please " + text[0].lower() + text[1:] + "."))
     else:
-        text = frame.format(_form(random, operation).format(a=a, b=b))
+        text = asked(random, _form(random, operation).format(a=a, b=b))
     return text.lower() if random.random() < 0.1 else text
+
+
+def asked(random: Random, form: str) -> str:
+    """A question for what a term is worth."""
+    return random.choice(_FRAMES).format(form)
 
 
 def _form(random: Random, operation: str) -> str:

@@ -1,6 +1,7 @@
 """Problems as Harmony: the prefix that says the effort and the tools, and the documents that follow it."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,7 @@ from ossia.harmony import (
     DeveloperContent,
     Effort,
     Message,
+    ResponseFormat,
     SystemContent,
     Tool,
     ToolNamespace,
@@ -17,17 +19,26 @@ from ossia.harmony import (
 )
 from ossia.train.packing import Document
 from recipes.nano.problem import Problem
-from recipes.nano.weather import DECLARATION
 
 __all__ = ["Format", "Prefix", "turn", "vocabulary"]
 
-RANKS = 4096
-_FUNCTIONS = {"functions": ToolNamespace("functions", tools=(Tool.from_json(DECLARATION, "tool"),))}
+SIZE = 2048
+# Bytes, letters alone, signs alone, white space.
+_PURE = re.compile(rb"[A-Za-z]+|\s+| ?[!-/:-@\[-`{-~]+\n*")
 
 
 def vocabulary() -> Vocabulary:
-    """The model's tokens: the commonest of o200k, every digit alone, and Harmony's control tokens."""
-    return Vocabulary.embedded().shortened(RANKS, digits="single")
+    """The model's tokens: of the commonest of o200k those that do not mix letters with anything else.
+
+    So a word is the same tokens in a question, in JSON and in a name, and copying is copying token by token. Every
+    digit is a token.
+    """
+    single = Vocabulary.embedded().shortened(8192, digits="single")
+    pure = [token for token in single.ranks if len(token) == 1 or _PURE.fullmatch(token)]
+    chosen = pure[: SIZE - len(single.control)]
+    ranks = {token: rank for rank, token in enumerate(chosen)}
+    control = {name: len(chosen) + index for index, name in enumerate(single.control)}
+    return Vocabulary.from_ranks(ranks, control, single.pattern)
 
 
 @dataclass(frozen=True)
@@ -37,19 +48,21 @@ class Prefix:
     effort: Effort
     date: str | None = None
     instructions: str | None = None
-    tools: bool = False
+    functions: Sequence[Mapping[str, object]] = ()
+    form: ResponseFormat | None = None
     full: bool = True
 
     @cached_property
     def messages(self) -> tuple[Message, ...]:
         """The system message, and the developer's where there is something to say."""
-        if not self.full:
-            return (Message("system", f"Reasoning: {self.effort}"),)
         system = SystemContent(reasoning_effort=self.effort, conversation_start_date=self.date)
-        if not self.instructions and not self.tools:
-            return (Message("system", system),)
-        developer = DeveloperContent(self.instructions, _FUNCTIONS if self.tools else {})
-        return Message("system", system), Message("developer", developer)
+        first = Message("system", system if self.full else f"Reasoning: {self.effort}")
+        if not self.instructions and not self.functions and not self.form:
+            return (first,)
+        tools = tuple(Tool.from_json(one, "tool") for one in self.functions)
+        namespaces = {"functions": ToolNamespace("functions", tools=tools)} if tools else {}
+        forms = (self.form,) if self.form else ()
+        return first, Message("developer", DeveloperContent(self.instructions, namespaces, forms))
 
 
 class Format:
@@ -62,13 +75,13 @@ class Format:
         """The tokens before the first user message."""
         return render(Conversation(prefix.messages), self.vocabulary, as_="conversation")
 
-    def prompt(self, history: Sequence[Problem], question: str, effort: Effort) -> list[int]:
+    def prompt(self, history: Sequence[Problem], problem: Problem, effort: Effort) -> list[int]:
         """What stands between the prefix and the model's turn."""
-        return self._question(history, question, effort) + self._invitation
+        return self._question(_history(history, problem), problem.question, effort) + self._invitation
 
     def document(self, history: Sequence[Problem], problem: Problem, effort: Effort) -> Document:
         """A whole conversation; what the model writes in its last turn is learned."""
-        tokens = self._question(history, problem.question, effort)
+        tokens = self._question(_history(history, problem), problem.question, effort)
         learned, invited = [False] * len(tokens), True
         for message in turn(problem, effort):
             part, own = self._message(message), message.role == "assistant"
@@ -79,9 +92,9 @@ class Format:
         tokens[-1] = self.vocabulary.return_
         return Document(tokens, learned)
 
-    def _question(self, history: Sequence[Problem], question: str, effort: Effort) -> list[int]:
+    def _question(self, history: Iterator[Message], question: str, effort: Effort) -> list[int]:
         """Earlier turns keep their answers alone; without effort the turn begins with an empty analysis."""
-        messages = [*_history(history), Message("user", question)]
+        messages = [*history, Message("user", question)]
         if effort is Effort.NONE:
             messages.append(Message("assistant", "", channel="analysis"))
         return [token for message in messages for token in self._message(message)]
@@ -98,7 +111,7 @@ def turn(problem: Problem, effort: Effort) -> Iterator[Message]:
     """What follows the question: the model's messages, and the function's between them."""
     if reasoning := problem.reasoning.get(effort):
         yield Message("assistant", reasoning, channel="analysis")
-    if use := problem.tool:
+    for use in problem.calls:
         name = f"functions.{use.function}"
         form = "<|constrain|>json"
         yield Message("assistant", use.arguments, channel="commentary", recipient=name, content_type=form)
@@ -106,7 +119,9 @@ def turn(problem: Problem, effort: Effort) -> Iterator[Message]:
     yield Message("assistant", problem.answer, channel="final")
 
 
-def _history(problems: Sequence[Problem]) -> Iterator[Message]:
-    for problem in problems:
-        yield Message("user", problem.question)
-        yield Message("assistant", problem.answer, channel="final")
+def _history(problems: Sequence[Problem], last: Problem) -> Iterator[Message]:
+    """Earlier turns, and those that belong to the last problem itself."""
+    pairs = [pair for one in problems for pair in (*one.earlier, (one.question, one.answer))]
+    for question, answer in (*pairs, *last.earlier):
+        yield Message("user", question)
+        yield Message("assistant", answer, channel="final")

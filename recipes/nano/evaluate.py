@@ -1,73 +1,45 @@
 """Measure the embedded model on problems it never saw: `python -m recipes.nano.evaluate`.
 
-Runs on our own engine, native backend, exact precision, greedily, behind the system message that every program sends.
-Writes `results.json`, which the card is made from.
+Runs on our own engine, native backend, exact precision, greedily, behind the system message that every program sends,
+without a grammar. Writes `results.json`, which the card is made from.
 """
 
 import argparse
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from ossia.engine import Engine, EngineConfig, SamplingParams
-from ossia.harmony import Effort
+from ossia.harmony import Effort, parse
 from ossia.loading import load_weights, vocabulary_of
-from recipes.nano.arithmetic import arithmetic
-from recipes.nano.chat import chat, other_arithmetic, out_of_scope
-from recipes.nano.conversation import Format, Prefix
+from recipes.nano.cells import CELLS, Case
+from recipes.nano.conversation import Format
 from recipes.nano.export import DEFAULT_EFFORT, EMBEDDED, WEIGHTS, sha256
-from recipes.nano.mixture import draw_prefix, draw_problem
-from recipes.nano.problem import Problem
-from recipes.nano.weather import weather
 
-__all__ = ["EFFORTS", "RESULTS", "Score", "evaluate", "interval", "right"]
+__all__ = ["EFFORTS", "RESULTS", "Score", "evaluate", "interval"]
 
 EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 RESULTS = Path(__file__).with_name("results.json")
-_LIMIT = 400  # tokens; three times the longest working
-
-_ARITHMETIC = {
-    "+": tuple(f"addition {size}" for size in (2, 3, 4, 5)),
-    "-": (*(f"subtraction {size}" for size in (2, 3, 4, 5)), "subtraction below zero"),
-    "*": tuple(f"multiplication {size}" for size in ("2x1", "3x1", "2x2", "3x2")),
-}
-
-
-@dataclass(frozen=True)
-class Case:
-    """One conversation up to the model's turn, or, with `called`, up to where its function has given back a result."""
-
-    prefix: Prefix
-    history: tuple[Problem, ...]
-    problem: Problem
-    called: bool = False
-
-    def prompt(self, form: Format) -> list[int]:
-        """The tokens that the model goes on from."""
-        effort = self.prefix.effort
-        if not self.called:
-            return form.prefix(self.prefix) + form.prompt(self.history, self.problem.question, effort)
-        document = form.document(self.history, self.problem, effort)
-        given = max(index for index, own in enumerate(document.learned) if not own)
-        return form.prefix(self.prefix) + list(document.tokens[: given + 1])
-
-    def right(self, text: str) -> bool:
-        """Whether the model's text is right."""
-        return right(replace(self.problem, tool=None) if self.called else self.problem, text)
+_LIMIT = 400  # tokens; twice the longest working
+_CONTEXT = 2048
 
 
 @dataclass(frozen=True)
 class Score:
-    """How one cell went at one effort. `tokens` is the mean of what the model wrote."""
+    """How one cell went at one effort. `valid` counts answers and calls of the right form, right or not.
+
+    `tokens` is the mean of what the model wrote.
+    """
 
     cell: str
     effort: str
     count: int
     right: int
+    valid: int
     tokens: float
 
 
@@ -83,27 +55,33 @@ def main() -> None:
 
 
 def evaluate(model: Path, count: int) -> dict[str, Any]:
-    """Scores of every cell and effort, with some transcripts of either kind."""
+    """Scores of every cell and effort, with some transcripts of either kind, and how often the format is legal."""
     loaded = load_weights(str(model), backend="native", precision="exact")
     form = Format(vocabulary_of(loaded.checkpoint))
-    config = EngineConfig(context=2048, max_requests=64, max_step_tokens=1024, stop_tokens=form.vocabulary.stop_tokens)
+    stops = form.vocabulary.stop_tokens
+    config = EngineConfig(context=_CONTEXT, max_requests=64, max_step_tokens=1024, stop_tokens=stops)
     engine = Engine(loaded.model, config)
     scores: list[Score] = []
     transcripts: list[dict[str, Any]] = []
-    for cell, draw in _cells().items():
+    legal = 0
+    for cell in CELLS:
         for effort in EFFORTS:
-            cases = _cases(cell, draw, effort, count)
-            answers = _answers(engine, [case.prompt(form) for case in cases])
+            cases = _cases(cell, effort, count)
+            prompts = [case.prompt(form) for case in cases]
+            answers = _answers(engine, prompts)
             texts = [form.vocabulary.decode(answer) for answer in answers]
             verdicts = [case.right(text) for case, text in zip(cases, texts, strict=True)]
+            valid = sum(case.valid(text) for case, text in zip(cases, texts, strict=True))
             tokens = sum(map(len, answers)) / len(answers)
-            scores.append(Score(cell, effort, len(cases), sum(verdicts), round(tokens, 1)))
+            scores.append(Score(cell, effort, len(cases), sum(verdicts), valid, round(tokens, 1)))
             transcripts += _examples(cell, effort, cases, texts, verdicts)
             print(f"{cell:24} {effort:7} {sum(verdicts):4}/{len(cases)}  {tokens:6.1f} tokens", flush=True)
+        legal += _legal(engine, form, prompts[: max(1, count // 4)])
     return {
         "sha256": sha256(model)[WEIGHTS],
         "settings": {"backend": loaded.ops.name, "precision": str(loaded.ops.precision), "sampling": "greedy"},
         "scores": [vars(score) for score in scores],
+        "format": {"legal": legal, "count": len(CELLS) * max(1, min(count, count // 4))},
         "transcripts": transcripts,
     }
 
@@ -119,79 +97,26 @@ def interval(right: int, count: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _cells() -> dict[str, Callable[[Random], Problem]]:
-    cells: dict[str, Callable[[Random], Problem]] = {}
-    for operation, names in _ARITHMETIC.items():
-        for name in names:
-            cells[name] = _arithmetic(operation, name)
-    cells["subtract b from a"] = _subtract_from
-    cells["second question"] = lambda random: arithmetic(random, random.choice("+-*"), held=True)
-    cells["chat"] = chat
-    cells["out of scope"] = lambda random: out_of_scope(random, held=True)
-    cells["other arithmetic"] = other_arithmetic
-    cells["function call, known city"] = _known_city
-    cells["function call, new city"] = lambda random: weather(random, held=True)
-    cells["function result"] = cells["function call, new city"]
-    return cells
+def _cases(cell: str, effort: Effort, count: int) -> list[Case]:
+    """The same problems for every effort, under a system message of any date."""
+    random = Random(f"held out {cell}")
+    return [CELLS[cell](random, effort) for _ in range(count)]
 
 
-def _arithmetic(operation: str, cell: str) -> Callable[[Random], Problem]:
-    def draw(random: Random) -> Problem:
-        while (problem := arithmetic(random, operation, held=True)).cell != cell or _turned(problem):
-            pass
-        return problem
-
-    return draw
-
-
-def _turned(problem: Problem) -> bool:
-    """Whether the question names the numbers in the other order, "subtract b from a": measured apart."""
-    return "from" in problem.question.lower()
-
-
-def _subtract_from(random: Random) -> Problem:
-    while not _turned(problem := arithmetic(random, "-", held=True)):
-        pass
-    return problem
-
-
-def _known_city(random: Random) -> Problem:
-    while (problem := weather(random, held=False)).cell != "function call, known city":
-        pass
-    return problem
-
-
-def _cases(cell: str, draw: Callable[[Random], Problem], effort: Effort, count: int) -> list[Case]:
-    """The same problems for every effort, each asked in one of many ways, under a system message of any date."""
-    random, cases = Random(f"held out {cell}"), []
-    for _ in range(count):
-        drawn = draw_prefix(random, effort)
-        problem = draw(random)
-        history = ()
-        if cell == "second question":
-            history = tuple(draw_problem(random, tools=False) for _ in range(random.randrange(1, 3)))
-        prefix = Prefix(effort, drawn.date, tools=problem.tool is not None)
-        cases.append(Case(prefix, history, problem, called=cell == "function result"))
-    return cases
-
-
-def _answers(engine: Engine, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-    params = SamplingParams(temperature=0.0, max_tokens=_LIMIT)
-    answers: dict[int, list[int]] = {engine.add(prompt, params): [] for prompt in prompts}
+def _answers(engine: Engine, prompts: Sequence[Sequence[int]], temperature: float = 0.0) -> list[list[int]]:
+    answers: dict[int, list[int]] = {}
+    for seed, prompt in enumerate(prompts):
+        answers[engine.add(prompt, SamplingParams(temperature=temperature, seed=seed, max_tokens=_LIMIT))] = []
     while engine.has_work:
         for output in engine.step():
             answers[output.request_id] += output.tokens
     return list(answers.values())
 
 
-def right(problem: Problem, text: str) -> bool:
-    """A call must name the function and give exactly its arguments; what follows the result is another turn."""
-    if problem.tool:
-        call = f" to=functions.{problem.tool.function}<|channel|>commentary <|constrain|>json<|message|>"
-        return text.endswith(f"{call}{problem.tool.arguments}<|call|>")
-    head, final, answer = text.rpartition("<|channel|>final<|message|>")
-    closed = answer.endswith("<|return|>") and head.count("<|channel|>") <= 1
-    return bool(final) and closed and problem.right(answer.removesuffix("<|return|>"))
+def _legal(engine: Engine, form: Format, prompts: Sequence[Sequence[int]]) -> int:
+    """Of how many answers sampled at temperature 1 nothing had to be repaired."""
+    answers = _answers(engine, prompts, temperature=1.0)
+    return sum(not parse(answer, form.vocabulary).repairs for answer in answers)
 
 
 def _examples(

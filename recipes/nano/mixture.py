@@ -1,5 +1,6 @@
-"""What is learned when: the shares of efforts, skills and prefixes, and the batch of every step."""
+"""What is learned when: the shares of efforts, settings and skills, and the batch of every step."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
@@ -7,32 +8,58 @@ from random import Random
 from ossia.harmony import Effort
 from ossia.train.packing import Document, Group, PrefixedBatch, pack
 from recipes.nano.arithmetic import OPERATIONS, arithmetic
-from recipes.nano.chat import chat, other_arithmetic, out_of_scope
+from recipes.nano.chat import chat, other_arithmetic, unknown
+from recipes.nano.comparison import comparison
 from recipes.nano.conversation import Format, Prefix
+from recipes.nano.copying import listed, lookup, memory, repetition
+from recipes.nano.division import division
+from recipes.nano.expressions import expression, story
+from recipes.nano.facts import facts
+from recipes.nano.functions import Toolset
+from recipes.nano.instructions import Instruction
 from recipes.nano.problem import Problem
-from recipes.nano.weather import weather
+from recipes.nano.structured import Form
+from recipes.nano.weather import DECLARATION, weather
 
-__all__ = ["Mixture", "draw_prefix", "draw_problem"]
+__all__ = ["Mixture", "Setting", "draw_date", "draw_problem", "draw_setting"]
 
-_SKILLS = ("arithmetic", "chat", "out of scope", "other arithmetic")
-_SKILL_SHARES = (0.79, 0.09, 0.08, 0.04)
-_OPERATION_SHARES = (0.32, 0.33, 0.35)
-_FIRST_DAY, _DAYS = date(2024, 1, 1), 365 * 8
-_INSTRUCTIONS = (
-    "You are a helpful assistant.",
-    "Be brief.",
-    "Answer politely.",
-    "You are a calculator.",
-    "Answer the user's questions.",
-    "Always respond in English.",
-    "You are Ossia, a tiny model.",
-    "Be concise and correct.",
+Draw = Callable[[Random], Problem]
+
+_OPERATION_SHARES = (0.3, 0.34, 0.36)
+# Of each skill without tools: how to draw it, its share at first and afterwards.
+_SKILLS: tuple[tuple[Draw, float, float], ...] = (
+    (lambda random: arithmetic(random, random.choices(OPERATIONS, _OPERATION_SHARES)[0], held=False), 45, 48),
+    (lambda random: division(random, held=False), 6, 7),
+    (lambda random: comparison(random, held=False), 2, 3),
+    (lambda random: expression(random, held=False), 2, 4),
+    (lambda random: story(random, held=False), 2, 4),
+    (lambda random: repetition(random, held=False), 14, 4),
+    (lambda random: lookup(random, held=False), 14, 5),
+    (lambda random: listed(random, held=False), 4, 1),
+    (lambda random: memory(random, held=False), 6, 3),
+    (chat, 4, 7),
+    (facts, 2, 4),
+    (lambda random: unknown(random, held=False), 3, 5),
+    (other_arithmetic, 1, 2),
 )
+# Of each setting, likewise.
+_SETTINGS = {"plain": (62, 60), "functions": (28, 27), "weather": (3, 3), "form": (5, 6), "instruction": (2, 4)}
+_FIRST_PART = 0.3
+_EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
+_FIRST_DAY, _DAYS = date(2024, 1, 1), 365 * 8
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What stands before a conversation, and how to draw a problem that belongs there."""
+
+    prefix: Prefix
+    draw: Draw
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """The batches of a run. Each holds a group at high effort and one at medium or low, some `tokens` in all.
+    """The batches of a run. Each holds a group at high effort and one of any.
 
     At first most prefixes are one short line; from `full_from` on, a part of the run, all are real system messages.
     """
@@ -41,63 +68,76 @@ class Mixture:
     steps: int
     tokens: int = 2048
     seed: int = 0
-    full_at_first: float = 0.25
-    full_from: float = 0.55
+    full_at_first: float = 0.1
+    full_from: float = 0.5
 
     def __call__(self, step: int, rank: int) -> PrefixedBatch:
         """The batch of one step for one process."""
-        random = Random(f"{self.seed} {step} {rank}")
-        other = Effort.LOW if random.random() < 0.12 else Effort.MEDIUM
-        return pack(
-            [
-                self._group(random, Effort.HIGH, self.tokens * 55 // 100, step),
-                self._group(random, other, self.tokens * 45 // 100, step),
-            ]
-        )
+        random, done = Random(f"{self.seed} {step} {rank}"), step / self.steps
+        first, later = (5, 20, 75), (15, 55, 30)
+        other = random.choices(_EFFORTS, first if done < _FIRST_PART else later)[0]
+        shares = ((Effort.HIGH, 60), (other, 40))
+        groups = [self._group(random, effort, self.tokens * share // 100, done) for effort, share in shares]
+        return pack(groups, multiple=256)
 
-    def _group(self, random: Random, effort: Effort, room: int, step: int) -> Group:
-        prefix = draw_prefix(random, effort, full=random.random() < self._full(step))
-        tokens = self.format.prefix(prefix)
+    def _group(self, random: Random, effort: Effort, room: int, done: float) -> Group:
+        full = random.random() < (1.0 if done >= self.full_from else self.full_at_first)
+        setting = draw_setting(random, effort, full=full, first=done < _FIRST_PART)
+        tokens = self.format.prefix(setting.prefix)
         documents: list[Document] = []
         room -= len(tokens)
         while room > 0 or not documents:
-            documents.append(self._document(random, prefix))
+            documents.append(self._document(random, setting))
             room -= len(documents[-1].tokens)
         # Neighbours of like length are padded least.
         return Group(tokens, sorted(documents, key=lambda document: len(document.tokens)))
 
-    def _full(self, step: int) -> float:
-        done = step / self.steps
-        return 1.0 if done >= self.full_from else self.full_at_first
-
-    def _document(self, random: Random, prefix: Prefix) -> Document:
-        turns = random.choices((0, 1, 2, 3), (84, 10, 4, 2))[0]
-        history = [draw_problem(random, tools=False) for _ in range(turns)]
+    def _document(self, random: Random, setting: Setting) -> Document:
+        turns = random.choices((0, 1, 2, 3), (86, 9, 4, 1))[0]
+        history = [draw_problem(random) for _ in range(turns)]
         # To the model, no effort is low effort with an empty analysis already written.
-        silent = prefix.effort is Effort.LOW and random.random() < 0.25
-        effort = Effort.NONE if silent else prefix.effort
-        return self.format.document(history, draw_problem(random, tools=prefix.tools), effort)
+        effort = setting.prefix.effort
+        silent = effort is Effort.LOW and random.random() < 0.25
+        return self.format.document(history, setting.draw(random), Effort.NONE if silent else effort)
 
 
-def draw_prefix(random: Random, effort: Effort, *, full: bool = True) -> Prefix:
-    """A prefix of that effort: any date or none, now and then instructions or the tool."""
-    if not full:
-        return Prefix(effort, full=False)
-    day = None if random.random() < 0.1 else (_FIRST_DAY + timedelta(random.randrange(_DAYS))).isoformat()
-    instructions = random.choice(_INSTRUCTIONS) if random.random() < 0.08 else None
-    return Prefix(effort, day, instructions, tools=random.random() < 0.4)
+def draw_setting(random: Random, effort: Effort, *, full: bool = True, first: bool = False) -> Setting:
+    """A setting of that effort to learn in, with any date or none."""
+    day = draw_date(random)
+    kind = random.choices(list(_SETTINGS), [early if first else late for early, late in _SETTINGS.values()])[0]
 
+    def plain(random: Random) -> Problem:
+        return draw_problem(random, first=first)
 
-def draw_problem(random: Random, *, tools: bool) -> Problem:
-    """A problem to learn from, of any skill; where the tool is declared, half of them need it."""
-    if tools and random.random() < 0.5:
-        return weather(random, held=False)
-    match random.choices(_SKILLS, _SKILL_SHARES)[0]:
-        case "arithmetic":
-            return arithmetic(random, random.choices(OPERATIONS, _OPERATION_SHARES)[0], held=False)
-        case "chat":
-            return chat(random)
-        case "out of scope":
-            return out_of_scope(random, held=False)
+    match kind:
+        case "functions":
+            toolset = Toolset(random, held=False)
+            prefix = Prefix(effort, day, functions=toolset.declarations(), full=full)
+            return Setting(prefix, _mixed(toolset.draw, plain, 0.85))
+        case "weather":
+            prefix = Prefix(effort, day, functions=[DECLARATION], full=full)
+            return Setting(prefix, _mixed(lambda random: weather(random, held=False), plain, 0.6))
+        case "form":
+            form = Form(random, held=False)
+            return Setting(Prefix(effort, day, form=form.response_format(), full=full), form.draw)
+        case "instruction":
+            instruction = Instruction.drawn(random, held=False)
+            prefix = Prefix(effort, day, instructions=instruction.text, full=full)
+            return Setting(prefix, lambda random: instruction.applied(random, plain(random)))
         case _:
-            return other_arithmetic(random)
+            return Setting(Prefix(effort, day, full=full), plain)
+
+
+def draw_date(random: Random) -> str | None:
+    """A day of eight years, or none."""
+    return None if random.random() < 0.1 else (_FIRST_DAY + timedelta(random.randrange(_DAYS))).isoformat()
+
+
+def draw_problem(random: Random, *, first: bool = False) -> Problem:
+    """A problem to learn from, of any skill that needs no tools; `first` of those that all others stand on."""
+    weights = [early if first else late for _, early, late in _SKILLS]
+    return random.choices(_SKILLS, weights)[0][0](random)
+
+
+def _mixed(draw: Draw, other: Draw, share: float) -> Draw:
+    return lambda random: draw(random) if random.random() < share else other(random)

@@ -1,11 +1,10 @@
-"""The one function call that is taught: the weather of a city, by the arguments' names as declared."""
+"""The function that everybody tries first: the weather of a city."""
 
 import json
-from importlib.resources import files
 from random import Random
 
-from ossia.harmony import Effort
-from recipes.nano.problem import Problem, ToolUse
+from recipes.nano.problem import Problem, ToolUse, thoughts
+from recipes.nano.words import WORDS, name
 
 __all__ = ["DECLARATION", "FUNCTION", "weather"]
 
@@ -20,7 +19,6 @@ DECLARATION = {
     },
 }
 
-_WORDS: dict[str, list[str]] = json.loads(files("recipes.nano").joinpath("words.json").read_text("utf-8"))
 _QUESTIONS = (
     "What is the weather in {}?",
     "What's the weather like in {}?",
@@ -37,25 +35,15 @@ _SKIES = ("sunny", "cloudy", "raining", "snowing", "foggy", "windy")
 
 
 def weather(random: Random, *, held: bool) -> Problem:
-    """A question that the function answers. Every eighth city is kept for evaluation; a tenth of names are invented."""
-    cities = [city for index, city in enumerate(_WORDS["city"]) if (index % 8 == 3) == held]
-    named = held or random.random() < 0.9
-    city = random.choice(cities) if named else _invented(random)
+    """A question that the function answers. Every eighth city is kept for evaluation; half of names are invented."""
+    cities = [city for index, city in enumerate(WORDS["city"]) if (index % 8 == 3) == held]
+    city = random.choice(cities) if held or random.random() < 0.5 else name(random, held=False)
     degrees, sky = random.randrange(-20, 40), random.choice(_SKIES)
-    use = ToolUse(
-        function=FUNCTION,
-        arguments=json.dumps({"city": city}),
-        result=json.dumps({"temperature": degrees, "sky": sky}),
-    )
-    thought = f"Weather of {city}."
+    use = ToolUse(FUNCTION, json.dumps({"city": city}), json.dumps({"temperature": degrees, "sky": sky}))
     return Problem(
-        cell="function call, new city" if held or not named else "function call, known city",
+        cell="call, weather",
         question=random.choice(_QUESTIONS).format(city),
-        answer=f"It is {sky}, {degrees} degrees.",
-        reasoning={Effort.MEDIUM: thought, Effort.HIGH: thought},
-        tool=use,
+        answer=f"The temperature is {degrees}. The sky is {sky}.",
+        reasoning=thoughts(f"{FUNCTION}.", f"{FUNCTION} yes. city {city}."),
+        calls=(use,),
     )
-
-
-def _invented(random: Random) -> str:
-    return "".join(random.choices(_WORDS["city syllable"], k=random.randrange(2, 4))).capitalize()

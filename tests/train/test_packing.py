@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ossia.errors import OssiaError
-from ossia.train.packing import Document, Group, pack
+from ossia.train.packing import UNLEARNED, Document, Group, pack
 
 
 def document(*tokens: int, learned: str) -> Document:
@@ -46,3 +46,12 @@ def test_arrays_are_what_backends_expect():
     batch = pack([Group([1], [document(2, 3, learned="xx")])])
     arrays = (batch.tokens, batch.positions, batch.starts, batch.logit_rows, batch.groups, batch.targets)
     assert {array.dtype for array in arrays} == {np.dtype(np.int32)}
+
+
+def test_filling_up_adds_rows_that_nothing_learns_from():
+    groups = [Group([1, 2, 3], [Document([4, 5, 6], [False, True, True])])]
+    plain, filled = pack(groups), pack(groups, multiple=8)
+    assert len(filled.tokens) == len(filled.positions) == len(filled.targets) == len(filled.logit_rows) == 8
+    assert filled.tokens[:6].tolist() == plain.tokens.tolist()
+    assert filled.starts.tolist() == plain.starts.tolist()
+    assert filled.targets.tolist() == [5, 6] + 6 * [UNLEARNED]

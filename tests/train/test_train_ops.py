@@ -68,6 +68,12 @@ def test_a_document_behind_a_shared_prefix_reads_as_it_would_alone(groups: list[
     np.testing.assert_allclose(found, np.concatenate(expected), atol=TOLERANCE, rtol=0)
 
 
+def test_filling_up_changes_nothing():
+    groups = [Group([1, 2, 3], [Document(list(range(n)), [True] * n) for n in (5, 9, 2)])]
+    plain, filled = (trained_logits(TrainOps(torch.float32), pack(groups, multiple)) for multiple in (1, 32))
+    np.testing.assert_allclose(filled[: len(plain)], plain, atol=TOLERANCE, rtol=0)
+
+
 def test_quantised_experts_read_as_packed_ones():
     sequence = list(range(20))
     batch = pack([Group([], [Document(sequence, [True] * 20)])])

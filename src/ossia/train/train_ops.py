@@ -201,7 +201,7 @@ def _attend_group(
 
     They are those of documents side by side behind one prefix, filled up to the longest.
 
-    The last row of `q`, `k` and `v` is empty: it fills up documents, where no query that counts sees it, and the prefix.
+    The last row of `q`, `k` and `v` is empty: it fills up the documents and the prefix, and no query that counts sees it.
     """
     lengths, before = np.diff(starts), prefix.stop - prefix.start
     longest, room = _rounded(int(lengths.max())), _rounded(before + 1)
@@ -229,7 +229,7 @@ def _taken(x: Tensor, numbers: Tensor) -> Tensor:
 
 @lru_cache(maxsize=256)
 def _bias(before: int, room: int, longest: int, window: int | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """[longest, room + longest], zero for keys that are seen; and [room + longest], one for the empty key of the sink."""
+    """[longest, room + longest], zero for keys that are seen; [room + longest], one for the empty key of the sink."""
     places = torch.cat([torch.arange(room), before + torch.arange(longest)])
     distance = before + torch.arange(longest)[:, None] - places
     hidden = (distance < 0) | (distance >= (window or before + longest))

@@ -1,0 +1,72 @@
+"""Begin from a model of the same shape with another vocabulary: `python -m recipes.nano.carry MODEL build/start.pt`.
+
+Every token takes the rows of the token with its bytes; a letter, which stood behind a space in the earlier workings,
+those of the letter with its space. Tokens that are new begin as in a model from nothing.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ossia.checkpoint import open_checkpoint
+from ossia.harmony import Vocabulary
+from ossia.loading import vocabulary_of
+from ossia.mxfp4 import Packed, decode
+from ossia.train.parameters import initial_parameters
+from recipes.nano.conversation import vocabulary
+from recipes.nano.shape import model_config
+
+__all__ = ["carried"]
+
+_BY_TOKEN = ("model.embed_tokens.weight", "lm_head.weight")
+
+
+def main() -> None:
+    """Write the checkpoint that `train --from` takes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("output", type=Path)
+    arguments = parser.parse_args()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"step": 0, "parameters": carried(arguments.model)}, arguments.output)
+
+
+def carried(model: Path) -> dict[str, torch.Tensor]:
+    """The parameters of the model for today's vocabulary, float32."""
+    checkpoint, tokens = open_checkpoint(model), vocabulary()
+    config = model_config(tokens.size, tokens.return_, tokens.endoftext)
+    rows, sources = _matched(tokens, vocabulary_of(checkpoint))
+    parameters: dict[str, torch.Tensor] = {}
+    for name, fresh in initial_parameters(config, seed=0).items():
+        values = torch.from_numpy(_floats(checkpoint.tensors[name]))
+        if name in _BY_TOKEN:
+            parameters[name] = fresh.detach().clone()
+            parameters[name][rows] = values[sources]
+        else:
+            parameters[name] = values.reshape(fresh.shape)
+    return parameters
+
+
+def _matched(new: Vocabulary, old: Vocabulary) -> tuple[list[int], list[int]]:
+    """Ids that have a counterpart, and the counterparts."""
+    pairs = [(identifier, old.control[name]) for name, identifier in new.control.items()]
+    for token, identifier in new.ranks.items():
+        spaced = b" " + token
+        single = len(token) == 1 and token.isalpha()
+        wanted = (spaced, token) if single else (token, spaced)
+        found = next((old.ranks[one] for one in wanted if one in old.ranks), None)
+        if found is not None:
+            pairs.append((identifier, found))
+    rows, sources = zip(*pairs, strict=True)
+    return list(rows), list(sources)
+
+
+def _floats(tensor: Any) -> np.ndarray:
+    return decode(tensor) if isinstance(tensor, Packed) else np.asarray(tensor, np.float32)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The few facts that are taught: capitals, chemical elements by atomic number, and what a child knows.
+
+They are common knowledge, written down for this recipe.
+"""
+
+import json
+from functools import cache
+from importlib.resources import files
+from random import Random
+
+from recipes.nano.chat import varied
+from recipes.nano.problem import Problem, thoughts
+
+__all__ = ["facts"]
+
+_CAPITALS = (
+    "What is the capital of {}?",
+    "What's the capital of {}?",
+    "Capital of {}?",
+    "Which city is the capital of {}?",
+    "Name the capital of {}",
+    "Tell me the capital of {}",
+)
+_COUNTRIES = (
+    "Which country has the capital {}?",
+    "{} is the capital of which country?",
+    "What country is {} the capital of?",
+)
+_SYMBOLS = (
+    "What is the symbol of {}?",
+    "What is the chemical symbol of {}?",
+    "What is the symbol for {}?",
+    "Symbol of {}?",
+)
+_NAMES = ("Which element has the symbol {}?", "What element is {}?", "Which element is {}?")
+_NUMBERS = ("What is the atomic number of {}?", "Atomic number of {}?", "Which atomic number has {}?")
+
+
+@cache
+def _tables() -> dict[str, list[list[str]]]:
+    return json.loads(files("recipes.nano").joinpath("facts.json").read_text("utf-8"))
+
+
+def facts(random: Random) -> Problem:
+    """A question whose answer is in the tables, in one of the wordings that are all taught."""
+    kind = random.choices(("capital", "element", "other"), (4, 4, 2))[0]
+    question, answer = {"capital": _capital, "element": _element, "other": _other}[kind](random)
+    return Problem(f"fact, {kind}", varied(random, question), answer, thoughts("I know that."))
+
+
+def _capital(random: Random) -> tuple[str, str]:
+    country, city = random.choice(_tables()["capitals"])
+    if random.random() < 0.25:
+        return random.choice(_COUNTRIES).format(city), f"{country}."
+    return random.choice(_CAPITALS).format(_the(country)), f"{city}."
+
+
+def _element(random: Random) -> tuple[str, str]:
+    number = random.randrange(len(_tables()["elements"]))
+    symbol, name = _tables()["elements"][number]
+    kind = random.random()
+    if kind < 0.4:
+        return random.choice(_SYMBOLS).format(name.lower()), f"{symbol}."
+    if kind < 0.7:
+        return random.choice(_NAMES).format(symbol), f"{name}."
+    return random.choice(_NUMBERS).format(name.lower()), str(number + 1)
+
+
+def _other(random: Random) -> tuple[str, str]:
+    question, answer = random.choice(_tables()["others"])
+    return question, answer
+
+
+def _the(country: str) -> str:
+    return f"the {country}" if country.startswith(("United", "Netherlands", "Philippines")) else country

@@ -1,0 +1,50 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ossia.checkpoint import open_checkpoint
+from ossia.cli import main
+from ossia.cli import train as verb
+
+
+def test_a_package_without_the_recipe_says_where_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(verb, "_SOURCE", tmp_path)
+    assert main(["train", "nano"]) == 1
+    assert "in a clone of Ossia's repository" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["train", "mega"], ["train", "nano", "--steps", "0"]])
+def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str], words: list[str]):
+    with pytest.raises(SystemExit) as exit_:
+        main(words)
+    assert exit_.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) <= 2
+
+
+def test_the_status_is_the_recipes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    ran: list[list[str]] = []
+
+    def failing(command: list[str], **settings: object) -> subprocess.CompletedProcess[bytes]:
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 7)
+
+    monkeypatch.setattr(verb.subprocess, "run", failing)
+    assert main(["train", "nano", "--out", str(tmp_path), "--steps", "3", "--count", "0"]) == 7
+    expected = ["--output", str(tmp_path), "--count", "0", "--steps", "3"]
+    assert ran == [[sys.executable, "-m", "recipes.nano", *expected]]
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_it_makes_a_model_that_opens(tmp_path: Path):
+    recipe = [sys.executable, "-m", "recipes.nano", "--output", str(tmp_path), "--steps", "2", "--tokens", "256"]
+    options = ["--processes", "1", "--no-compile", "--count", "1"]
+    subprocess.run([*recipe, *options], cwd=verb._SOURCE, check=True, timeout=600)
+    assert open_checkpoint(tmp_path / "model").config.vocab_size == 2048
+    scores = json.loads((tmp_path / "results.json").read_text("utf-8"))["scores"]
+    assert {score["effort"] for score in scores} == {"low", "medium", "high"}
