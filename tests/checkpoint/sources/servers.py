@@ -195,6 +195,7 @@ class Registry(Server):
     def __init__(self, wants_token: bool = False) -> None:
         super().__init__()
         self.wants_token = wants_token
+        self.challenge = f'Bearer realm="{self.url}/token",service="registry",scope="repository:library/x:pull"'
         self.manifests: dict[str, bytes] = {}
         self.blobs: dict[str, bytes] = {}
 
@@ -218,8 +219,7 @@ class Registry(Server):
         if path == "/token":
             return Answer(200, b'{"token": "anonymous"}')
         if self.wants_token and request.headers.get("Authorization") != "Bearer anonymous":
-            challenge = f'Bearer realm="{self.url}/token",service="registry",scope="repository:library/x:pull"'
-            return Answer(401, b"", {"WWW-Authenticate": challenge})
+            return Answer(401, b"", {"WWW-Authenticate": self.challenge})
         name = path.removeprefix("/v2/")
         if name in self.manifests:
             return Answer(200, self.manifests[name])

@@ -16,7 +16,7 @@ from ossia.checkpoint.sources.download import STRETCH, Blob, Notes, download
 from ossia.checkpoint.sources.part import PIECE
 from ossia.checkpoint.sources.transport import TRIES, Client
 from ossia.errors import CancelledError, CapacityError, DownloadError
-from tests.checkpoint.sources.servers import Answer, Files, git_sha1
+from tests.checkpoint.sources.servers import Answer, Files, Request, git_sha1
 
 CONTENT = random.Random(5).randbytes(5 * PIECE + 1234)
 
@@ -38,6 +38,10 @@ def fetch(server: Files, folder: Path, blob: Blob | None = None, notes: Notes | 
     client = Client(server.url, timeout=5.0)
     download(client, blob, folder / "part", folder / "blobs" / "target", notes or Notes(), **options)
     return folder / "blobs" / "target"
+
+
+def first_byte(request: Request) -> int:
+    return int(request.headers["Range"].removeprefix("bytes=").split("-")[0])
 
 
 def test_a_file_comes_whole_by_several_ranges(server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -70,7 +74,7 @@ def test_git_agrees_about_its_hash(tmp_path: Path):
 def test_cut_connections_are_taken_up_where_they_broke(server: Files, tmp_path: Path, no_waiting: list[float]):
     server.faults.cuts = [PIECE + 5, 0, 2 * PIECE]
     assert fetch(server, tmp_path, connections=1).read_bytes() == CONTENT
-    firsts = [int(request.headers["Range"].split("=")[1].split("-")[0]) // PIECE for request in server.asked]
+    firsts = [first_byte(request) // PIECE for request in server.asked]
     assert firsts == [0, 1, 1, 3]
     assert len(no_waiting) == 3
 
@@ -148,7 +152,7 @@ def test_a_stopped_download_goes_on_later(server: Files, tmp_path: Path):
     stop_after(server, tmp_path, 3 * PIECE)
     before = len(server.asked)
     assert fetch(server, tmp_path, connections=1).read_bytes() == CONTENT
-    assert server.asked[before].headers["Range"].startswith(f"bytes={3 * PIECE}-")
+    assert first_byte(server.asked[before]) >= 3 * PIECE
 
 
 def test_a_spoilt_part_is_fetched_anew_once(server: Files, tmp_path: Path):
@@ -207,25 +211,24 @@ def test_a_killed_download_loses_a_piece_at_most(server: Files, tmp_path: Path):
     server.faults.chunk_delay = 0.0
     before = len(server.asked)
     assert fetch(server, tmp_path, connections=1).read_bytes() == CONTENT
-    first = int(server.asked[before].headers["Range"].split("=")[1].split("-")[0])
-    assert first >= arrived - PIECE
+    assert first_byte(server.asked[before]) >= arrived - PIECE
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_named_and_what_has_come_is_kept(
     server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ):
-    write = os.pwrite
+    write = os.write
 
-    def full(handle: int, data: bytes, at: int) -> int:
-        if at == 2 * PIECE:
+    def full(handle: int, data: bytes) -> int:
+        if os.lseek(handle, 0, os.SEEK_CUR) == 2 * PIECE:
             raise OSError(code, "no room")
-        return write(handle, data, at)
+        return write(handle, data)
 
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(CapacityError, match="disk is full; what has come is kept"):
         fetch(server, tmp_path, connections=1)
-    monkeypatch.setattr(os, "pwrite", write)
+    monkeypatch.setattr(os, "write", write)
     before = len(server.asked)
     assert fetch(server, tmp_path, connections=1).read_bytes() == CONTENT
     assert server.asked[before].headers["Range"].startswith(f"bytes={2 * PIECE}-")

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,6 +172,18 @@ def test_other_architectures_are_refused_before_their_weights(hub: Hub, cdn: Fil
         with pytest.raises(DownloadError, match=words):
             pull("some/model")
     assert cdn.asked == []
+
+
+def test_a_config_of_any_size_is_not_fetched(stocked: Hub):
+    def grown(found: dict[str, Any]) -> dict[str, Any]:
+        for sibling in found["siblings"]:
+            sibling["size"] = 1 << 40 if sibling["rfilename"] == "config.json" else sibling["size"]
+        return found
+
+    stocked.change = grown
+    with pytest.raises(DownloadError, match=r"config\.json has 1099511627776 bytes"):
+        pull(NAME)
+    assert len(stocked.asked) == 1
 
 
 def test_a_gguf_from_the_hub(hub: Hub, tmp_path: Path):

@@ -37,6 +37,18 @@ def test_a_token_is_fetched_where_one_is_wanted(registry: Registry):
     )
 
 
+@pytest.mark.parametrize("challenge", ['Bearer realm="{}/token"', 'Basic realm="{}/token"', "Bearer", ""])
+def test_tokens_are_not_fetched_from_anywhere(registry: Registry, challenge: str):
+    """From another host only over https; and only where it is a token that is wanted."""
+    with Registry() as other:
+        registry.challenge = challenge.format(other.url)
+        registry.wants_token = True
+        registry.add("library/gpt-oss", "20b", b"GGUF")
+        with pytest.raises(ModelNotFoundError, match="or it is private"):
+            describe(Client(registry.url), NAME)
+        assert other.asked == []
+
+
 def test_an_unknown_model(registry: Registry):
     with pytest.raises(ModelNotFoundError, match=r"no model gpt-oss:20b"):
         describe(Client(registry.url), NAME)

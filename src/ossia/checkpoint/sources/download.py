@@ -174,8 +174,6 @@ class _Download:
             for piece in range(self._part.pieces):
                 if not self._piece(answer, piece, over, keep=piece in missing):
                     return
-            if answer.read(1):
-                raise DownloadError(f"{shown(self._blob.url)}: has more than the announced {self._blob.size} bytes")
 
     def _piece(self, answer: http.client.HTTPResponse, piece: int, over: threading.Event, keep: bool = True) -> bool:
         """Read one piece to its end and mark it; False when it is not wanted any more."""

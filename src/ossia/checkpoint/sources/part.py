@@ -22,6 +22,8 @@ PIECE = 1 << 20
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ = 4 << 20
+# Not every system has both.
+_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Part:
@@ -65,10 +67,10 @@ class Part:
             if self._closed:
                 return False
             try:
+                os.lseek(self._handle, at, os.SEEK_SET)
                 view = memoryview(data)
                 while view:
-                    written = os.pwrite(self._handle, view, at)
-                    view, at = view[written:], at + written
+                    view = view[os.write(self._handle, view) :]
             except OSError as error:
                 raise _named(error, self.path) from error
             return True
@@ -90,7 +92,7 @@ class Part:
         """The content's checksum in hexadecimal: `sha256`, or `git-sha1` as git hashes a file."""
         made = hashlib.sha256() if kind == "sha256" else hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
         for at in range(0, self.size, _READ):
-            made.update(os.pread(self._handle, min(_READ, self.size - at), at))
+            made.update(self._read(at, min(_READ, self.size - at)))
             progress(min(at + _READ, self.size))
         return made.hexdigest()
 
@@ -112,6 +114,11 @@ class Part:
                 self._closed = True
                 os.close(self._handle)
 
+    def _read(self, at: int, count: int) -> bytes:
+        with self._lock:
+            os.lseek(self._handle, at, os.SEEK_SET)
+            return os.read(self._handle, count)
+
     def _take_over(self) -> bool:
         """Read what an earlier download has left; whether it left anything of use."""
         found = os.fstat(self._handle).st_size
@@ -120,10 +127,9 @@ class Part:
             # Verified, cut to its length, and killed before it got its name.
             self._there = bytearray(b"\1" * self.pieces)
             os.ftruncate(self._handle, self.size + self.pieces)
-            os.pwrite(self._handle, self._there, self.size)
+            self.write(self.size, bytes(self._there))
         elif found == self.size + self.pieces:
-            marks = os.pread(self._handle, self.pieces, self.size)
-            self._there = bytearray(mark == 1 for mark in marks)
+            self._there = bytearray(mark == 1 for mark in self._read(self.size, self.pieces))
         else:
             os.ftruncate(self._handle, 0)
             os.ftruncate(self._handle, self.size + self.pieces)
@@ -133,16 +139,18 @@ class Part:
 def missing_bytes(path: Path, size: int) -> int:
     """Bytes of disk that a download of `size` to this part still needs."""
     try:
-        return max(size - path.stat().st_blocks * 512, 0)
+        about = path.stat()
     except OSError:
         return size
+    # Where the system does not count blocks, a file is as large as it looks.
+    return max(size - getattr(about, "st_blocks", about.st_size // 512) * 512, 0)
 
 
 def _open(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # A link that somebody laid there would lead what is written to another file.
-        return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+        return os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o644)
     except OSError as error:
         raise _named(error, path) from error
 

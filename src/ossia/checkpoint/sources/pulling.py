@@ -19,7 +19,7 @@ from ossia.checkpoint.sources.local import size_of
 from ossia.checkpoint.sources.names import DEFAULT_REGISTRY, HubName, RegistryName, parse
 from ossia.checkpoint.sources.ollama_store import Store
 from ossia.checkpoint.sources.part import missing_bytes
-from ossia.checkpoint.sources.selection import select
+from ossia.checkpoint.sources.selection import BESIDE, select
 from ossia.checkpoint.sources.transport import Client, broken, patiently, read_object
 from ossia.checkpoint.sources.verdict import (
     GGUF_HEAD,
@@ -33,6 +33,9 @@ __all__ = ["Progress", "Pulling", "pull"]
 
 FIRST_TRIES = 3
 """How often a server is asked before anything has come of it: whoever has no network should hear so soon."""
+
+LARGEST_BESIDE = 256 << 20
+"""Bytes of a file beside the weights: nine times the published tokenizer's."""
 
 SPARE = 64 << 20
 """Bytes that stay free on a disk, for the file system's own tables."""
@@ -109,6 +112,7 @@ class _Pull:
         client = Client(settings.hub_endpoint(), settings.hub_token())
         repository = patiently(lambda: hub.describe(client, wanted), stopped=self._stopped, tries=FIRST_TRIES)
         names = select(repository.files, wanted.quant, wanted.repository)
+        _check_beside(repository, names)
         storage = Storage(settings.hub_cache(), wanted.repository)
         pieces = {
             name: Piece(
@@ -221,6 +225,14 @@ def _head(client: Client, blob: Blob) -> bytes:
             return answer.read(end)
         except (OSError, http.client.HTTPException) as error:
             raise broken(error, blob.url) from None
+
+
+def _check_beside(repository: hub.Repository, names: tuple[str, ...]) -> None:
+    """Configs and tokenizers are read whole, so their sizes are not for others to choose."""
+    for name in names:
+        if name in BESIDE and repository.files[name].size > LARGEST_BESIDE:
+            size = repository.files[name].size
+            raise DownloadError(f"{repository.name}: {name} has {size} bytes; at most {LARGEST_BESIDE} are right")
 
 
 def _is_there(piece: Piece) -> bool:
