@@ -13,6 +13,8 @@ AHEAD = 64
 class Replay:
     """A Grammar that allows these tokens, in this order, and nothing after them."""
 
+    failure: str | None = None
+
     def __init__(self, tokens: Sequence[int]) -> None:
         self._tokens = tuple(tokens)
         self._place = 0

@@ -144,6 +144,7 @@ class RemoteEngine:
             )
             return cls(process, link, await _loaded(process, link, progress))
         except BaseException:
+            _kill(process)
             await _end(process, link)
             raise
 
@@ -324,6 +325,9 @@ def _add(number: int, wanted: Wanted) -> Add:
 async def _spawn() -> tuple[asyncio.subprocess.Process, _Link]:
     """A process of a worker that waits for its first command. Ctrl-c is not for it: it ends when the server says so."""
     ours, theirs = socket.socketpair()
+    link = _Link()
+    # The link first: what awaits nothing after the process is there cannot leave it behind.
+    await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "ossia.server.worker", str(theirs.fileno())),
@@ -332,11 +336,10 @@ async def _spawn() -> tuple[asyncio.subprocess.Process, _Link]:
             start_new_session=True,
         )
     except BaseException:
-        ours.close()
+        link.close()
         raise
     finally:
         theirs.close()
-    _, link = await asyncio.get_running_loop().create_unix_connection(_Link, sock=ours)
     return process, link
 
 
@@ -378,9 +381,13 @@ async def _end(process: asyncio.subprocess.Process, link: _Link) -> int:
     try:
         return await asyncio.wait_for(process.wait(), ENDING_SECONDS)
     except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
+        _kill(process)
         return await process.wait()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
 
 
 def _signal(number: int) -> str:
