@@ -1,7 +1,6 @@
 """Names, words and values without end, so that a model learns to copy them and not to know them."""
 
 import json
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from random import Random
@@ -16,9 +15,11 @@ WORDS: dict[str, list[str]] = json.loads(files("recipes.nano").joinpath("words.j
 
 def word(random: Random, *, held: bool) -> str:
     """A lower-case word, real or not. Invented ones are of the kept or of the others; real ones are all learned."""
-    if held:
-        return _drawn(random, _invented, held=True)
-    return random.choice(_real()) if random.random() < 0.4 else _drawn(random, _invented, held=False)
+    if not held and random.random() < 0.4:
+        return random.choice(_real())
+    while kept(drawn := _invented(random)) != held or (held and drawn in _real()):
+        pass
+    return drawn
 
 
 def name(random: Random, *, held: bool) -> str:
@@ -53,12 +54,6 @@ def value(random: Random, *, held: bool) -> str:
     return f"{letters}{random.choice(('', '-'))}{random.randrange(1, 10 ** random.randrange(1, 5))}"
 
 
-def _drawn(random: Random, draw: Callable[[Random], str], *, held: bool) -> str:
-    while kept(drawn := draw(random)) != held:
-        pass
-    return drawn
-
-
 def _invented(random: Random) -> str:
     """Of syllables, or of any tokens that are letters: every token is to be copied some time."""
     if random.random() < 0.5:
@@ -78,5 +73,6 @@ def _tokens() -> list[str]:
 
 @cache
 def _real() -> list[str]:
-    kinds = ("thing", "verb", "adjective", "place", "city", "topic", "noun")
-    return sorted({text.lower() for kind in kinds for text in WORDS[kind] if text.isalpha() and text.isascii()})
+    kinds = ("thing", "verb", "adjective", "place", "topic", "noun")
+    texts = {text for kind in kinds for text in WORDS[kind]} - {*WORDS["city"][3::8]}
+    return sorted({text.lower() for text in texts if text.isalpha() and text.isascii()})

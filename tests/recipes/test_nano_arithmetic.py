@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ossia.harmony import Effort
-from recipes.nano.arithmetic import OPERATIONS, arithmetic, held_out, problem, working
+from recipes.nano.arithmetic import OPERATIONS, arithmetic, compared, held_out, problem, working
 
 ADDENDS = st.integers(0, 99_999)
 LONGER, SHORTER = st.integers(0, 999), st.integers(0, 99)
@@ -15,16 +15,16 @@ RESULTS = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a
 
 
 def result_of_steps(text: str) -> int:
-    """What the last line of a working at medium effort says, read from its units."""
-    steps = re.findall(r" [A-Ea-ev-z](\d)(\d)(?= |$)", text.rsplit("\n", 1)[-1])
-    return int(steps[-1][0] + "".join(units for _, units in reversed(steps)))
+    """What the last part of a working at medium effort says, read from its units."""
+    steps = text.removeprefix("-").rsplit(";", 1)[-1].rsplit(":", 1)[-1].split(",")
+    return int(steps[-1] + "".join(step[1] for step in reversed(steps[:-1])))
 
 
 @given(ADDENDS, ADDENDS)
 def test_the_steps_of_an_addition_give_the_sum(a: int, b: int):
     assert result_of_steps(working("+", a, b, Effort.MEDIUM)) == a + b
     text = working("+", a, b, Effort.HIGH)
-    for x, y, carry, total in re.findall(r" \w(\d)(?: \w(\d))?\+(\d)=(\d\d)", text):
+    for x, y, carry, total in re.findall(r"[a-e](\d)(?:[v-z](\d))?\+(\d)=(\d\d)", text):
         assert int(x) + int(y or 0) + int(carry) == int(total)
     assert text.endswith(f"\n={a + b}")
 
@@ -34,7 +34,14 @@ def test_the_steps_of_a_subtraction_give_the_difference(a: int, b: int):
     text = working("-", a, b, Effort.MEDIUM)
     assert result_of_steps(text) == abs(a - b)
     assert text.startswith("-") == (a < b)
-    assert working("-", a, b, Effort.HIGH).endswith(f"\n={a - b}")
+    lines = working("-", a, b, Effort.HIGH).split("\n")
+    assert lines[1] == compared(a, b)
+    assert lines[-1] == f"={a - b}"
+
+
+@given(ADDENDS, ADDENDS)
+def test_a_comparison_ends_with_the_sign(a: int, b: int):
+    assert re.findall("[<=>]", compared(a, b))[-1] == ("<" if a < b else ">" if a > b else "=")
 
 
 @given(LONGER, SHORTER)
@@ -44,7 +51,7 @@ def test_every_equation_of_a_multiplication_holds(a: int, b: int):
     assert len(equations) == len(str(a)) * len(str(b))
     for x, y, carry, total in equations:
         assert int(x) * int(y) + int(carry) == int(total)
-    for x, y, carry, total in re.findall(r"[A-E](\d) [H-M](\d)\+(\d)=(\d\d)", text):
+    for x, y, carry, total in re.findall(r"[A-E](\d)[H-L](\d)\+(\d)=(\d\d)", text):
         assert int(x) + int(y) + int(carry) == int(total)
     assert text.endswith(f"\n={a * b}")
 

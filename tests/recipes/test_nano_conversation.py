@@ -5,8 +5,10 @@ import pytest
 from ossia.harmony import Conversation, Effort, Message, render
 from recipes.nano.arithmetic import problem
 from recipes.nano.conversation import Format, Prefix, turn, vocabulary
-from recipes.nano.mixture import Mixture, draw_prefix, draw_problem
-from recipes.nano.weather import weather
+from recipes.nano.functions import Toolset
+from recipes.nano.mixture import Mixture, draw_problem, draw_setting
+from recipes.nano.structured import Form
+from recipes.nano.weather import DECLARATION, weather
 
 FORM = Format(vocabulary())
 EFFORTS = [Effort.NONE, Effort.LOW, Effort.MEDIUM, Effort.HIGH]
@@ -24,17 +26,18 @@ def said(prefix: Prefix, question: str, history: tuple[tuple[str, str], ...] = (
 @pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize("tools", [True, False])
 def test_a_prompt_is_what_render_makes_for_a_completion(effort: Effort, tools: bool):
-    prefix = Prefix(effort, "2026-11-23", "Be brief." if tools else None, tools)
+    form = Form(Random(1), held=False).response_format() if tools else None
+    prefix = Prefix(effort, "2026-11-23", "Be brief." if tools else None, [DECLARATION] if tools else (), form)
     history = [problem("+", 2, 3), problem("*", 4, 5)]
     spoken = tuple((earlier.question, earlier.answer) for earlier in history)
-    ours = FORM.prefix(prefix) + FORM.prompt(history, "37 * 48", effort)
+    ours = FORM.prefix(prefix) + FORM.prompt(history, problem("*", 37, 48, "37 * 48"), effort)
     assert ours == render(Conversation(said(prefix, "37 * 48", spoken)), FORM.vocabulary, as_="completion")
 
 
 @pytest.mark.parametrize("effort", EFFORTS[1:])
 @pytest.mark.parametrize("tools", [True, False])
 def test_a_document_is_what_render_makes_for_training(effort: Effort, tools: bool):
-    prefix = Prefix(effort, "2025-01-01", tools=tools)
+    prefix = Prefix(effort, "2025-01-01", functions=[DECLARATION] if tools else ())
     one = weather(Random(3), held=False) if tools else problem("-", 512, 88)
     document = FORM.document([], one, effort)
     whole = Conversation((*said(prefix, one.question), *turn(one, effort)))
@@ -44,11 +47,10 @@ def test_a_document_is_what_render_makes_for_training(effort: Effort, tools: boo
 
 def test_what_the_model_writes_is_learned_and_nothing_else():
     one = weather(Random(3), held=False)
-    assert one.tool is not None
     document = FORM.document([problem("+", 1, 2)], one, Effort.LOW)
     learned = [token for token, own in zip(document.tokens, document.learned, strict=True) if own]
     assert FORM.vocabulary.decode(learned) == (
-        f" to=functions.get_weather<|channel|>commentary <|constrain|>json<|message|>{one.tool.arguments}<|call|>"
+        f" to=functions.get_weather<|channel|>commentary <|constrain|>json<|message|>{one.calls[0].arguments}<|call|>"
         f"<|channel|>final<|message|>{one.answer}<|return|>"
     )
 
@@ -58,7 +60,7 @@ def test_a_prompt_ends_where_learning_begins():
     for effort in EFFORTS:
         document = FORM.document([], one, effort)
         begin = document.learned.index(True)
-        assert list(document.tokens[:begin]) == FORM.prompt([], one.question, effort)
+        assert list(document.tokens[:begin]) == FORM.prompt([], one, effort)
 
 
 def test_every_digit_is_a_token():
@@ -96,18 +98,32 @@ def test_at_the_end_every_prefix_is_a_real_system_message():
     assert not all(flag for step in range(20) for flag in whole(step))
 
 
-def test_dates_and_tools_vary():
+def test_settings_vary():
     random = Random(0)
-    prefixes = [draw_prefix(random, Effort.HIGH) for _ in range(200)]
-    assert len({prefix.date for prefix in prefixes}) > 100
-    assert {prefix.tools for prefix in prefixes} == {True, False}
+    prefixes = [draw_setting(random, Effort.HIGH).prefix for _ in range(300)]
+    assert len({prefix.date for prefix in prefixes}) > 150
     assert any(prefix.date is None for prefix in prefixes)
+    assert {bool(prefix.functions) for prefix in prefixes} == {True, False}
+    assert {bool(prefix.form) for prefix in prefixes} == {True, False}
+    assert {bool(prefix.instructions) for prefix in prefixes} == {True, False}
 
 
-def test_without_the_tool_nothing_needs_it():
+def test_what_is_called_is_declared():
     random = Random(0)
-    assert not any(draw_problem(random, tools=False).tool for _ in range(300))
-    assert any(draw_problem(random, tools=True).tool for _ in range(20))
+    assert not any(draw_problem(random).calls for _ in range(300))
+    for _ in range(100):
+        setting = draw_setting(random, Effort.HIGH)
+        declared = {one["name"] for one in setting.prefix.functions}
+        assert {use.function for use in setting.draw(random).calls} <= declared
+
+
+def test_calls_follow_each_other_and_the_answer_them():
+    toolset = Toolset(Random(0), held=False)
+    while len((one := toolset.double(Random(7))).calls) != 2:
+        toolset = Toolset(Random(one.question), held=False)
+    said = list(turn(one, Effort.HIGH))
+    assert [message.role for message in said] == ["assistant", "assistant", "tool", "assistant", "tool", "assistant"]
+    assert [message.channel for message in said][-1] == "final"
 
 
 def test_a_group_has_a_document_however_long_its_prefix():

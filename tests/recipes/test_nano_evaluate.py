@@ -5,8 +5,9 @@ import pytest
 
 from ossia.harmony import Effort
 from recipes.nano.arithmetic import problem
-from recipes.nano.evaluate import RESULTS, interval, right
-from recipes.nano.weather import weather
+from recipes.nano.cells import CELLS, Case, called
+from recipes.nano.conversation import Format, Prefix, vocabulary
+from recipes.nano.evaluate import RESULTS, interval
 
 
 @pytest.mark.parametrize(
@@ -30,16 +31,37 @@ def test_intervals(hits: int, count: int, low: float, high: float):
     ],
 )
 def test_an_answer_counts_in_the_final_channel_only(text: str, fine: bool):
-    assert right(problem("*", 37, 48), text) == fine
+    case = Case(Prefix(Effort.HIGH), (), problem("*", 37, 48))
+    assert case.right(text) == fine
+    assert case.valid(text) or not fine
 
 
 def test_a_call_counts_with_its_exact_arguments():
-    one = weather(Random(0), held=True)
-    assert one.tool is not None
-    call = f" to=functions.get_weather<|channel|>commentary <|constrain|>json<|message|>{one.tool.arguments}<|call|>"
-    assert right(one, "<|channel|>analysis<|message|>x<|end|><|start|>assistant" + call)
-    assert not right(one, call.replace('"city"', '"town"'))
-    assert not right(one, call.removesuffix("<|call|>"))
+    case = CELLS["call"](Random(0), Effort.HIGH)
+    call = called(case.problem.calls[0])
+    assert case.right("<|channel|>analysis<|message|>x<|end|><|start|>assistant" + call)
+    assert case.valid(call)
+    assert not case.right(call.replace('{"', '{"x'))
+    assert not case.valid(call.replace('{"', '{"x'))
+    assert not case.valid(call.replace("functions.", "functions.x"))
+    assert not case.valid(call.replace('"}', '"') + "<|call|>")
+    assert not case.right(call.removesuffix("<|call|>"))
+
+
+@pytest.mark.parametrize("cell", list(CELLS))
+def test_every_cell_accepts_what_its_problem_says(cell: str):
+    random, form = Random(cell), Format(vocabulary())
+    for effort in (Effort.LOW, Effort.HIGH):
+        case = CELLS[cell](random, effort)
+        document = form.document(case.history, case.problem, effort)
+        prompt, whole = case.prompt(form), form.prefix(case.prefix) + list(document.tokens)
+        assert whole[: len(prompt)] == prompt
+        rest = whole[len(prompt) :]
+        end = next(index for index, token in enumerate(rest) if token in form.vocabulary.stop_tokens)
+        written = form.vocabulary.decode(rest[: end + 1])
+        assert case.right(written)
+        assert case.valid(written)
+        assert not case.right(written[:-20])
 
 
 def test_the_bar_is_met():

@@ -11,14 +11,13 @@ import pytest
 from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.harmony import Effort
 from ossia.loading import load_weights, vocabulary_of
-from recipes.nano.arithmetic import OPERATIONS, arithmetic, problem
+from recipes.nano.arithmetic import problem
 from recipes.nano.card import CARD, TRAINING, card
-from recipes.nano.chat import chat, out_of_scope
+from recipes.nano.cells import CELLS, Case
+from recipes.nano.chat import chat
 from recipes.nano.conversation import Format, Prefix, vocabulary
-from recipes.nano.evaluate import RESULTS, right
+from recipes.nano.evaluate import RESULTS
 from recipes.nano.export import DEFAULT_EFFORT, EMBEDDED, SUMS, WEIGHTS, sha256
-from recipes.nano.problem import Problem
-from recipes.nano.weather import weather
 
 FORM = Format(vocabulary())
 LARGEST = 15_000_000  # bytes, packed: it comes with every install
@@ -49,11 +48,6 @@ def answer(prompt: list[int]) -> list[int]:
     return [token for output in engine().generate(prompt, params) for token in output.tokens]
 
 
-def prompt(one: Problem, effort: Effort, history: tuple[Problem, ...] = ()) -> list[int]:
-    prefix = Prefix(effort, "2026-11-23", tools=one.tool is not None)
-    return FORM.prefix(prefix) + FORM.prompt(history, one.question, effort)
-
-
 def test_it_is_the_file_that_was_recorded_and_measured():
     sums = sha256(EMBEDDED)
     assert sums == json.loads((EMBEDDED / SUMS).read_text("utf-8"))
@@ -79,25 +73,19 @@ def test_the_card_says_what_was_measured():
 @pytest.mark.parametrize("phrase", PHRASES)
 @pytest.mark.parametrize("date", ["2024-02-29", "2026-11-23", None])
 def test_the_first_question_that_everybody_asks(phrase: str, date: str | None):
-    one = problem("*", 37, 48, phrase.format(a=37, b=48))
-    given = FORM.prefix(Prefix(EFFORT, date)) + FORM.prompt((), one.question, EFFORT)
-    assert right(one, FORM.vocabulary.decode(answer(given)))
+    case = Case(Prefix(EFFORT, date), (), problem("*", 37, 48, phrase.format(a=37, b=48)))
+    assert case.right(FORM.vocabulary.decode(answer(case.prompt(FORM))))
 
 
 def test_a_second_question_is_answered_too():
-    history = (chat(Random(0)), problem("+", 12, 30))
-    one = problem("*", 37, 48)
-    assert right(one, FORM.vocabulary.decode(answer(prompt(one, EFFORT, history))))
+    case = Case(Prefix(EFFORT, "2026-11-23"), (chat(Random(0)), problem("+", 12, 30)), problem("*", 37, 48))
+    assert case.right(FORM.vocabulary.decode(answer(case.prompt(FORM))))
 
 
 @cache
-def questions() -> list[tuple[Problem, Effort]]:
-    random = Random("everyone")
-    drawn = [arithmetic(random, operation, held=True) for operation in OPERATIONS for _ in range(4)]
-    drawn += [draw(random) for draw in (chat, chat)]
-    drawn += [out_of_scope(random, held=True) for _ in range(3)] + [weather(random, held=True) for _ in range(3)]
-    efforts = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
-    return [(one, efforts[index % 3]) for index, one in enumerate(drawn)]
+def cases() -> list[Case]:
+    random, efforts = Random("everyone"), (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
+    return [draw(random, efforts[index % 3]) for index, draw in enumerate(CELLS.values())]
 
 
 @pytest.mark.torch
@@ -107,13 +95,12 @@ def test_transformers_reads_it_as_it_is_and_writes_the_same():
 
     tokenizer = AutoTokenizer.from_pretrained(EMBEDDED)
     model: Any = GptOssForCausalLM.from_pretrained(EMBEDDED, dtype=torch.float32)
-    assert len(questions()) == 20
-    for one, effort in questions():
-        given = prompt(one, effort)
+    for case in cases():
+        given = case.prompt(FORM)
         assert tokenizer.encode(FORM.vocabulary.decode(given)) == given
         with torch.no_grad():
             written = model.generate(torch.tensor([given]), max_new_tokens=LONGEST, do_sample=False)
-        assert written[0, len(given) :].tolist() == answer(given), one.question
+        assert written[0, len(given) :].tolist() == answer(given), case.problem.question
 
 
 def test_nothing_else_lies_in_its_folder():

@@ -20,7 +20,17 @@ LONG = 240.0  # seconds; a busy machine starts torch slowly
 
 
 def start(output: Path, processes: int = 1) -> subprocess.Popen[bytes]:
-    arguments = ["--output", str(output), "--steps", str(STEPS), "--tokens", str(TOKENS), "--save-every", "0"]
+    arguments = [
+        "--output",
+        str(output),
+        "--steps",
+        str(STEPS),
+        "--tokens",
+        str(TOKENS),
+        "--save-every",
+        "0",
+        "--no-compile",
+    ]
     command = [sys.executable, "-m", "recipes.nano.train", *arguments, "--processes", str(processes)]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
 

@@ -6,25 +6,22 @@ from recipes.nano.weather import DECLARATION, weather
 
 
 def city(problem: Problem) -> str:
-    assert problem.tool is not None
-    return json.loads(problem.tool.arguments)["city"]
+    return json.loads(problem.calls[0].arguments)["city"]
 
 
 def test_the_call_carries_the_city_that_is_asked_for():
     random = Random(0)
     for _ in range(100):
         problem = weather(random, held=False)
-        assert problem.tool is not None
-        arguments = json.loads(problem.tool.arguments)
+        arguments = json.loads(problem.calls[0].arguments)
         assert arguments["city"] in problem.question
         assert list(arguments) == DECLARATION["parameters"]["required"]
 
 
 def test_the_answer_says_what_came_back():
     problem = weather(Random(1), held=True)
-    assert problem.tool is not None
-    result = json.loads(problem.tool.result)
-    assert f"{result['temperature']} degrees" in problem.answer
+    result = json.loads(problem.calls[0].result)
+    assert str(result["temperature"]) in problem.answer
     assert result["sky"] in problem.answer
 
 

@@ -39,4 +39,5 @@ def run(options: argparse.Namespace) -> int:
     for name in ("steps", "processes"):
         if (given := getattr(options, name)) is not None:
             words += [f"--{name}", str(given)]
-    return subprocess.run([sys.executable, "-m", f"recipes.{options.recipe}", *words], cwd=_SOURCE, check=False).returncode
+    command = [sys.executable, "-m", f"recipes.{options.recipe}", *words]
+    return subprocess.run(command, cwd=_SOURCE, check=False).returncode

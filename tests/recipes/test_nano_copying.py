@@ -1,0 +1,115 @@
+import json
+from random import Random
+
+import pytest
+
+from ossia.harmony import Effort
+from recipes.nano.conversation import vocabulary
+from recipes.nano.copying import listed, lookup, memory, repetition
+from recipes.nano.functions import NO_FUNCTION, Toolset
+from recipes.nano.instructions import Instruction
+from recipes.nano.problem import Problem
+from recipes.nano.structured import Form
+from recipes.nano.words import identifier, name, value, word
+
+MANY = 200
+
+
+@pytest.mark.parametrize("draw", [repetition, lookup, listed, memory])
+@pytest.mark.parametrize("held", [True, False])
+def test_the_answer_was_said(draw: object, held: bool):
+    random = Random(0)
+    for _ in range(MANY):
+        one: Problem = draw(random, held=held)  # type: ignore[operator] # the skills themselves
+        said = one.question + "".join(question for question, _ in one.earlier)
+        assert one.answer in said or one.answer == "Noted."
+
+
+def test_words_are_the_same_tokens_wherever_they_stand():
+    tokens, random = vocabulary(), Random(0)
+    for _ in range(MANY):
+        one = word(random, held=False)
+        alone = tokens.encode(one)
+        for text in (f" {one}", f'"{one}"', f"_{one}", f"({one}", f"\n{one}", f": {one}."):
+            found = tokens.encode(text)
+            assert any(found[at : at + len(alone)] == alone for at in range(len(found))), text
+
+
+def test_words_that_are_kept_are_never_learned():
+    random = Random(0)
+    draws = (word, name, identifier, value)
+    kept = {draw(random, held=True) for draw in draws for _ in range(MANY)}
+    learned = {draw(random, held=False) for draw in draws for _ in range(20 * MANY)}
+    assert not {one.lower() for one in kept if one.isalpha()} & {one.lower() for one in learned if one.isalpha()}
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_call_names_a_declared_function_and_what_was_asked_for(held: bool):
+    random = Random(0)
+    for _ in range(MANY):
+        toolset = Toolset(random, held=held)
+        declared = {str(one["name"]): one["parameters"] for one in toolset.declarations()}
+        one = toolset.draw(random)
+        for use in one.calls:
+            arguments, schema = json.loads(use.arguments), declared[use.function]
+            assert isinstance(schema, dict)
+            assert set(schema["required"]) <= set(arguments) <= set(schema["properties"])
+            told = (given for given in arguments.values() if not isinstance(given, bool))
+            assert all(str(given) in one.question for given in told)
+        if not one.calls:
+            assert one.answer == NO_FUNCTION or one.answer.startswith("Which ")
+
+
+def test_what_came_back_is_what_is_said():
+    random = Random(0)
+    for _ in range(MANY):
+        one = Toolset(random, held=False).single(random)
+        result = json.loads(one.calls[0].result)
+        assert all(str(given) in one.answer for given in result.values())
+
+
+def test_two_calls_differ_in_one_value():
+    random, seen = Random(0), 0
+    for _ in range(MANY):
+        one = Toolset(random, held=False).double(random)
+        if len(one.calls) == 2:
+            first, second = (json.loads(use.arguments) for use in one.calls)
+            assert sum(first[key] != second[key] for key in first) == 1
+            seen += 1
+    assert seen > MANY / 2
+
+
+def test_a_form_is_filled_as_its_schema_says():
+    random = Random(0)
+    for _ in range(MANY):
+        form = Form(random, held=False)
+        record = json.loads(form.draw(random).answer)
+        schema = form.response_format().schema
+        assert list(record) == list(schema["properties"])  # type: ignore[call-overload] # a mapping
+
+
+def test_instructions_change_answers():
+    random, one = Random(0), Problem("x", "What is 2 + 2?", "four")
+    changed: dict[str, str] = {}
+    for _ in range(MANY):
+        instruction = Instruction.drawn(random, held=False)
+        problem = instruction.applied(random, one)
+        if problem.question == one.question:
+            changed[instruction.cell] = problem.answer
+        else:
+            assert instruction.refused
+            assert instruction.refused in problem.question
+            assert instruction.refused in problem.answer
+    assert changed["upper case"] == "FOUR"
+    assert changed["begin with"].endswith(" four")
+    assert changed["end with"].startswith("four ")
+    assert changed["no change"] == "four"
+
+
+def test_high_effort_looks_at_each_function_and_low_at_none():
+    random = Random(0)
+    for _ in range(MANY):
+        toolset = Toolset(random, held=False)
+        one = toolset.unfit(random)
+        assert all(f"{function.title} no" in one.reasoning[Effort.HIGH] for function in toolset.functions)
+        assert Effort.LOW not in one.reasoning
