@@ -88,7 +88,9 @@ class ModelConfig:
             return cls.from_dict(json.loads(file.read_text("utf-8")))
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from error
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            raise ConfigError(f"{file}: {error.strerror}; a readable config.json is right") from error
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{file}: not a readable JSON config: {error}") from error
 
     @classmethod

@@ -39,7 +39,10 @@ def test_progress_stays_off_the_output(capsys: pytest.CaptureFixture[str], tmp_p
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["21b"], "21b: not a readable JSON config"), (["20b", "--seed", "-1"], "not a whole number from 0 on")],
+    [
+        (["21b"], "no config '21b' here; 20b, 120b or the path"),
+        (["20b", "--seed", "-1"], "not a whole number from 0 on"),
+    ],
 )
 def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str], message: str):
     try:

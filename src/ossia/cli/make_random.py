@@ -30,8 +30,12 @@ def run(options: argparse.Namespace) -> int:
     """Draw and write."""
     from ossia.checkpoint import expected_tensors, find_config, make_random
     from ossia.config import ModelConfig
+    from ossia.errors import ConfigError
 
-    config = ModelConfig.read(find_config(options.config) or Path(options.config))
+    file = find_config(options.config) or Path(options.config)
+    if not file.exists():
+        raise ConfigError(f"no config {options.config!r} here; 20b, 120b or the path of a config.json is right")
+    config = ModelConfig.read(file)
     started = time.monotonic()
     with Progress(f"writing {options.out}") as bar:
         make_random(options.out, config, options.seed, options.dense, bar.show)
