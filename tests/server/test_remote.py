@@ -54,7 +54,9 @@ def prompt(length: int, seed: int) -> tuple[int, ...]:
 
 
 def wanted(length: int = 5, seed: int = 1, **params: Any) -> Wanted:
-    return Wanted(prompt=prompt(length, seed), params=SamplingParams(**({"max_tokens": 12, "seed": seed} | params)))
+    return Wanted(
+        prompt=prompt(length, seed), params=SamplingParams.from_dict({"max_tokens": 12, "seed": seed} | params)
+    )
 
 
 async def outputs_of(engine: RemoteEngine, wanted: Wanted) -> list[Output]:
@@ -229,6 +231,7 @@ def test_the_next_turn_finds_the_conversation_although_its_analysis_is_dropped(
     """
     vocabulary, page = vocabulary_of(load_weights("nano").checkpoint), 16
     said, header = vocabulary.encode("<|start|>system<|message|>Be kind.<|end|>"), "<|start|>assistant"
+    previous: list[int] = []
     for turn in range(4):
         asked = vocabulary.encode(f"<|start|>user<|message|>What is {turn} + 7? {'Think well. ' * 9}<|end|>")
         opening = vocabulary.encode(header)
@@ -240,9 +243,9 @@ def test_the_next_turn_finds_the_conversation_although_its_analysis_is_dropped(
         played = Wanted(prompt=start, params=params, salt=b"turns")
         fresh = Wanted(prompt=start, params=params, salt=b"fresh %d" % turn)
         outputs, alone = runner.run(outputs_of(engine, played)), runner.run(outputs_of(engine, fresh))
-        if turn:
+        if previous:
             again = len(start) - outputs[0].cached_tokens
-            assert again <= len(previous) + len(asked) + len(opening) + page  # noqa: F821  # set by the turn before
+            assert again <= len(previous) + len(asked) + len(opening) + page
         assert alone[0].cached_tokens == 0
         assert [output.logprobs for output in outputs] == [output.logprobs for output in alone]
         # What the conversation keeps of the turn: the answer, with the end of a message instead of the turn's.
