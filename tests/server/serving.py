@@ -7,6 +7,7 @@ from typing import Any
 import httpx2 as httpx
 from starlette.testclient import TestClient
 
+from ossia.checkpoint import find
 from ossia.config import ModelConfig
 from ossia.engine import SamplingParams
 from ossia.errors import ModelNotFoundError
@@ -14,7 +15,7 @@ from ossia.harmony import Effort, Vocabulary
 from ossia.loading import Defaults
 from ossia.server.app import make_app
 from ossia.server.endpoint import Endpoint
-from ossia.server.models import Served
+from ossia.server.models import Listed, Served
 from ossia.server.service import Service
 from ossia.server.settings import ServerConfig
 from tests.cli.tiny import CONFIG, VOCABULARY
@@ -40,6 +41,22 @@ class OneModel:
             settings={"backend": "played", "precision": "exact", "threads": 1},
             config=config,
         )
+
+    @property
+    def ready(self) -> bool:
+        return True
+
+    def names(self) -> list[str]:
+        return [NAME]
+
+    def listed(self) -> list[Listed]:
+        return [Listed(name=NAME, path=find("nano"), done=1.0, users=self.leases, expires=None, served=self.served)]
+
+    async def status(self) -> dict[str, Any]:
+        return {}
+
+    async def stop(self, name: str) -> bool:
+        return name == NAME
 
     @asynccontextmanager
     async def lease(self, name: str, **options: Any):

@@ -52,16 +52,17 @@ class Planned:
 
 
 async def exchange(
-    request: Request, model: str, ask: Ask, n: int = 1
+    request: Request, model: str, ask: Ask, n: int = 1, *, keep_alive: float | None = None
 ) -> AsyncGenerator[tuple[int, Planned | Event], None]:
     """The events of `n` answers, each with its answer's index: Planned first, Done last in each.
 
-    With a seed, the answers have it and those that follow it. Raises what leasing, planning and running raise.
+    With a seed, the answers have it and those that follow it. `keep_alive` is for the model, in seconds.
+    Raises what leasing, planning and running raise.
     """
     service, client = service_of(request), client_of(request)
     if ask.seconds is None:
         ask = replace(ask, seconds=service.config.limits.turn_seconds)
-    async with service.models.lease(model) as served:
+    async with service.models.lease(model, keep_alive=keep_alive) as served:
         planned = await asyncio.to_thread(plan, ask, served, service.recall, client.salt)
         running = _running(planned, served, service, client, n)
         yield 0, Planned(planned, served, running)

@@ -220,8 +220,8 @@ def _items(messages: list[Message]) -> Iterator[Item]:
                 yield Spoken("user", _text(content, path), name and checked_name(name, f"{path}.name"))
             case ToolMessage(content, identifier):
                 yield Returned(identifier, _text(content, path))
-            case AssistantMessage():
-                yield from _assistant(message, path)
+            case AssistantMessage() as said:
+                yield from _assistant(said, path)
 
 
 def _assistant(message: AssistantMessage, path: str) -> Iterator[Item]:

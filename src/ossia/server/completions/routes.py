@@ -90,7 +90,8 @@ async def _chunks(request: Request, body: CompletionRequest, wish: Wish) -> Asyn
             last = _choice(index, [], wish, FINISH[happened.finish])
             yield event(TextCompletion(**head, choices=[last], ossia=_told({index: happened})))
     if usage:
-        yield event(TextCompletion(**head | {"usage": _usage(ends, wish)}, choices=[]))
+        head["usage"] = _usage(ends, wish)
+        yield event(TextCompletion(**head, choices=[]))
     yield DONE
 
 
