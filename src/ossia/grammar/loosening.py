@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from copy import deepcopy
-from time import monotonic
+from time import thread_time
 from typing import Any, cast
 
 from llguidance import LLMatcher
@@ -21,9 +21,9 @@ WHITESPACE = r"(?:\r?\n){1,2}[ \t]{0,64}|[ \t]{1,16}"
 """Between two parts of a JSON text, once: as people indent, but no blank page (an endless loop of small models)."""
 
 MOST_TRIALS, LONGEST_SEARCH = 400, 2.0
-"""Compilations, and seconds, that a search for what stands in the way may take; a compilation takes a millisecond."""
+"""Compilations, and seconds of computing, that a search for what stands in the way may take; a compilation takes a millisecond."""
 
-MOVED = "the schema"
+MOVED = "whole-schema"
 
 
 def to_pattern(
@@ -85,7 +85,7 @@ class _Search:
     def __init__(self, tokens: Tokens, where: str, root: Any) -> None:
         self._tokens, self._where = tokens, where
         self._root = _moved(root)
-        self._trials, self._end = MOST_TRIALS, monotonic() + LONGEST_SEARCH
+        self._trials, self._end = MOST_TRIALS, thread_time() + LONGEST_SEARCH
 
     def refusal(self, error: GrammarError) -> GrammarError:
         """The error that names the first keyword in the way, where one can be told apart."""
@@ -116,7 +116,7 @@ class _Search:
     def _why_not(self, node: Object) -> str:
         """Why a schema does not compile; nothing if it does, or if the search has taken too long."""
         self._trials -= 1
-        if self._trials < 0 or monotonic() > self._end:
+        if self._trials < 0 or thread_time() > self._end:
             return ""
         try:
             self._compiled(node)

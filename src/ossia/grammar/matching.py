@@ -76,9 +76,14 @@ class Matcher:
             mask[: len(scratch)] |= scratch
 
     def accept(self, token: int) -> bool:
-        """Take one token of text; False, and nothing changed, if the pattern does not let it come next."""
+        """Take one token of text; False, and nothing changed, if the pattern does not let it come next.
+
+        A token that leads to where the limits end is taken, and then there is a `failure`.
+        """
         text = self._tokens.bytes_of(token)
-        if not text or self._matcher.try_consume_tokens([token]) != 1:
+        if not text or self.failure:
+            return False
+        if self._matcher.try_consume_tokens([token]) != 1 and not self.failure:
             return False
         self._taken.append((token, self._digits))
         self._digits = self._digits and self._digits.after(text)

@@ -6,11 +6,11 @@ a time limit ends what would take too long; what cannot be checked is said to be
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from time import monotonic
+from time import thread_time
 from typing import Any, NamedTuple, cast
 
 import regex
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend, validator_for  # pyright: ignore[reportUnknownVariableType]
 from jsonschema_specifications import REGISTRY  # pyright: ignore[reportMissingTypeStubs]
@@ -23,7 +23,7 @@ from ossia.grammar.schemas import pointer_part
 __all__ = ["violations"]
 
 LONGEST_CHECK = 0.5
-"""Seconds. A value of ten thousand parts takes a tenth of it."""
+"""Seconds of computing. A value of ten thousand parts takes a tenth of it."""
 
 LONGEST_PATTERN = 4096  # characters of a regular expression whose compilation is worth its time
 MOST_VIOLATIONS = 20
@@ -65,7 +65,7 @@ class _Check:
 
     def __init__(self) -> None:
         self.unchecked: dict[str, None] = {}
-        self._end = monotonic() + LONGEST_CHECK
+        self._end = thread_time() + LONGEST_CHECK
 
     def validator(self, schema: Mapping[str, Any]) -> Validator:
         """The validator of a schema, each keyword guarded."""
@@ -74,13 +74,13 @@ class _Check:
         unevaluated = {name: _unevaluated(keywords[name]) for name in keywords if name.startswith("unevaluated")}
         keywords |= {name: own for name, own in _OWN.items() if name in keywords} | unevaluated
         guarded = {name: self._guarded(name, function) for name, function in keywords.items()}
-        return cast(Any, extend)(kind, guarded)(schema, registry=REGISTRY, format_checker=FormatChecker())
+        return cast(Any, extend)(kind, guarded)(schema, registry=REGISTRY, format_checker=kind.FORMAT_CHECKER)
 
     def _guarded(self, name: str, function: Keyword) -> Keyword:
         """The keyword's function; what it raises for a malformed schema leaves it unchecked."""
 
         def guarded(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-            if monotonic() > self._end:
+            if thread_time() > self._end:
                 raise _TooLongError
             try:
                 yield from function(validator, value, instance, schema) or ()
