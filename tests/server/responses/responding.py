@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from openai.types.responses import Response, ResponseItem, ResponseStreamEvent
 from pydantic import TypeAdapter
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from ossia.server.responses import close_shelf, endpoints, shapes
@@ -65,7 +66,7 @@ def serving(player: Player, *, headers: dict[str, str] | None = None, **config: 
     with client_for(service, endpoints, headers) as client:
         yield client
         assert client.portal is not None
-        client.portal.call(close_shelf, client.app)
+        client.portal.call(close_shelf, cast(Starlette, client.app))
 
 
 @cache
@@ -147,12 +148,12 @@ def added_up(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
             output.append(json.loads(json.dumps(event["item"])))
         elif kind == "response.content_part.added":
             assert event["content_index"] == len(output[event["output_index"]]["content"])
-            output[event["output_index"]]["content"].append(event["part"])
+            output[event["output_index"]]["content"].append({**event["part"]})
         elif kind in ("response.output_text.delta", "response.reasoning_text.delta"):
             item = output[event["output_index"]]
             assert event["item_id"] == item["id"]
             item["content"][event["content_index"]]["text"] += event["delta"]
-        elif kind.endswith("arguments.delta") or kind.endswith("input.delta"):
+        elif kind.endswith(("arguments.delta", "input.delta")):
             item = output[event["output_index"]]
             item["arguments" if "arguments" in kind else "input"] += event["delta"]
         elif kind == "response.output_item.done":

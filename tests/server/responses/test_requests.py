@@ -1,10 +1,13 @@
 """Fields: what is refused by its name, what is taken, what null means."""
 
+import typing
 from typing import Any
 
 import pytest
+from openai.types.responses import InputTokenCountParams, ResponseIncludable
+from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
 
-from ossia.server.responses.requests import CreateRequest
+from ossia.server.responses.requests import INCLUDABLE, CountRequest, CreateRequest
 from tests.cli.tiny import VOCABULARY
 from tests.server.playing import Player
 from tests.server.responses.responding import (
@@ -75,3 +78,14 @@ def test_what_changes_nothing_is_taken_and_repeated():
     same = {"user": "u", "safety_identifier": "s", "prompt_cache_key": "k", "metadata": {"a": "b"}, "max_tool_calls": 3}
     body = ask(answer(), **same, prompt_cache_retention="24h", service_tier="auto", stream_options={})
     assert {name: body[name] for name in same} == same
+
+
+def test_every_field_that_the_openai_package_can_send_is_declared():
+    sent = set(typing.get_type_hints(ResponseCreateParamsStreaming))
+    assert sent - set(CreateRequest.__struct_fields__) == set()
+    counted = set(typing.get_type_hints(InputTokenCountParams))
+    assert counted - set(CountRequest.__struct_fields__) == set()
+
+
+def test_every_value_of_include_is_known():
+    assert set(typing.get_args(ResponseIncludable)) == INCLUDABLE
