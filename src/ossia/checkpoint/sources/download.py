@@ -67,14 +67,14 @@ def download(
     Raises DownloadError (CancelledError when stopped), CapacityError when the disk is full. The part stays, unless its
     content was wrong.
     """
-    with Part(part, blob.size) as file:
+    with Part(part, blob.size, blob.digest.partition(":")[0]) as file:
         resumed = file.resumed
         _Download(client, blob, file, notes, connections).run()
-        found = _digest(file, blob, notes)
+        found = _digest(file, notes)
         if found != blob.digest and resumed:
             file.clear()
             _Download(client, blob, file, notes, connections).run()
-            found = _digest(file, blob, notes)
+            found = _digest(file, notes)
         if found != blob.digest:
             part.unlink(missing_ok=True)
             raise DownloadError(
@@ -83,15 +83,13 @@ def download(
         file.become(target)
 
 
-def _digest(file: Part, blob: Blob, notes: Notes) -> str:
-    kind = blob.digest.partition(":")[0]
-
+def _digest(file: Part, notes: Notes) -> str:
     def progress(completed: int) -> None:
         if notes.stopped():
             raise CancelledError("stopped; what has come is kept for the next time")
         notes.verified(completed)
 
-    return f"{kind}:{file.digest(kind, progress)}"
+    return f"{file.kind}:{file.digest(progress)}"
 
 
 class _Download:
@@ -151,6 +149,7 @@ class _Download:
         if self._notes.stopped():
             raise CancelledError("stopped; what has come is kept for the next time")
         self._notes.downloaded(min(self._arrived, self._blob.size))
+        self._part.hash_ahead()
 
     def _patience(self, failure: TransientError, fruitless: int) -> None:
         if fruitless >= TRIES:

@@ -27,17 +27,22 @@ _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Part:
-    """A content of `size` bytes on its way. Writers may be many threads; once it is closed they write nothing."""
+    """A content of `size` bytes on its way. Writers may be many threads; once it is closed they write nothing.
 
-    def __init__(self, path: Path, size: int) -> None:
+    `kind` says how it is hashed: `sha256`, or `git-sha1` as git hashes a file.
+    """
+
+    def __init__(self, path: Path, size: int, kind: str = "sha256") -> None:
         self.path = path
         self.size = size
+        self.kind = kind
         self.pieces = -(-size // PIECE)
         self._lock = threading.Lock()
         self._closed = False
         self._handle = _open(path)
         try:
             self.resumed = self._take_over()
+            self._begin_hash()
         except BaseException:
             os.close(self._handle)
             raise
@@ -87,14 +92,23 @@ class Part:
             os.ftruncate(self._handle, self.size + self.pieces)
         self._there = bytearray(self.pieces)
         self.resumed = False
+        self._begin_hash()
 
-    def digest(self, kind: str, progress: Callable[[int], None]) -> str:
-        """The content's checksum in hexadecimal: `sha256`, or `git-sha1` as git hashes a file."""
-        made = hashlib.sha256() if kind == "sha256" else hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
-        for at in range(0, self.size, _READ):
-            made.update(self._read(at, min(_READ, self.size - at)))
-            progress(min(at + _READ, self.size))
-        return made.hexdigest()
+    def hash_ahead(self, most: int = 8 * _READ) -> None:
+        """Hash what has come without a gap, at most so many bytes of it: so that little is left to do at the end."""
+        piece = self._hashed // PIECE
+        end = min(self._hashed + most, self.size)
+        while piece < self.pieces and self._there[piece] and self._hashed < end:
+            self._hash_on(piece * PIECE + self.length(piece))
+            piece += 1
+
+    def digest(self, progress: Callable[[int], None]) -> str:
+        """The content's checksum in hexadecimal; `progress` hears how much has been hashed."""
+        progress(self._hashed)
+        while self._hashed < self.size:
+            self._hash_on(min(self._hashed + _READ, self.size))
+            progress(self._hashed)
+        return self._hash.hexdigest()
 
     def become(self, target: Path) -> None:
         """Take away the marks, and give the file its name. Raises CapacityError or DownloadError when that fails."""
@@ -113,6 +127,17 @@ class Part:
             if not self._closed:
                 self._closed = True
                 os.close(self._handle)
+
+    def _begin_hash(self) -> None:
+        self._hashed = 0
+        begun = b"blob %d\0" % self.size
+        self._hash = hashlib.sha256() if self.kind == "sha256" else hashlib.sha1(begun, usedforsecurity=False)
+
+    def _hash_on(self, end: int) -> None:
+        data = self._read(self._hashed, end - self._hashed)
+        self._hash.update(data)
+        # A file that somebody has cut short meanwhile is hashed as if it were whole: its checksum will be wrong.
+        self._hashed = end
 
     def _read(self, at: int, count: int) -> bytes:
         with self._lock:
