@@ -214,6 +214,13 @@ def test_what_is_written_as_a_path_is_meant_as_one(word: str, capsys):
     assert f"no model '{word}' here" in capsys.readouterr().err
 
 
+def test_a_prompt_without_quotes_hears_of_them(capsys):
+    assert main(["run", "hello", "there"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("ossia: no model 'hello' here")
+    assert error.endswith('; a prompt of several words stands in quotes: ossia run "hello there"\n')
+
+
 def test_three_words_are_too_many(capsys):
     assert main(["run", "nano", "Hello", "there"]) == 1
     assert capsys.readouterr().err == (

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from ossia.cli import _options
 from ossia.cli._parser import Parser
-from ossia.errors import RequestError
+from ossia.errors import ModelNotFoundError, RequestError
 
 HELP = "Answer a prompt; without one, open a chat."
 EXAMPLE = """ossia run "What is 37 * 48?"
@@ -52,7 +52,17 @@ def run(options: argparse.Namespace) -> int:
     text = "\n\n".join(part for part in (prompt, piped) if part)
     if not text.strip():
         raise RequestError(f'the prompt is empty; ossia run {model} "What is 37 * 48?" is right')
-    return _answer(model, text, options)
+    try:
+        return _answer(model, text, options)
+    except ModelNotFoundError as error:
+        raise ModelNotFoundError(f"{error}{_perhaps_a_prompt(options.words)}") from error
+
+
+def _perhaps_a_prompt(words: list[str]) -> str:
+    """The next step for someone who left out the quotes."""
+    if len(words) < 2 or names_a_model(words[0]):
+        return ""
+    return f'; a prompt of several words stands in quotes: ossia run "{" ".join(words):.60}"'
 
 
 def model_and_prompt(words: list[str]) -> tuple[str, str | None]:
