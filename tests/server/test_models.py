@@ -4,14 +4,15 @@ import asyncio
 import math
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from ossia.checkpoint import find
-from ossia.engine import SamplingParams
+from ossia.engine import Output, SamplingParams
 from ossia.errors import CapacityError, ModelNotFoundError, OverloadedError, UnavailableError
 from ossia.server import models as module
 from ossia.server.models import Models
@@ -27,7 +28,7 @@ class Played:
     """Takes the part of a RemoteEngine."""
 
     context = 512
-    settings = {"backend": "played"}  # noqa: RUF012
+    settings: Mapping[str, Any] = MappingProxyType({"backend": "played"})
 
     def __init__(self, launch: Launch) -> None:
         self.launch = launch
@@ -35,9 +36,9 @@ class Played:
         self.forgotten: list[bytes | None] = []
         self.grace: float | None = None
 
-    async def generate(self, wanted: Wanted) -> Any:
+    async def generate(self, wanted: Wanted) -> AsyncGenerator[Output, None]:
         raise AssertionError("nothing is generated here")
-        yield
+        yield  # makes it a generator
 
     async def status(self) -> EngineStatus:
         return STATUS

@@ -1,0 +1,27 @@
+"""`ossia stop`: a running server unloads a model."""
+
+import argparse
+import sys
+
+from ossia.cli import _asking
+
+HELP = "Make a running server unload a model."
+EXAMPLE = """ossia stop gpt-oss:20b
+
+It is unloaded when the requests that use it are done, and loaded again when one names it.
+A server with API keys wants one of them in the variable OSSIA_API_KEY."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument("model", metavar="MODEL", help="a name that `ossia ps` shows")
+    _asking.add_server(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask, and say what came of it."""
+    from ossia.cli._display import one_line
+
+    _asking.ask(options.url, "POST", "/api/generate", {"model": options.model, "keep_alive": 0, "stream": False})
+    print(one_line(f"{options.model} is unloaded as soon as nobody uses it"), file=sys.stderr)
+    return 0

@@ -1,0 +1,21 @@
+"""`ossia stop` asks as Ollama's clients do."""
+
+import pytest
+
+from ossia.cli import main
+from tests.cli.answering import Answering
+
+
+def test_it_asks_for_no_time_at_all(capsys: pytest.CaptureFixture[str]):
+    with Answering({"/api/generate": (200, {"done": True})}) as server:
+        assert main(["stop", "gpt-oss:20b", "--url", server.url]) == 0
+    assert server.asked == [
+        ("POST", "/api/generate", {"model": "gpt-oss:20b", "keep_alive": 0, "stream": False}),
+    ]
+    assert capsys.readouterr().err == "gpt-oss:20b is unloaded as soon as nobody uses it\n"
+
+
+def test_a_model_that_is_not_there(capsys: pytest.CaptureFixture[str]):
+    with Answering({"/api/generate": (404, {"error": "model 'x' not found"})}) as server:
+        assert main(["stop", "x", "--url", server.url]) == 1
+    assert capsys.readouterr().err == "ossia: model 'x' not found\n"
