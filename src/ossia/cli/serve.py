@@ -49,6 +49,10 @@ def _add_listening(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--ollama-port", type=_options.at_least(0, 65535), metavar="N", help="also at this port, instead of that one"
     )
+    group.add_argument("--store", metavar="FILE", help="where responses are stored (default: in your own state folder)")
+    group.add_argument(
+        "--no-store", dest="store", action="store_const", const=":memory:", help="keep responses in memory alone"
+    )
     group.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML, in its table [server]")
     group.add_argument("--log", choices=("text", "json"), help="the form of the journal on stderr (default: text)")
     group.add_argument("--log-prompts", action="store_true", default=None, help="the journal may quote requests")
@@ -144,7 +148,7 @@ def greeting(name: str, settings: Any, context: int, urls: Sequence[str], keys: 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
     """The server's own options, under the names of their settings."""
-    names = ("host", "port", "ollama_port", "hosts", "origins", "api_keys", "no_auth", "log", "log_prompts")
+    names = ("host", "port", "ollama_port", "hosts", "origins", "api_keys", "no_auth", "store", "log", "log_prompts")
     return {name: getattr(options, name) for name in names}
 
 

@@ -18,12 +18,12 @@ from ossia.server.responses.requests import (
     refuse_what_is_not_here,
 )
 from ossia.server.responses.tools import Offer, choice, offer
+from ossia.server.sampling import biases, plain, stop_strings
 from ossia.server.structure import Form, checked_name, free_form, json_form, schema_form
 
 __all__ = ["Asked", "ask_of"]
 
 MOST_LOGPROBS = 20
-MOST_STOPS = 16
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def ask_of(body: CountRequest, earlier: Sequence[Mapping[str, Any]], new: Sequen
         formats=form.formats,
         grammar=form.grammar,
         sampling=_sampling(whole),
-        stop=_stops(whole.stop),
+        stop=stop_strings(whole.stop),
         max_reasoning_tokens=_from_zero("max_reasoning_tokens", whole.max_reasoning_tokens),
         truncate=body.truncation == "auto",
         declined=offered.declined,
@@ -94,8 +94,7 @@ def _effort(body: CountRequest, whole: CreateRequest) -> Any:
 
 
 def _sampling(body: CreateRequest) -> dict[str, Any]:
-    plain = ("temperature", "top_p", "top_k", "min_p", "seed", "frequency_penalty", "presence_penalty")
-    wanted: dict[str, Any] = {name: getattr(body, name) for name in plain if getattr(body, name) is not None}
+    wanted = plain(body)
     if body.max_output_tokens is not None:
         if body.max_output_tokens < 1:
             raise RefusedError(
@@ -103,7 +102,7 @@ def _sampling(body: CreateRequest) -> dict[str, Any]:
             )
         wanted["max_tokens"] = body.max_output_tokens
     if body.logit_bias:
-        wanted["logit_bias"] = {_token(key): value for key, value in body.logit_bias.items()}
+        wanted["logit_bias"] = biases(body.logit_bias)
     top = _from_zero("top_logprobs", body.top_logprobs)
     if top is not None and top > MOST_LOGPROBS:
         raise RefusedError(f"top_logprobs is {top}; 0 to {MOST_LOGPROBS} is right", param="top_logprobs")
@@ -116,18 +115,3 @@ def _from_zero(name: str, value: int | None) -> int | None:
     if value is not None and value < 0:
         raise RefusedError(f"{name} is {value}; a number from 0 on is right", param=name)
     return value
-
-
-def _token(key: str) -> int:
-    if not (key.isascii() and key.isdecimal() and len(key) < 10):
-        raise RefusedError(f"logit_bias has {key!r:.40}; token ids are right", param="logit_bias")
-    return int(key)
-
-
-def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
-    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
-    if len(stops) > MOST_STOPS or not all(stops):
-        raise RefusedError(
-            f"stop has {len(stops)} strings; at most {MOST_STOPS}, none of them empty, is right", param="stop"
-        )
-    return stops

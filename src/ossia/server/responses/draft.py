@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ossia.assistant import Ended, Finish, Kind, Text, Usage
+from ossia.assistant import DrawnToken, Ended, Finish, Kind, Text, Usage
 from ossia.server.clients import Client
 from ossia.server.exchange import Planned
 from ossia.server.faults import Fault
-from ossia.server.responses.parts import Part, entries, part_of
+from ossia.server.responses.parts import Part, part_of
 from ossia.server.responses.sealed import seal
+from ossia.server.scores import scored
 from ossia.server.turns import Done, Event, Opened
 
 __all__ = ["ENDS", "Draft", "usage_of"]
@@ -98,9 +99,7 @@ class Draft:
                 yield from self._close("completed")
                 yield from self._opened(part_of(kind, call))
             case Text(_, text, _, drawn) if self._open is not None and self._planned is not None:
-                asked = self._planned.plan.params.logprobs is not None
-                scores = entries(drawn, self._planned.served.vocabulary) if asked else None
-                yield from self._numbered(self._open.grow(text, scores))
+                yield from self._numbered(self._open.grow(text, self._scores(drawn, self._planned)))
             case Done():
                 yield from self._done(event)
             case _:
@@ -118,6 +117,12 @@ class Draft:
         yield from self._close("incomplete")
         self.response["incomplete_details"] = {"reason": None}
         yield self._over("cancelled")
+
+    def _scores(self, drawn: tuple[DrawnToken, ...], planned: Planned) -> list[dict[str, Any]] | None:
+        """The tokens' log-probabilities; None if they were not asked for."""
+        if planned.plan.params.logprobs is None:
+            return None
+        return [entry for token in drawn if (entry := scored(token, planned.served.vocabulary))]
 
     def _opened(self, part: Part | None) -> Iterator[Happening]:
         self._open = part

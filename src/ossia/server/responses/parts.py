@@ -16,18 +16,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from ossia.assistant import DrawnToken, Kind
-from ossia.harmony import FUNCTIONS, Vocabulary
+from ossia.assistant import Kind
+from ossia.harmony import FUNCTIONS
 from ossia.server.turns import Call
 
-__all__ = ["Entry", "Part", "entries", "part_of"]
+__all__ = ["Entry", "Part", "part_of"]
 
 Entry = dict[str, Any]
 Happening = dict[str, Any]
 Status = Literal["completed", "incomplete"]
-
-LEAST_LOGPROB = -9999.0
-"""What stands for minus infinity, which JSON has not. Source: OpenAI's API reference, "logprobs"."""
 
 
 class Part(ABC):
@@ -166,26 +163,9 @@ def part_of(kind: Kind, call: Call | None) -> Part | None:
     return _Message(kind) if kind in (Kind.ANSWER, Kind.PREAMBLE) else None
 
 
-def entries(drawn: tuple[DrawnToken, ...], vocabulary: Vocabulary) -> list[Entry]:
-    """The log-probabilities of drawn tokens, each with those of the most likely ones."""
-    return [
-        {
-            **_scored(token.id, token.logprob.logprob, vocabulary),
-            "top_logprobs": [_scored(identifier, value, vocabulary) for identifier, value in token.logprob.top],
-        }
-        for token in drawn
-        if token.logprob is not None
-    ]
-
-
 def _name(call: Call) -> Entry:
     """A call's name as clients look for it: without the namespace that all functions share, beside any other."""
     namespace, dot, name = call.recipient.rpartition(".")
     if not dot or namespace == FUNCTIONS:
         return {"name": call.name}
     return {"name": name, "namespace": namespace}
-
-
-def _scored(identifier: int, logprob: float, vocabulary: Vocabulary) -> Entry:
-    data = vocabulary.bytes_of(identifier)
-    return {"token": data.decode("utf-8", "replace"), "logprob": max(logprob, LEAST_LOGPROB), "bytes": list(data)}

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from ossia.server.faults import RefusedError
+from ossia.server.sampling import StreamOptions
 
 __all__ = ["CountRequest", "CreateRequest", "JsonObject", "JsonSchema", "TemplateOptions", "refuse_what_is_not_here"]
 
@@ -49,10 +50,6 @@ class JsonSchema(Struct, tag="json_schema", forbid_unknown_fields=True):
 class TextOptions(Struct, forbid_unknown_fields=True):
     format: Plain | JsonObject | JsonSchema | None = None
     verbosity: str | None = None
-
-
-class StreamOptions(Struct, forbid_unknown_fields=True):
-    include_obfuscation: bool | None = None  # padding against traffic analysis: an optional courtesy
 
 
 class TemplateOptions(Struct, forbid_unknown_fields=True):
