@@ -54,6 +54,13 @@ def test_what_is_not_here(everywhere: dict[str, Path], name: str):
     assert candidates(name) == []
 
 
+def test_a_model_of_ollamas_by_the_name_that_it_has_there(everywhere: dict[str, Path], home: Path):
+    file = keep_ollama(home / ".ollama/models", "me/mine", "latest", seed=3)
+    for name in ("me/mine", "me/mine:latest", "ollama://me/mine"):
+        assert [local.path for local in candidates(name)] == [file]
+    assert candidates("me/mine:other") == []
+
+
 def test_every_listed_name_finds_its_model(everywhere: dict[str, Path]):
     for local in models():
         assert candidates(local.name)[0].path == local.path

@@ -53,6 +53,7 @@ def test_ollamas_store(home: Path):
     file = keep_ollama(home / ".ollama/models", "me/mine", "latest")
     records.note(file, "ollama://me/mine")
     size = sum(one.stat().st_size for one in file.parent.iterdir())
+    assert plan_removal("ollama://me/mine") == plan_removal("me/mine:latest")
     assert remove(plan_removal("ollama://me/mine")) == size
     assert not file.exists()
 

@@ -125,6 +125,6 @@ def _refused(error: RefusedError, wanted: HubName, client: Client) -> DownloadEr
     if error.status in (401, 403, 404):
         return ModelNotFoundError(
             f"the hub at {client.base} has no repository {wanted.repository}, or it is private; the right name, or "
-            f"{login}, is needed"
+            f"{login}, is needed. One of Ollama's registry is called ollama://{wanted.repository}"
         )
     return error

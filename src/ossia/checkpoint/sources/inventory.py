@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ossia.checkpoint.sources import hub_cache, ollama_store, others, settings
 from ossia.checkpoint.sources.local import Local
-from ossia.checkpoint.sources.names import HubName, parse
+from ossia.checkpoint.sources.names import ALIASES, HubName, parse
 from ossia.errors import ModelNotFoundError
 
 __all__ = ["candidates", "models"]
@@ -32,6 +32,9 @@ def candidates(name: str) -> list[Local]:
     except ModelNotFoundError:
         return [local for local in here if local.name == name]
     exact = {name, str(wanted), f"ollama://{wanted}"}
+    if name.lower() not in ALIASES:
+        # As Ollama's users type it: ORG/NAME there may be a namespace of its registry.
+        exact |= {f"ollama://{name}", f"ollama://{name}:latest"}
     found = [local for local in here if local.name in exact]
     if isinstance(wanted, HubName) and wanted.revision == "main":
         found += [local for local in here if _is_file_of(local.name, wanted)]

@@ -7,7 +7,7 @@ from ossia.checkpoint.sources import records
 from ossia.checkpoint.sources.hub_cache import Storage
 from ossia.checkpoint.sources.inventory import candidates
 from ossia.checkpoint.sources.local import HUGGING_FACE, OLLAMA, Local
-from ossia.checkpoint.sources.names import HubName, RegistryName, parse
+from ossia.checkpoint.sources.names import ALIASES, HubName, RegistryName, parse
 from ossia.checkpoint.sources.ollama_store import Store
 from ossia.errors import CheckpointError, ModelNotFoundError
 
@@ -82,8 +82,9 @@ def _is_exactly(local: Local, name: str) -> bool:
         wanted = parse(name)
     except ModelNotFoundError:
         return local.name == name
-    own = str(wanted) if isinstance(wanted, HubName) else f"ollama://{wanted}"
-    return local.name in (name, own)
+    own = {str(wanted)} if isinstance(wanted, HubName) else {f"ollama://{wanted}"}
+    typed = set() if name.lower() in ALIASES else {f"ollama://{name}", f"ollama://{name}:latest"}
+    return local.name in {name} | own | typed
 
 
 def _exists(name: str) -> bool:
