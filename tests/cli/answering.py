@@ -32,7 +32,7 @@ class Answering:
 
             do_POST = do_GET  # noqa: N815
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the parent's name
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)

@@ -54,12 +54,11 @@ def ask(url: str, method: str, path: str, body: dict[str, Any] | None = None) ->
 def _place(url: str) -> SplitResult:
     try:
         place = urlsplit(url if "//" in url else f"http://{url}")
-        right = place.scheme in ("http", "https") and bool(place.hostname) and (place.port or 1) > 0
+        if place.scheme in ("http", "https") and place.hostname and place.port != 0:
+            return place
     except ValueError:
-        right = False
-    if not right:
-        raise RequestError(f"the URL is {url!r:.200}; one such as {URL} is right")
-    return place
+        pass
+    raise RequestError(f"the URL is {url!r:.200}; one such as {URL} is right")
 
 
 def _read(url: str, status: int, content: bytes) -> dict[str, Any]:
