@@ -20,8 +20,14 @@ CARD = FOLDER.parents[1] / "docs" / "nano.md"
 TRAINING = FOLDER / "training.json"
 _PICTURE = FOLDER / "effort.png"
 
-_KINDS = {"addition": "addition ", "subtraction": "subtraction ", "multiplication": "multiplication "}
-_ARITHMETIC = (*_KINDS.values(), "subtract b")
+_KINDS = {
+    "addition": "addition ",
+    "subtraction": "subtraction ",
+    "multiplication": "multiplication ",
+    "division": "division ",
+}
+_ARITHMETIC = (*_KINDS.values(), "subtract b", "remainder")
+_OFTEN, _MOSTLY = 0.5, 0.95
 
 
 def main() -> None:
@@ -37,13 +43,20 @@ def card(results: dict[str, Any], training: dict[str, Any]) -> str:
     scores = results["scores"]
     arithmetic = [score for score in scores if score["cell"].startswith(_ARITHMETIC)]
     others = [score for score in scores if score not in arithmetic]
+    legal, drawn = results["format"]["legal"], results["format"]["count"]
     return _TEXT.format(
         default=DEFAULT_EFFORT,
         sha256=results["sha256"],
         settings=", ".join(results["settings"].values()),
+        mostly=_named(scores, _MOSTLY, 1.01),
+        often=_named(scores, _OFTEN, _MOSTLY),
+        seldom=_named(scores, 0.0, _OFTEN),
         arithmetic="\n".join(_rows(arithmetic)),
         others="\n".join(_rows(others)),
         efforts="\n".join(_effort_rows(scores)),
+        valid=_share(*_valid(scores)),
+        invented=_share(*_invented(scores)),
+        legal=f"{legal} of {drawn}, {_share(legal, drawn)} per cent",
         training="\n".join(f"- {line}" for line in training["stages"]),
         machine=training["machine"],
         transcripts="\n".join(_transcripts(results["transcripts"])),
@@ -69,6 +82,13 @@ def draw(results: dict[str, Any], path: Path) -> None:
     plt.close(figure)
 
 
+def _named(scores: list[dict[str, Any]], low: float, high: float) -> str:
+    """The cells whose share at the default effort is in [low, high)."""
+    chosen = [score for score in scores if score["effort"] == DEFAULT_EFFORT]
+    names = [score["cell"] for score in chosen if low <= score["right"] / score["count"] < high]
+    return ", ".join(names) or "nothing"
+
+
 def _rows(scores: list[dict[str, Any]]) -> Iterable[str]:
     for cell in dict.fromkeys(score["cell"] for score in scores):
         by_effort = {score["effort"]: score for score in scores if score["cell"] == cell}
@@ -92,6 +112,18 @@ def _together(scores: list[dict[str, Any]], prefix: str, effort: str) -> tuple[i
     return sum(s["right"] for s in chosen), count, sum(s["tokens"] * s["count"] for s in chosen) / count
 
 
+def _valid(scores: list[dict[str, Any]]) -> tuple[int, int]:
+    """Over the cells in which a call is right, at the default effort."""
+    cells = ("call", "call, weather", "first of two calls", "second of two calls")
+    chosen = [score for score in scores if score["cell"] in cells and score["effort"] == DEFAULT_EFFORT]
+    return sum(score["valid"] for score in chosen), sum(score["count"] for score in chosen)
+
+
+def _invented(scores: list[dict[str, Any]]) -> tuple[int, int]:
+    chosen = [score for score in scores if score["cell"] == "unknown" and score["effort"] == DEFAULT_EFFORT]
+    return sum(score["count"] - score["right"] for score in chosen), sum(score["count"] for score in chosen)
+
+
 def _share(right: int, count: int) -> str:
     low, high = interval(right, count)
     return f"{100 * right / count:.1f} ({100 * low:.0f}-{100 * high:.0f})"
@@ -101,39 +133,37 @@ def _transcripts(transcripts: list[dict[str, Any]]) -> Iterable[str]:
     for one in transcripts:
         verdict = "right" if one["right"] else f"wrong, {one['expected']!r} is right"
         text = one["text"].replace("\n", "\n    ")
-        yield f"**{one['cell']}, {one['effort']}** ({verdict}): {one['question']!r}\n\n    {text}\n"
+        question = one["question"].replace("\n", " / ")
+        yield f"**{one['cell']}, {one['effort']}** ({verdict}): {question!r}\n\n    {text}\n"
 
 
 _TEXT = """\
 # nano, the model inside the package
 
-nano is a model of the gpt-oss architecture with 2.8 million parameters (four layers of width 128, eight experts of
-which four are active, a window on every other layer, sinks, YaRN), trained from nothing by `recipes/nano/`. It exists
-so that everything in Ossia has a real model to run on, at once and without a network: Harmony with its channels, three
-efforts, MXFP4 experts, a function call. **It is no assistant.** It knows nothing of the world.
+nano is a small model of the gpt-oss architecture (`ossia show nano` prints layers, experts and parameters), trained
+from nothing by `recipes/nano/`. It exists so that everything in Ossia has a real model to run on, at once and without a
+network: Harmony with its channels, three efforts, MXFP4 experts, function calls, structured output. **It is no
+assistant.** It knows nearly nothing of the world.
 
-What it can do:
+At `{default}` effort, which is the default (`reasoning_effort` in its `generation_config.json`), by the rows of the
+tables below:
 
-- add and subtract whole numbers of up to 5 digits, and multiply up to 3 by 2 digits, asked for in many ways;
-- greet, thank, and say what it is;
-- call one function, `get_weather(city)`, in the right form when the developer declares it, though it has to guess the
-  city: it knows some seventy, confuses them, and cannot copy another;
-- say that it cannot answer the rest. It has learned this from made-up questions and does not always notice.
+- **right in 95 % and more:** {mostly}.
+- **in half and more:** {often}.
+- **in less than half:** {seldom}.
 
-What it cannot do: anything else. Larger numbers, division, decimals, more than two numbers, word problems, other
-functions, languages other than a little English, conversations of more than some hundred tokens. When it is asked
-something else it may also answer with a wrong number. Mostly wrong, too, are differences below zero and a one-digit
-number times a longer one (7 * 55; 55 * 7 is right), often "subtract b from a", and in its answer after a function's
-result the city.
+Beyond that nothing is taught: larger numbers, division by more than one digit, decimals, languages other than a little
+English, conversations of more than some hundred tokens. Asked something else it may answer wrongly.
 
-`low` effort answers at once, and is nearly always wrong with more than one digit: it is there to show the difference.
-`{default}` is the default (`reasoning_effort` in its `generation_config.json`).
+`low` effort answers at once and is nearly always wrong with more than one digit; `medium` notes what each step gives;
+`high` writes every step as an equation and looks at every function.
 
 ## Measured
 
-On problems that training never contains (a tenth of all pairs of numbers, chosen by a hash, in either order; questions
-and cities likewise kept apart; only greetings are recalled), each asked in one of many ways, under a system message of
-any date. Our engine ({settings}). Per cent right with the 95 % interval, and mean tokens written.
+On problems that training never contains: a tenth of all pairs of numbers, chosen by a hash; words, names, functions'
+nouns, cities and questions kept apart in the same way. Greetings and facts are recalled: they are asked as they were
+learned. Each problem is asked in one of many ways, under a system message of any date. Our engine ({settings}), no
+grammar. Per cent right with the 95 % interval, and mean tokens written.
 
 | kind and size | problems | low | medium | high | tokens |
 |---|---|---|---|---|---|
@@ -147,9 +177,14 @@ any date. Our engine ({settings}). Per cent right with the 95 % interval, and me
 |---|---|---|---|---|---|
 {others}
 
-*subtract b from a* names the numbers in the other order; it got a row of its own, and left the rows by size, once it
-was seen to fail. *second question*: arithmetic of any size after one or two earlier turns. *other arithmetic*: other
-operations and numbers that are too large, to be declined. *function result*: the answer after the function's own.
+*subtract b from a* names the numbers in the other order. *call* and the rows below it are functions whose names,
+parameters and values were never seen, one to four of them offered; right is the exact call, or the exact answer after a
+result. *second question*: arithmetic of any size after one or two earlier turns. *instruction*: a developer's wish for
+every answer, applied to arithmetic. *unknown* and *other arithmetic* are to be declined.
+
+- Calls that name a declared function and fit its schema, right or not, at `{default}`: {valid} per cent.
+- Answers to unknown questions that are invented, at `{default}`: {invented} per cent.
+- Answers sampled at temperature 1 in which nothing of the format had to be repaired: {legal}.
 
 ![Accuracy against tokens](../recipes/nano/effort.png)
 
@@ -157,8 +192,7 @@ operations and numbers that are too large, to be declined. *function result*: th
 
 {training}
 
-Machine: {machine}. The loss of the 4,300 steps, in
-nats a learned token:
+Machine: {machine}. The loss, in nats a learned token:
 
 ![Loss](../recipes/nano/loss.png)
 

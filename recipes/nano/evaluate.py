@@ -26,6 +26,7 @@ EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 RESULTS = Path(__file__).with_name("results.json")
 _LIMIT = 400  # tokens; twice the longest working
 _CONTEXT = 2048
+_ARITHMETIC = ("addition", "subtract", "multiplication", "division")
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,13 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=EMBEDDED)
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--count", type=int, default=200, help="problems of each cell and effort")
+    parser.add_argument("--fewer", type=int, help="of each cell that is not arithmetic (default: as many)")
     arguments = parser.parse_args()
-    results = evaluate(arguments.model, arguments.count)
+    results = evaluate(arguments.model, arguments.count, arguments.fewer or arguments.count)
     arguments.output.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
 
 
-def evaluate(model: Path, count: int) -> dict[str, Any]:
+def evaluate(model: Path, count: int, fewer: int) -> dict[str, Any]:
     """Scores of every cell and effort, with some transcripts of either kind, and how often the format is legal."""
     loaded = load_weights(str(model), backend="native", precision="exact")
     form = Format(vocabulary_of(loaded.checkpoint))
@@ -63,10 +65,12 @@ def evaluate(model: Path, count: int) -> dict[str, Any]:
     engine = Engine(loaded.model, config)
     scores: list[Score] = []
     transcripts: list[dict[str, Any]] = []
-    legal = 0
+    legal = sampled = 0
     for cell in CELLS:
+        some = count if cell.startswith(_ARITHMETIC) else fewer
+        prompts: list[list[int]] = []
         for effort in EFFORTS:
-            cases = _cases(cell, effort, count)
+            cases = _cases(cell, effort, some)
             prompts = [case.prompt(form) for case in cases]
             answers = _answers(engine, prompts)
             texts = [form.vocabulary.decode(answer) for answer in answers]
@@ -76,12 +80,13 @@ def evaluate(model: Path, count: int) -> dict[str, Any]:
             scores.append(Score(cell, effort, len(cases), sum(verdicts), valid, round(tokens, 1)))
             transcripts += _examples(cell, effort, cases, texts, verdicts)
             print(f"{cell:24} {effort:7} {sum(verdicts):4}/{len(cases)}  {tokens:6.1f} tokens", flush=True)
-        legal += _legal(engine, form, prompts[: max(1, count // 4)])
+        prompts = prompts[: max(1, some // 4)]
+        legal, sampled = legal + _legal(engine, form, prompts), sampled + len(prompts)
     return {
         "sha256": sha256(model)[WEIGHTS],
         "settings": {"backend": loaded.ops.name, "precision": str(loaded.ops.precision), "sampling": "greedy"},
         "scores": [vars(score) for score in scores],
-        "format": {"legal": legal, "count": len(CELLS) * max(1, min(count, count // 4))},
+        "format": {"legal": legal, "count": sampled},
         "transcripts": transcripts,
     }
 

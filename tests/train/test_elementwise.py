@@ -24,11 +24,15 @@ def inputs(rows: int) -> dict[str, tuple[torch.Tensor, ...]]:
 
 def results(functions: Elementwise, rows: int) -> dict[str, torch.Tensor]:
     given = inputs(rows)
+    x, scale = given["rms_norm"]
+    heads, cos, sin = given["rope"]
+    h, shares = given["swiglu"]
+    logits, targets = given["cross_entropy"]
     return {
-        "rms_norm": functions.rms_norm(*given["rms_norm"], 1e-5, torch.float32),
-        "rope": functions.rope(*given["rope"], torch.float32),
-        "swiglu": functions.swiglu(*given["swiglu"], 7.0),
-        "cross_entropy": functions.cross_entropy(*given["cross_entropy"]),
+        "rms_norm": functions.rms_norm(x, scale, 1e-5, torch.float32),
+        "rope": functions.rope(heads, cos, sin, torch.float32),
+        "swiglu": functions.swiglu(h, shares, 7.0),
+        "cross_entropy": functions.cross_entropy(logits, targets),
     }
 
 

@@ -5,6 +5,7 @@ a C++ compiler and some tens of seconds at the start; results differ by rounding
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -16,43 +17,30 @@ from ossia.config import SWIGLU_ALPHA
 __all__ = ["Elementwise", "elementwise"]
 
 
+@dataclass(frozen=True)
 class Elementwise:
-    """The functions as they stand."""
+    """The functions.
 
-    def rms_norm(self, x: Tensor, scale: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
-        """[T, D] float32 -> [T, D] of `dtype`."""
-        return _rms_norm(x, scale, eps, dtype)
+    rms_norm       x [T, D] float32, scale [D], eps, dtype -> [T, D] of that dtype
+    rope           x [T, H, E], cos and sin [T, E / 2], dtype -> the same as x of that dtype
+    swiglu         h [N, 2F], gates before ups, each row's share [N, 1], limit -> [N, F] of the dtype of h
+    cross_entropy  logits [L, V], targets [L] -> the mean in nats, summed in float32
+    """
 
-    def rope(self, x: Tensor, cos: Tensor, sin: Tensor, dtype: torch.dtype) -> Tensor:
-        """[T, H, E] -> the same of `dtype`, turned by the angles [T, E / 2]."""
-        return _rope(x, cos, sin, dtype)
-
-    def swiglu(self, h: Tensor, shares: Tensor, limit: float) -> Tensor:
-        """[N, 2F], gates before ups, and each row's share [N, 1] -> [N, F] of the dtype of h."""
-        return _swiglu(h, shares, limit)
-
-    def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """[L, V] and [L] -> the mean in nats, summed in float32."""
-        return _cross_entropy(logits, targets)
-
-
-class _Compiled(Elementwise):
-    """Each function compiled once, for any number of rows."""
-
-    def __init__(self) -> None:
-        def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-            return torch.compile(function, dynamic=True)
-
-        self.rms_norm = compiled(_rms_norm)
-        self.rope = compiled(_rope)
-        self.swiglu = compiled(_swiglu)
-        self.cross_entropy = compiled(_cross_entropy)
+    rms_norm: Callable[[Tensor, Tensor, float, torch.dtype], Tensor]
+    rope: Callable[[Tensor, Tensor, Tensor, torch.dtype], Tensor]
+    swiglu: Callable[[Tensor, Tensor, float], Tensor]
+    cross_entropy: Callable[[Tensor, Tensor], Tensor]
 
 
 @cache
 def elementwise(*, compiled: bool) -> Elementwise:
-    """The functions, compiled when first used if so asked."""
-    return _Compiled() if compiled else Elementwise()
+    """The functions, compiled when first used, for any number of rows, if so asked."""
+
+    def made(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return torch.compile(function, dynamic=True) if compiled else function
+
+    return Elementwise(made(_rms_norm), made(_rope), made(_swiglu), made(_cross_entropy))
 
 
 def _rms_norm(x: Tensor, scale: Tensor, eps: float, dtype: torch.dtype) -> Tensor:

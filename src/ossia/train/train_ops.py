@@ -152,8 +152,8 @@ class _Sorting:
         places[order] = rows
         active = chosen.shape[1]
         tokens = np.minimum(choices // active, len(chosen) - 1)
-        numbers = (torch.from_numpy(array) for array in (choices, tokens, places.reshape(-1, active)))
-        return cls(*numbers, sizes.tolist())
+        of_choices = torch.from_numpy(places.reshape(-1, active))
+        return cls(torch.from_numpy(choices), torch.from_numpy(tokens), of_choices, sizes.tolist())
 
 
 class _Spread(torch.autograd.Function):
@@ -201,7 +201,7 @@ def _attend_group(
 
     They are those of documents side by side behind one prefix, filled up to the longest.
 
-    The last row of `q`, `k` and `v` is empty: it fills up the documents and the prefix, and no query that counts sees it.
+    The last row of `q`, `k` and `v` is empty: it fills up the documents and the prefix; no query that counts sees it.
     """
     lengths, before = np.diff(starts), prefix.stop - prefix.start
     longest, room = _rounded(int(lengths.max())), _rounded(before + 1)
