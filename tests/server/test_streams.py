@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -201,6 +202,22 @@ def test_a_reader_that_takes_nothing_is_let_go_and_little_is_kept_for_it(path: s
     within(20, check())
 
 
+def test_nothing_stays_buffered_for_a_reader_that_was_let_go():
+    async def check() -> float:
+        source = Source(*[LARGE] * 2000)
+        async with listening(source.endpoints(), limits=Limits(stall_seconds=0.3)) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 10)
+            writer.write(http("/v1/events"))
+            await reader.readexactly(100)
+            await eventually(lambda: source.ended == 1)
+            begin = time.monotonic()
+        # A server ends when its connections have; this one still had 60 kB to send, or would have.
+        writer.close()
+        return time.monotonic() - begin
+
+    assert within(50, check()) < 5
+
+
 def test_a_slow_reader_gets_everything():
     async def check() -> None:
         source = Source(*[LARGE] * 100, DONE)
@@ -211,6 +228,7 @@ def test_a_slow_reader_gets_everything():
                 await asyncio.sleep(0.01)
             assert got.count(b"data: {") == 100
             assert b"[DONE]" in got
+            assert got.endswith(b"0\r\n\r\n")
 
     within(30, check())
 
