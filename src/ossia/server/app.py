@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ossia.errors import OssiaError
-from ossia.server import chat, completions, model_list, responses, standing
+from ossia.server import chat, completions, messages, model_list, ollama, responses, standing
 from ossia.server.endpoint import Endpoint, routes
 from ossia.server.faults import ClientGone, refused
 from ossia.server.guard import Guard
@@ -25,6 +25,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *responses.endpoints,
     *chat.endpoints,
     *completions.endpoints,
+    *messages.endpoints,
+    *ollama.endpoints,
 )
 """Everything that a server answers; its description comes on top."""
 

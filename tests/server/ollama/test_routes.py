@@ -33,7 +33,8 @@ def post(path: str, *answers: Any, player: Player | None = None, status: int = 2
 
 
 def chat(*answers: Any, **fields: Any) -> Any:
-    return post("/api/chat", *answers, **{"messages": ASKED} | fields)
+    fields.setdefault("messages", ASKED)
+    return post("/api/chat", *answers, **fields)
 
 
 def test_a_stream_of_lines_is_the_whole_answer():
