@@ -73,3 +73,18 @@ def test_a_cache_that_has_two_names_is_read_once(
     (home / "link").symlink_to(home / ".cache/huggingface/hub")
     monkeypatch.setenv("LLAMA_CACHE", str(home / "link"))
     assert len(models()) == before - 1  # llama.cpp's own cache is that one then
+
+
+def test_a_folder_that_may_not_be_looked_into_is_passed_over(
+    everywhere: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+):
+    """Root may look everywhere, so the refusal is played."""
+    is_dir = Path.is_dir
+
+    def refused(path: Path) -> bool:
+        if path.parent.name == "snapshots":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", refused)
+    assert {local.program for local in models()} == {OLLAMA, LM_STUDIO, LLAMA_CPP}

@@ -1,3 +1,7 @@
+import re
+
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 
 from ossia.checkpoint.sources.names import (
@@ -94,3 +98,17 @@ def test_published_models_are_known_by_one_word():
 )
 def test_quantisations_stand_in_file_names(file: str, quant: str | None):
     assert quant_of(file) == quant
+
+
+@hypothesis.given(st.text(alphabet="aB3-_.:/@ \0é", max_size=30) | st.text(max_size=30))
+def test_any_text_is_a_safe_name_or_none(text: str):
+    """What a name becomes part of, an address or a path, it cannot lead out of."""
+    try:
+        name = parse(text)
+    except ModelNotFoundError:
+        return
+    parts = (name.repository, name.revision) if isinstance(name, HubName) else (name.host, name.namespace, name.tag)
+    assert parse(str(name) if isinstance(name, HubName) else f"ollama://{name}") == name
+    for part in (piece for whole in parts for piece in whole.split("/")):
+        assert re.fullmatch(r"[\w][\w.:-]*", part)
+        assert ".." not in part

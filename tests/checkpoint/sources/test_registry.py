@@ -1,8 +1,12 @@
 import json
+import re
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 
+from ossia.checkpoint.sources.hub import _file
 from ossia.checkpoint.sources.names import RegistryName
 from ossia.checkpoint.sources.registry import blob_of, describe, read_manifest
 from ossia.checkpoint.sources.transport import Client
@@ -10,6 +14,7 @@ from ossia.errors import DownloadError, ModelNotFoundError
 from tests.checkpoint.sources.servers import Registry
 
 NAME = RegistryName("gpt-oss", "20b")
+FIELDS = ["layers", "config", "mediaType", "size", "digest"]
 
 
 def test_a_manifest_names_the_parts(registry: Registry):
@@ -88,3 +93,28 @@ def test_other_kinds_of_models_are_refused(registry: Registry):
         registry.manifests["library/gpt-oss/manifests/20b"] = json.dumps(manifest | {"layers": layers}).encode()
         with pytest.raises(DownloadError, match=words):
             describe(Client(registry.url), NAME)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4),
+)
+
+
+@hypothesis.given(st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=5) | ANYTHING)
+def test_any_json_is_a_manifest_or_refused(data: Any):
+    try:
+        manifest = read_manifest(json.dumps(data).encode(), "here")
+    except DownloadError:
+        return
+    assert all(re.fullmatch("sha256:[0-9a-f]{64}", layer.digest) for layer in manifest.layers)
+
+
+@hypothesis.given(st.dictionaries(st.sampled_from(["rfilename", "size", "blobId", "lfs", "sha256"]), ANYTHING))
+def test_any_json_is_a_file_of_the_hub_or_refused(data: Any):
+    try:
+        name, file = _file(data, "here")
+    except DownloadError:
+        return
+    assert ".." not in name.split("/")
+    assert file.size >= 0

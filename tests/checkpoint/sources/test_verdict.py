@@ -2,6 +2,8 @@ import json
 import struct
 from pathlib import Path
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 
 from ossia.checkpoint import write
@@ -118,3 +120,18 @@ def test_the_architecture_is_read_or_not_known(tmp_path: Path):
     assert gguf_architecture(data[:16] + struct.pack("<Q", 10) + before + rest) == "gpt-oss"
     assert gguf_architecture(data[:16] + struct.pack("<Q", 10) + key + struct.pack("<I", 9) + rest) is None
     assert gguf_architecture(data[:24] + struct.pack("<Q", 1 << 63)) is None
+
+
+def test_what_may_not_be_read_is_a_refusal(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refused)
+    assert "no readable" in (judge(folder).refusal or "")
+    monkeypatch.setattr(Path, "is_dir", refused)
+    assert "Permission denied" in (judge(folder / "other").refusal or "")
+
+
+@hypothesis.given(st.binary(max_size=300))
+def test_any_bytes_have_an_architecture_or_none(data: bytes):
+    assert gguf_architecture(b"GGUF" + data) is None or len(data) > 40

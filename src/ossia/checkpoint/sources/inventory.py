@@ -1,5 +1,6 @@
 """All models on this machine that programs have downloaded, and those among them that a name means."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,11 +49,13 @@ def _is_file_of(name: str, wanted: HubName) -> bool:
 
 
 def _all() -> Iterator[Local]:
-    for folder in settings.hub_caches():
-        yield from hub_cache.models(folder)
-    for folder in settings.ollama_folders():
-        yield from ollama_store.models(folder)
-    for folder in settings.lm_studio_folders():
-        yield from others.lm_studio_models(folder)
-    for folder in settings.llama_cpp_folders():
-        yield from others.llama_cpp_models(folder)
+    for find, folders in (
+        (hub_cache.models, settings.hub_caches()),
+        (ollama_store.models, settings.ollama_folders()),
+        (others.lm_studio_models, settings.lm_studio_folders()),
+        (others.llama_cpp_models, settings.llama_cpp_folders()),
+    ):
+        for folder in folders:
+            # A folder that may not be looked into, as another user's, has nothing for us.
+            with contextlib.suppress(OSError):
+                yield from find(folder)

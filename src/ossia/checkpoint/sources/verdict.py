@@ -51,14 +51,11 @@ def judge(path: Path) -> Verdict:
 
 @functools.lru_cache(maxsize=256)
 def _judged(path: Path, stamp: object) -> Verdict:
-    early = _judge_folder(path) if path.is_dir() else _judge_file(path)
-    if early is not None:
-        return early
     try:
-        return Verdict(open_checkpoint(path).layout)
+        early = _judge_folder(path) if path.is_dir() else _judge_file(path)
+        return early or Verdict(open_checkpoint(path).layout)
     except TensorError as error:
-        kind = "gguf" if path.suffix == ".gguf" or not path.is_dir() else None
-        return Verdict(kind, f"{error}. {_published(str(path))}")
+        return Verdict("hugging_face" if path.is_dir() else "gguf", f"{error}. {_published(str(path))}")
     except (OssiaError, OSError) as error:
         return Verdict(None, str(error))
 
