@@ -20,7 +20,7 @@ test: $(VENV)/developed
 	$(BIN)/python -m pytest
 
 # The native library's own tests, once for addresses and undefined behaviour, once for data races.
-test-native: $(VENV)/developed
+test-native: $(BIN)/ninja
 	$(call sanitized,address$(comma)undefined,address)
 	$(call sanitized,thread,thread)
 
@@ -44,7 +44,7 @@ bench: $(VENV)/developed
 develop: $(VENV)/developed
 
 # Only the library, rebuilt where it changed: after an edit under native/.
-native: $(VENV)/developed
+native: $(BIN)/ninja
 	$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 	$(BIN)/cmake --build build/native --target ossia_native
 
@@ -53,6 +53,10 @@ wheel: $(VENV)/bin/python
 
 clean:
 	rm -rf build dist $(VENV) src/ossia/libossia.*
+
+# What builds the library, without all that a developer needs, which would build it first.
+$(BIN)/ninja: | $(VENV)/bin/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'cmake>=3.20' 'ninja>=1.11'
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \

@@ -117,7 +117,9 @@ OSSIA_API int32_t ossia_experts(ossia_context* context, const float* x, int64_t 
 // stores their sum as 64-bit words at `*sum`: the speed of this call is what memory allows.
 OSSIA_API int32_t ossia_read_bandwidth(ossia_context* context, const void* data, int64_t bytes, uint64_t* sum);
 
-// Asks the system to read a mapping ahead. A hint: there is no outcome.
+// Asks the system to read a mapping ahead. A hint: there is no outcome. It does not wait for what it asks for, unless
+// the disk has more to do than it takes; where all is in memory it takes about a tenth of a second for a gigabyte. Takes
+// no context, so that another thread may compute meanwhile.
 OSSIA_API void ossia_will_need(const void* data, int64_t bytes);
 
 // ---------------------------------------------------------------------------------------------------------------------

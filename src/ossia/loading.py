@@ -112,7 +112,10 @@ def load_weights(
     checkpoint = open_checkpoint(find(model)) if isinstance(model, str) else model
     ops = make_ops(backend, precision or default_precision(checkpoint.config), threads)
     tensors = _Counted(checkpoint.tensors, progress) if progress else checkpoint.tensors
-    return Loaded(checkpoint, ops, prepare(ops, checkpoint.config, tensors))
+    loaded = Loaded(checkpoint, ops, prepare(ops, checkpoint.config, tensors))
+    if checkpoint.bytes <= (available_bytes() or 0):
+        ops.read_ahead()
+    return loaded
 
 
 class _Counted(Mapping[str, Tensor]):

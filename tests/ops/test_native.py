@@ -1,6 +1,12 @@
 """What the native backend promises beyond the others: the same bits in any cut, and named errors for bad input."""
 
+import ctypes
 import gc
+import mmap
+import os
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -413,3 +419,36 @@ def test_packed_experts_are_refused_elsewhere(any_ops: NativeOps):
     packed: Packed = encode(np.ones((2, 32), np.float32))
     with pytest.raises(BackendError, match="packed MXFP4 is for experts"):
         any_ops.prepare(packed, Role.VECTOR, "w")
+
+
+def resident_share(array: np.ndarray) -> float:
+    """How much of a mapped array's memory is filled, by the kernel's own count (mincore)."""
+    pages = -(-array.nbytes // mmap.PAGESIZE)
+    found = np.zeros(pages, np.uint8)
+    libc = ctypes.CDLL(None, use_errno=True)
+    arguments = (array.ctypes.data, array.nbytes, found.ctypes.data)
+    assert libc.mincore(*map(ctypes.c_void_p, arguments)) == 0
+    return float((found & 1).mean())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what lies in memory")
+def test_mapped_weights_are_read_ahead(tmp_path: Path):
+    # More than the 8 MiB that one call asks for at most.
+    shape, file = (4096, 4096), tmp_path / "weights"
+    file.write_bytes(bytes(2 * shape[0] * shape[1]))
+    descriptor = os.open(file, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    mapped = np.frombuffer(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), bfloat16).reshape(shape)
+    os.close(descriptor)
+    if resident_share(mapped) > 0.1:
+        pytest.skip("this file system keeps its files in memory")
+    ops = NativeOps()
+    kept = [ops.prepare(mapped[:2048], Role.LINEAR, "a"), ops.prepare(mapped[2048:], Role.EMBEDDING, "b")]
+    ops.read_ahead()
+    waiting = time.monotonic() + 30
+    while resident_share(mapped[:2048]) < 1 and time.monotonic() < waiting:
+        time.sleep(0.01)
+    assert resident_share(mapped[:2048]) == 1
+    assert resident_share(mapped[2048 + 1024 :]) == 0  # of an embedding, few rows are wanted
+    del kept

@@ -4,9 +4,10 @@ Weights are used as stored, straight from the mapped file. One token's numbers a
 chunked and threaded: the order of additions is fixed (native/include/ossia.h, native/src/attend.h).
 """
 
+import threading
 import weakref
-from collections.abc import Callable
-from ctypes import byref, c_void_p
+from collections.abc import Callable, Sequence
+from ctypes import CDLL, byref, c_void_p
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,8 @@ class NativeOps:
         _check(status, f"a context for {threads or 'all'} threads and instruction set {isa or 'of this processor'}")
         self._context = context.value
         weakref.finalize(self, self._library.ossia_destroy, self._context)
+        self._matrices: list[weakref.ref[Weight]] = []
+        self._reader: threading.Thread | None = None
         self._steps: dict[Any, Any] = {}
         self._batch: Callable[[], Batch | None] = lambda: None
 
@@ -71,11 +74,20 @@ class NativeOps:
                 raise BackendError(
                     f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right"
                 )
+            packed = self._kept(Weight(tensor), role)
+            self._library.ossia_will_need(*packed.spans[-1])
             check_scales(tensor, name)
-            return Weight(tensor)
+            return packed
         if tensor.dtype not in _FLOATS:
             raise BackendError(f"{name}: {tensor.dtype} is not computed with; bfloat16 or float32 is right")
-        return Vector(tensor) if role is Role.VECTOR else Weight(tensor)
+        return Vector(tensor) if role is Role.VECTOR else self._kept(Weight(tensor), role)
+
+    def read_ahead(self) -> None:
+        # A mapped file that is not in memory is read as fast as the disk allows, many pieces at a time, instead of page
+        # by page as the computation comes to them.
+        self._reader = threading.Thread(target=_read_ahead, args=(self._library, self._matrices), daemon=True)
+        self._matrices = []
+        self._reader.start()
 
     def array(self, values: np.ndarray) -> np.ndarray:
         return values
@@ -224,6 +236,12 @@ class NativeOps:
         _check(status, "sample: temperature, filter, mask or a token of the biases")
         return Drawn(tokens, logprobs, top_tokens, top_values) if draw.logprobs else Drawn(tokens, None, None, None)
 
+    def _kept(self, weight: Weight, role: Role) -> Weight:
+        # Of the embedding a step reads a few rows; all others are read whole, sooner or later.
+        if role is not Role.EMBEDDING:
+            self._matrices.append(weakref.ref(weight))
+        return weight
+
     def _linear(self, x: np.ndarray, projection: Linear, adapters: np.ndarray | None, precision: int) -> np.ndarray:
         weight = projection.weight
         x = _floats(x, weight.columns, "linear")
@@ -261,6 +279,15 @@ class NativeOps:
             self._steps = {}
             self._batch = weakref.ref(batch, lambda _: self._steps.clear())
         return self._steps
+
+
+def _read_ahead(native: CDLL, matrices: Sequence[weakref.ref[Weight]]) -> None:
+    for reference in matrices:
+        # Held while it is asked for; a model that is given up meanwhile is not kept for this.
+        if (matrix := reference()) is not None:
+            for span in matrix.spans:
+                native.ossia_will_need(*span)
+            del matrix
 
 
 def _check(status: int, what: str) -> None:

@@ -88,6 +88,13 @@ class Ops(Protocol):
         """
         ...
 
+    def read_ahead(self) -> None:
+        """Have what was prepared read into memory, beside whatever is computed meanwhile.
+
+        For memory that can hold it all. A backend that keeps copies has nothing to do.
+        """
+        ...
+
     def array(self, values: np.ndarray) -> Array:
         """A small array of a step, such as the cosines of its angles, as this backend's own kind."""
         ...

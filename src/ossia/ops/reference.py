@@ -50,6 +50,9 @@ class ReferenceOps:
             check_scales(tensor, name)
         return _Stack(tensor) if role is Role.EXPERTS else np.asarray(tensor, np.float32)
 
+    def read_ahead(self) -> None:
+        pass
+
     def array(self, values: np.ndarray) -> np.ndarray:
         return values
 

@@ -45,6 +45,12 @@ class Weight:
         self.experts, self.rows, self.columns = (1, *tensor.shape)[-3:]
         self._paired: tuple[Vector | None, int, library.Weight] | None = None
 
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """Where it lies in memory: address and bytes of its values, and of its scales if it has any."""
+        arrays = (self.values,) if self.scales is None else (self.values, self.scales)
+        return [(array.ctypes.data, array.nbytes) for array in arrays]
+
     def with_bias(self, bias: Vector | None) -> int:
         """The address of the library's struct for this weight and its bias; made at the first call."""
         if self._paired is None or self._paired[0] is not bias:

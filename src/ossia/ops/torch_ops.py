@@ -59,6 +59,9 @@ class TorchOps:
             return PackedTensor(self._tensor(tensor.blocks), self._tensor(tensor.scales))
         return self._tensor(tensor)
 
+    def read_ahead(self) -> None:
+        pass
+
     def array(self, values: np.ndarray) -> Tensor:
         return self._tensor(values)
 
