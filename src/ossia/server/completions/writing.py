@@ -135,7 +135,8 @@ async def written(
 
 def _params(served: Served, wish: Wish, seed: int | None) -> SamplingParams:
     try:
-        return replace(served.defaults.params, **wish.sampling, max_tokens=max(wish.max_tokens, 1), seed=seed)
+        own = {"max_tokens": max(wish.max_tokens, 1), "seed": seed}
+        return replace(served.defaults.params, **(wish.sampling | own))
     except RequestError as error:
         raise RefusedError(str(error), param=str(error).split()[0], code="invalid_value") from error
 
