@@ -44,11 +44,11 @@ def test_another_method_is_refused_with_those_there_are(path: str, allowed: str)
     assert allowed in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize(("path", "right"), [("/notes/a?befor=1", "after can be given"), ("/notes?x", "")])
+@pytest.mark.parametrize(("path", "right"), [("/notes/a?afterx=1", "after can be given"), ("/notes?x", "")])
 def test_an_unknown_query_is_refused_by_its_name(path: str, right: str):
-    answer = browser(ENDPOINTS).request("GET" if "befor" in path else "POST", path, content=b'{"text": ""}')
+    answer = browser(ENDPOINTS).request("GET" if "afterx" in path else "POST", path, content=b'{"text": ""}')
     if right:
-        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "befor")
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "afterx")
         assert right in answer.json()["error"]["message"]
 
 
