@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ossia.assistant import DrawnToken, Ended, Finish, Kind, Text, Usage
+from ossia.assistant import DrawnToken, Ended, Finish, Text, Usage
 from ossia.server.clients import Client
 from ossia.server.exchange import Planned
 from ossia.server.faults import Fault
@@ -144,7 +144,7 @@ class Draft:
         status, reason = _ENDINGS[done.turn.finish]
         yield from self._close("completed" if status == "completed" else "incomplete")
         self.response["usage"] = usage_of(done.turn.usage)
-        self.response["ossia"] = {**done.settings, **self.response["ossia"], **_said(done)}
+        self.response["ossia"] = {**done.settings, **self.response["ossia"], "finish": done.turn.finish}
         if status in ("incomplete", "cancelled"):
             self.response["incomplete_details"] = {"reason": reason}
         if status == "failed":
@@ -181,10 +181,3 @@ def usage_of(usage: Usage) -> dict[str, Any]:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.prompt_tokens + usage.generated_tokens,
     }
-
-
-def _said(done: Done) -> dict[str, Any]:
-    """What the turn adds to the settings: how it ended, and what was written in the name of others."""
-    others = [message for message in done.turn.messages if Kind.of(message) is Kind.OTHER]
-    told = [{"role": message.role, "name": message.name, "text": message.text} for message in others]
-    return {"finish": done.turn.finish} | ({"others": told} if told else {})
