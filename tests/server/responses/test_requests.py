@@ -36,6 +36,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"metadata": {str(number): "" for number in range(17)}}, "metadata"),
     ({"metadata": {"a": "b" * 513}}, "metadata"),
     ({"max_output_tokens": 0}, "max_output_tokens"),
+    ({"max_output_tokens": 2**31}, "max_output_tokens"),
     ({"top_logprobs": 21}, "top_logprobs"),
     ({"max_reasoning_tokens": -1}, "max_reasoning_tokens"),
     ({"logit_bias": {"x": 1}}, "logit_bias"),

@@ -24,6 +24,7 @@ from ossia.server.structure import Form, checked_name, free_form, json_form, sch
 __all__ = ["Asked", "ask_of"]
 
 MOST_LOGPROBS = 20
+MOST_TOKENS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,9 @@ def _effort(body: CountRequest, whole: CreateRequest) -> Any:
 def _sampling(body: CreateRequest) -> dict[str, Any]:
     wanted = plain(body)
     if body.max_output_tokens is not None:
-        if body.max_output_tokens < 1:
-            raise RefusedError(
-                f"max_output_tokens is {body.max_output_tokens}; at least 1 is right", param="max_output_tokens"
-            )
+        if not 1 <= body.max_output_tokens <= MOST_TOKENS:
+            found = f"max_output_tokens is {body.max_output_tokens}"
+            raise RefusedError(f"{found}; 1 to {MOST_TOKENS} is right", param="max_output_tokens")
         wanted["max_tokens"] = body.max_output_tokens
     if body.logit_bias:
         wanted["logit_bias"] = biases(body.logit_bias)

@@ -96,7 +96,7 @@ class Reading:
             case "user" | "system" | "developer":
                 yield Spoken(read.role, text)  # type: ignore[arg-type]
             case "assistant":
-                yield Replied(text, {"commentary": True, "final_answer": False}.get(read.phase or ""))
+                yield Replied(text, self._is_preamble(read.phase, f"{path}.phase"))
             case _:
                 right = "user, system, developer or assistant"
                 raise RefusedError(f"{path}.role is {read.role!r:.40}; {right} is right", param=f"{path}.role")
@@ -198,6 +198,12 @@ class Reading:
         if namespace is not None:
             return f"{checked_name(namespace, f'{path}.namespace')}.{name}"
         return self.offered.recipient(name) or (name if "." in name else f"functions.{name}")
+
+    def _is_preamble(self, phase: str | None, path: str) -> bool | None:
+        phases = {None: None, "commentary": True, "final_answer": False}
+        if phase not in phases:
+            raise RefusedError(f"{path} is {phase!r:.40}; commentary or final_answer is right", param=path)
+        return phases[phase]
 
     def _text(self, content: str | list[dict[str, Any]], path: str) -> str:
         if isinstance(content, str):
