@@ -303,6 +303,39 @@ def test_twenty_streams_hear_that_their_process_was_killed_and_another_serves_th
     runner.run(kill())
 
 
+FAILING = """#!{python}
+import sys
+from ossia.engine import Engine
+from ossia.errors import BackendError
+from ossia.server import worker
+
+def step(self):
+    raise {error}("out of order")
+
+Engine.step = step
+sys.argv = ["worker", sys.argv[-1]]
+sys.exit(worker.main())
+"""
+
+
+@pytest.mark.parametrize(("error", "why"), [("BackendError", "out of order"), ("ZeroDivisionError", "exit status 1")])
+def test_a_step_that_fails_ends_the_process_and_says_why(
+    runner: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str, why: str
+):
+    script = tmp_path / "failing"
+    script.write_text(FAILING.format(python=sys.executable, error=error))
+    script.chmod(0o755)
+    monkeypatch.setattr("ossia.server.remote.sys.executable", str(script))
+
+    async def fail() -> None:
+        engine = await RemoteEngine.start(Launch(model="nano", threads=1))
+        with pytest.raises(UnavailableError, match=f"the engine's process has ended.*{why}"):
+            await outputs_of(engine, wanted())
+        await engine.close()
+
+    runner.run(fail())
+
+
 PARENT = """
 import asyncio
 from ossia.server.remote import Launch, RemoteEngine
