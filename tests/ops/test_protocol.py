@@ -35,7 +35,7 @@ def precision_of(ops: Ops, role: Role) -> Precision:
 @pytest.mark.parametrize("operation", [name for name in vars(Ops) if not name.startswith("_") and name[0].islower()])
 def test_docstrings_begin_with_shapes(operation: str):
     member = getattr(Ops, operation)
-    if callable(member) and operation not in ("prepare", "array", "numpy", "new_cache", "copy_page"):
+    if callable(member) and operation not in ("prepare", "array", "numpy", "new_cache", "copy_page", "read_ahead"):
         assert re.match(r"\[.*\].* -> \[.*\]", member.__doc__ or "")
 
 
