@@ -12,9 +12,10 @@ from tests.checkpoint.sources.keeping import keep_hub, keep_ollama
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home with four models: one of ours, Ollama's, an MLX one, and another architecture's."""
-    for name in ("HF_HOME", "HF_HUB_CACHE", "OLLAMA_MODELS", "LLAMA_CACHE", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+    for name in ("HF_HOME", "HF_HUB_CACHE", "LLAMA_CACHE", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / ".ollama/models"))
     cache = tmp_path / ".cache/huggingface/hub"
     records.note(keep_hub(cache, "openai/gpt-oss-20b"), "gpt-oss:20b")
     keep_ollama(tmp_path / ".ollama/models", "library/gpt-oss", "20b")

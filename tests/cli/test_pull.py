@@ -14,11 +14,12 @@ NAME = "openai/gpt-oss-20b"
 @pytest.fixture
 def hub(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub that has a model that talks, a home without any, and no proxies."""
-    for name in ("HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_CACHE", "HF_TOKEN", "OLLAMA_MODELS", "XDG_STATE_HOME"):
+    for name in ("HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_CACHE", "HF_TOKEN", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "ollama"))
     with Files({}) as cdn, Hub(cdn) as server:
         server.repositories[NAME] = {file.name: file.read_bytes() for file in tiny.iterdir()}
         monkeypatch.setenv("HF_ENDPOINT", server.url)

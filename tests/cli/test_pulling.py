@@ -81,6 +81,7 @@ def test_names_that_no_download_has_stay_as_they_are(name: str):
 def test_what_is_missing_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "ollama"))
     with pytest.raises(DownloadError, match="HF_HUB_OFFLINE is set"):
         located("gpt-oss:20b")
 

@@ -18,9 +18,10 @@ class Typed(io.StringIO):
 @pytest.fixture
 def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model that Ossia pulled, the only one there is."""
-    for name in ("HF_HOME", "HF_HUB_CACHE", "OLLAMA_MODELS", "LLAMA_CACHE", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+    for name in ("HF_HOME", "HF_HUB_CACHE", "LLAMA_CACHE", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / ".ollama/models"))
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     folder = keep_hub(tmp_path / ".cache/huggingface/hub", "openai/gpt-oss-20b")
     records.note(folder, "gpt-oss:20b")

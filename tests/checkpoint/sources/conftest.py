@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ossia.checkpoint.sources import settings
 from tests.checkpoint.sources.servers import Files, Hub, Registry
 
 VARIABLES = (
@@ -23,6 +24,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))
+    # The machine that runs the tests may have Ollama.
+    monkeypatch.setattr(settings, "OLLAMA_SERVICE", folder / "ollama-service")
     monkeypatch.chdir(folder)
     return folder
 

@@ -11,7 +11,7 @@ def test_where_things_are_by_default(home: Path):
     assert settings.hub_endpoint() == "https://huggingface.co"
     assert settings.registry_endpoint("registry.ollama.ai") == "https://registry.ollama.ai"
     assert settings.hub_caches() == [home / ".cache/huggingface/hub"]
-    assert settings.ollama_folders() == [home / ".ollama/models", Path("/usr/share/ollama/.ollama/models")]
+    assert settings.ollama_folders() == [home / ".ollama/models", home / "ollama-service"]
     assert settings.lm_studio_folders() == [home / ".lmstudio/models", home / ".cache/lm-studio/models"]
     assert settings.llama_cpp_folders() == [home / ".cache/llama.cpp"]
     assert settings.records_folder() == home / ".local/state/ossia/pulled"

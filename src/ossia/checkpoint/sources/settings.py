@@ -25,6 +25,9 @@ __all__ = [
     "registry_endpoint",
 ]
 
+OLLAMA_SERVICE = Path("/usr/share/ollama/.ollama/models")
+"""Where the service that Ollama's installer sets up on Linux has its models."""
+
 _TRUE = {"1", "ON", "YES", "TRUE"}
 _LONGEST_FILE = 1 << 20
 
@@ -79,7 +82,7 @@ def ollama_folder() -> Path:
 
 def ollama_folders() -> list[Path]:
     """Every place where Ollama's models may be: on Linux its service has a home of its own."""
-    service = [] if os.environ.get("OLLAMA_MODELS") else [Path("/usr/share/ollama/.ollama/models")]
+    service = [] if os.environ.get("OLLAMA_MODELS") else [OLLAMA_SERVICE]
     return _distinct([ollama_folder(), *service])
 
 
