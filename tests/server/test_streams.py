@@ -202,6 +202,41 @@ def test_a_reader_that_takes_nothing_is_let_go_and_little_is_kept_for_it(path: s
     within(20, check())
 
 
+@pytest.mark.parametrize(
+    ("frames", "leaves", "reason"),
+    [
+        ([event(1), 60.0], True, "gone"),
+        ([LARGE] * 2000, False, "stalled"),
+        ([event(1), RequestError("words")], False, "failed"),
+        ([event(1), KeyError("words")], False, "failed"),
+        ([event(1)], False, None),
+    ],
+)
+def test_a_stream_that_did_not_come_to_its_end_is_counted_and_written_down(
+    frames: list[Any], leaves: bool, reason: str | None, caplog: pytest.LogCaptureFixture
+):
+    def told() -> list[Any]:
+        return [getattr(record, "stream", None) for record in caplog.records if record.msg == "request"]
+
+    async def check() -> None:
+        async with reading(Source(*frames), "/v1/events", limits=Limits(stall_seconds=0.3)) as (reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            if leaves:
+                writer.transport.abort()
+            await eventually(lambda: told() != [])
+
+    with caplog.at_level("INFO", "ossia.server"):
+        within(20, check())
+    assert told() == [reason]
+
+
+def test_broken_streams_are_counted_by_reason():
+    client = browser(Source(event(1), RequestError("words")).endpoints())
+    client.post("/v1/events")
+    metrics = client.app.state.service.metrics  # type: ignore[attr-defined]
+    assert metrics.broken_streams.value("/v1/events", "failed") == 1
+
+
 def test_nothing_stays_buffered_for_a_reader_that_was_let_go():
     async def check() -> float:
         source = Source(*[LARGE] * 2000)

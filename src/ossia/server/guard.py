@@ -158,6 +158,9 @@ class Guard:
         seconds = time.perf_counter() - visit.began
         self._service.metrics.requests.add(1, method, route, str(visit.status))
         self._service.metrics.request_seconds.observe(seconds, route)
+        broken = visit.scope.get("state", {}).get("broken")
+        if broken is not None:
+            self._service.metrics.broken_streams.add(1, route, broken)
         _journal.log(
             logging.DEBUG if visit.scope["path"] in _QUIET and visit.status < 400 else logging.INFO,
             "request",
@@ -169,6 +172,7 @@ class Guard:
                 "seconds": seconds,
                 "bytes": visit.bytes,
                 "client": visit.client or "none",
+                **({"stream": broken} if broken is not None else {}),
             },
         )
 

@@ -116,6 +116,14 @@ class Metrics:
     open_requests: Gauge = field(
         default_factory=lambda: Gauge("ossia_http_open_requests", "HTTP requests that are being answered.")
     )
+    broken_streams: Counter = field(
+        default_factory=lambda: Counter(
+            "ossia_http_broken_streams_total",
+            "Streams that did not come to their end: the client gone or stalled, or an error after the beginning.",
+            "route",
+            "reason",
+        )
+    )
     prompt_tokens: Counter = field(
         default_factory=lambda: Counter(
             "ossia_prompt_tokens_total", "Tokens of prompts, cached ones included.", "model"

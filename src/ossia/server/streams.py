@@ -155,6 +155,7 @@ class _Stream(Response):
         self._ping, self._stall = config.ping_seconds, config.limits.stall_seconds
         self._frames, self._failed = frames, failed
         self._receive = request.receive
+        self._state = request.state
 
     async def begin(self) -> None:
         """Wait for the first frame, but no longer than a ping's time: after that the status is sent without it."""
@@ -177,11 +178,14 @@ class _Stream(Response):
         try:
             while not producer.done() and not self._gone.done() and not self._stalled(pen):
                 await self._watch(producer, pen)
-            if not producer.done() and not self._gone.done():
+            if producer.done():
+                producer.result()
+            elif self._gone.done():
+                self._state.broken = "gone"
+            else:
+                self._state.broken = "stalled"
                 await _cancelled(producer)
                 await self._abort(scope)
-            elif producer.done():
-                producer.result()
         finally:
             await _cancelled(producer)
             await self._close()
@@ -211,8 +215,10 @@ class _Stream(Response):
         try:
             await self._relay(pen)
         except OssiaError as error:
+            self._state.broken = "failed"
             await pen.write(self._failed(fault_of(error)))
         except Exception as error:  # noqa: BLE001  # written to the journal; the stream must end properly
+            self._state.broken = "failed"
             await pen.write(self._failed(unforeseen(error)))
         await pen.write(b"", more=False)
 
