@@ -78,8 +78,9 @@ def test_a_field_that_an_error_knows_is_named():
     assert fault_of(ModelNotFoundError("x")).param == "model"
 
 
-def test_a_message_is_bounded():
-    assert len(fault_of(RequestError("x" * 10_000)).message) == 2000
+@pytest.mark.parametrize("kind", [RequestError, RefusedError, CheckpointError])
+def test_a_message_is_bounded(kind: type[Exception]):
+    assert len(fault_of(kind("x" * 10_000)).message) == 2000
 
 
 class Raising:

@@ -6,6 +6,7 @@ end, bodies that nobody reads any more, more connections than there should be, a
 
 import asyncio
 import errno
+import logging
 import math
 import signal
 import socket
@@ -155,6 +156,9 @@ class _Server(uvicorn.Server):
     def _signal(self) -> None:
         self.force_exit = self.signalled
         self.should_exit = self.signalled = True
+        if self.force_exit:
+            # What is cut off now fails, as was wished: no news for the journal.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more requests, and let those that run come to their end."""
