@@ -255,7 +255,11 @@ def test_a_client_that_leaves_ends_its_response_and_what_there_is_of_it_is_store
         request = Request({"type": "http", "app": app, "state": {"client": ANYONE}, "headers": []})
         made = await making(request, CreateRequest(**HELLO))
         frames = made.frames()
-        told = [await anext(frames) for _ in range(7)]
+        told = [await anext(frames)]
+        row = await shelf_of(request).store.get(made.owner, made.draft.id)
+        assert row is not None, "it is stored before its id is sent"
+        assert row.running
+        told += [await anext(frames) for _ in range(6)]
         assert b"response.reasoning_text.delta" in told[-1]
         await frames.aclose()
         assert len(player.left) == 1
