@@ -88,7 +88,11 @@ def _tuple(rng: random.Random, depth: int, beyond: bool) -> Object:
 def _map(rng: random.Random, depth: int, beyond: bool) -> Object:
     made: Object = {"type": "object", "additionalProperties": schema(rng, depth - 1, beyond=beyond)}
     if rng.random() < 0.3:
-        made = {"type": "object", "patternProperties": {"^[ab]+$": schema(rng, depth - 1)}, "additionalProperties": False}
+        made = {
+            "type": "object",
+            "patternProperties": {"^[ab]+$": schema(rng, depth - 1)},
+            "additionalProperties": False,
+        }
     return made
 
 

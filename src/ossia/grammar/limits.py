@@ -121,7 +121,10 @@ def _check_pattern(where: str, pattern: str) -> None:
 def _check_lark(where: str, source: str) -> None:
     _check_pattern(where, source)
     # Outside strings, patterns and comments, "<" can only begin the name or the number of a token.
-    if "<" in _QUOTED.sub("", source):
+    bare = _QUOTED.sub("", source)
+    if "%llguidance" in bare:
+        raise GrammarError(f"the grammar of {where} sets options of llguidance; one without them is right", where=where)
+    if "<" in bare:
         raise GrammarError(
             f"the grammar of {where} names tokens with <...>; only text can be asked for, and control tokens never",
             where=where,

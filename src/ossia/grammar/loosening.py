@@ -21,7 +21,7 @@ WHITESPACE = r"(?:\r?\n){1,2}[ \t]{0,64}|[ \t]{1,16}"
 """Between two parts of a JSON text, once: as people indent, but no blank page (an endless loop of small models)."""
 
 MOST_TRIALS, LONGEST_SEARCH = 400, 2.0
-"""Compilations, and seconds of computing, that a search for what stands in the way may take; a compilation takes a millisecond."""
+"""Compilations, and seconds of computing, that a search for what stands in the way may take."""
 
 MOVED = "whole-schema"
 

@@ -27,15 +27,17 @@ LIMITS = LLParserLimits(
 class Pattern:
     """A compiled grammar over text; `begin` makes any number of ways through it.
 
-    `short_numbers` says that it is of JSON whose numbers are to be kept short: see `Digits`.
+    `short_numbers` says that it is of JSON whose numbers are to be kept short: see `Digits`. `forces` says that it may
+    be asked for what must come, which llguidance follows to its end: a grammar may have none.
 
     Raises GrammarError, with llguidance's reason, when the grammar cannot be compiled within the limits, or when no
     text follows it.
     """
 
-    def __init__(self, tokens: Tokens, grammar: str, *, short_numbers: bool = False) -> None:
+    def __init__(self, tokens: Tokens, grammar: str, *, short_numbers: bool = False, forces: bool = True) -> None:
         self._tokens = tokens
         self.short_numbers = short_numbers
+        self.forces = forces
         self._first = LLMatcher(tokens.llguidance, grammar, log_level=0, limits=LIMITS)
         if self._first.is_error():
             raise GrammarError(reason(self._first.get_error()))
@@ -49,14 +51,15 @@ class Pattern:
 
     def begin(self) -> "Matcher":
         """A way through the pattern, at its beginning."""
-        return Matcher(self._tokens, self._first, Digits() if self.short_numbers else None)
+        return Matcher(self._tokens, self._first, Digits() if self.short_numbers else None, self.forces)
 
 
 class Matcher:
     """One text's way through a pattern, token by token. `digits` is None where numbers may be of any length."""
 
-    def __init__(self, tokens: Tokens, first: LLMatcher, digits: Digits | None) -> None:
+    def __init__(self, tokens: Tokens, first: LLMatcher, digits: Digits | None, forces: bool) -> None:
         self._tokens = tokens
+        self._forces = forces
         self._first = first
         self._matcher = first.deep_copy()
         self._taken: list[tuple[int, Digits | None]] = []
@@ -113,8 +116,8 @@ class Matcher:
 
     @property
     def forced(self) -> bytes:
-        """The bytes that must come next."""
-        return self._matcher.compute_ff_bytes()
+        """The bytes that must come next, if the pattern forces."""
+        return self._matcher.compute_ff_bytes() if self._forces else b""
 
     @property
     def failure(self) -> str | None:

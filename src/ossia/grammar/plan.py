@@ -18,6 +18,9 @@ __all__ = ["Content", "Plan"]
 MOST_MESSAGES = 64
 """Messages of an answer after which only a final or a last call may begin, so that no answer goes on for ever."""
 
+LARK_OPTIONS = '%llguidance {"no_forcing": true}\n'
+"""Forced text may have no end in a grammar such as `start: /c+/ "c"`, and llguidance would look for it for ever."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Content:
@@ -90,7 +93,7 @@ class Plan:
             case Regex(pattern):
                 return self._compiled(where, LLMatcher.grammar_from_regex(pattern))
             case Lark(source):
-                return self._compiled(where, LLMatcher.grammar_from_lark(source))
+                return self._compiled(where, LLMatcher.grammar_from_lark(LARK_OPTIONS + source), forces=False)
             case Choice(values):
                 return self._compiled(where, LLMatcher.grammar_from_regex("|".join(map(escaped, values))))
 
@@ -99,8 +102,8 @@ class Plan:
         self.loosened += loosened
         return pattern
 
-    def _compiled(self, where: str, grammar: str) -> Pattern:
+    def _compiled(self, where: str, grammar: str, *, forces: bool = True) -> Pattern:
         try:
-            return Pattern(self.tokens, grammar)
+            return Pattern(self.tokens, grammar, forces=forces)
         except GrammarError as error:
             raise GrammarError(f"the grammar of {where} cannot be guaranteed: {error}", where=where) from error

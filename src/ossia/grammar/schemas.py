@@ -5,6 +5,8 @@ Source: JSON Schema, draft 2020-12, and guidance-ai/llguidance, docs/json_schema
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from math import lcm
 from typing import Any, NamedTuple, cast
 
 from ossia.errors import GrammarError
@@ -49,6 +51,10 @@ OTHER_FORMATS = {
 """Formats of the standard that masks cannot guarantee. A format that is not the standard's own says nothing."""
 
 
+MOST_REMAINDERS = 10_000
+"""Of the multiples in a schema, all together: an automaton has as many states, for which it takes some 50 ms."""
+
+
 @dataclass
 class Trimmed:
     """A schema with only what masks understand, and what was taken out, by path and keyword."""
@@ -61,6 +67,7 @@ def trim(schema: object) -> Trimmed:
     """The schema without annotations and without the keywords that masks cannot guarantee."""
     trimmed = Trimmed(None)
     trimmed.schema = _trim(schema, "", trimmed.removed)
+    _bound_multiples(trimmed)
     return trimmed
 
 
@@ -113,6 +120,30 @@ def _trim_inside(key: str, value: object, path: str, removed: list[tuple[str, st
     if key in NAMED:
         return dict(zip(cast(Mapping[str, object], value), trimmed, strict=True))
     return trimmed[0]
+
+
+def _bound_multiples(trimmed: Trimmed) -> None:
+    """Take out those `multipleOf` that together with the ones before them need too many remainders."""
+    together = 1
+    for path, node in subschemas(trimmed.schema):
+        if "multipleOf" in node:
+            remainders = _remainders(node["multipleOf"])
+            if remainders is None or lcm(together, remainders) > MOST_REMAINDERS:
+                del node["multipleOf"]
+                trimmed.removed.append((path, "multipleOf"))
+            else:
+                together = lcm(together, remainders)
+
+
+def _remainders(value: object) -> int | None:
+    """How many remainders a multiple is told by: its digits as a number, without the factors 2 and 5 of the base."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1e-20 < value < 1e20:
+        return None
+    digits = int("".join(map(str, Decimal(repr(value)).as_tuple().digits)))
+    for factor in (2, 5):
+        while digits % factor == 0:
+            digits //= factor
+    return digits
 
 
 def _constrains_beyond(key: str, value: object, schema: Object) -> bool:

@@ -32,7 +32,16 @@ LONGEST_VIOLATION = 300
 Keyword = Callable[[Any, Any, Any, Any], "Iterator[ValidationError] | None"]
 
 
-_MALFORMED = (Unresolvable, TimeoutError, regex.error, TypeError, ValueError, AttributeError, LookupError)
+_MALFORMED = (
+    Unresolvable,
+    TimeoutError,
+    regex.error,
+    ArithmeticError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+)
 """What checking by a schema raises that is not one, or that refers to what is not there."""
 
 

@@ -17,8 +17,8 @@ __all__ = ["Walk"]
 FARTHEST_ROLLBACK = 4096
 """Tokens that can be taken back: more than any draft has."""
 
-MOST_FORCED = 64
-"""Tokens that `forced` looks ahead."""
+MOST_FORCED, LONGEST_FORCED = 64, 256
+"""Tokens that `forced` looks ahead, about, and bytes of a text that it takes at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Walk:
             return list(closings) if len(closings) == 1 and not open_text else []
         if closings:
             return list(closings) if len(closings) == 1 and matcher.closed else []
-        text = matcher.forced
+        text = matcher.forced[:LONGEST_FORCED]
         return self._cut(text) if text else []
 
     def _cut(self, text: bytes) -> list[int]:

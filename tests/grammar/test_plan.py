@@ -1,0 +1,88 @@
+import random
+import time
+
+import numpy as np
+import pytest
+
+from ossia.errors import GrammarError
+from ossia.grammar import Choice, JsonSchema, Lark, Regex, Rules, ToolRule
+from ossia.grammar.plan import MOST_MESSAGES, Plan
+from ossia.grammar.tokens import Tokens
+from tests.grammar.hostile import ANSWERS
+from tests.grammar.walks import allowed, nano, takes, walk
+
+LONGEST_COMPILATION, LONGEST_MASK = 3.0, 0.5
+"""Seconds of computing: many times what is measured, for machines that do other work."""
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_hostile_grammar_is_refused_or_costs_little(name: str):
+    begin = time.process_time()
+    try:
+        grammar = walk(Rules(answer=ANSWERS[name]))
+    except GrammarError:
+        return
+    finally:
+        assert time.process_time() - begin < LONGEST_COMPILATION
+    assert takes(grammar, "<|channel|>final<|message|>")
+    rng = random.Random(1)
+    for _ in range(60):
+        begin = time.process_time()
+        grammar.forced()
+        may = allowed(grammar)
+        assert time.process_time() - begin < LONGEST_MASK
+        if not len(may):
+            break
+        assert grammar.accept(int(rng.choice(may.tolist())))
+        assert nano().end not in may
+
+
+def test_a_grammar_that_fails_says_so_and_can_be_taken_back():
+    unions = [{"properties": {"kind": {"const": n}}, "required": ["kind"]} for n in range(2000)]
+    grammar = walk(Rules(answer=JsonSchema({"anyOf": unions})))
+    assert takes(grammar, "<|channel|>final<|message|>")
+    count = 0
+    while len(may := allowed(grammar)) and count < 300:
+        assert grammar.accept(int(may[0]))
+        count += 1
+    assert grammar.failure
+    assert not len(allowed(grammar))
+    assert grammar.forced() == []
+    grammar.rollback(count)
+    assert grammar.failure is None
+    assert len(allowed(grammar))
+
+
+def test_errors_say_whose_grammar_it_is():
+    tokens = Tokens(nano())
+    for rules, where, words in (
+        (Rules(answer=Regex("(")), "answer", "unclosed"),
+        (Rules(answer=Regex("(?=a)b")), "answer", "look-around"),
+        (Rules(answer=Lark("start: nothing")), "answer", "nothing"),
+        (Rules(tools=(ToolRule(recipient="patch", text=True, lark="x"),)), "patch", "patch"),
+        (Rules(answer=Choice(())), "answer", "1 to 4096"),
+    ):
+        with pytest.raises(GrammarError, match=words) as caught:
+            Plan(tokens, rules)
+        assert caught.value.where == where
+
+
+def test_all_of_it_in_one_request():
+    tools = tuple(ToolRule(recipient=f"functions.f{n}", parameters={"required": [f"p{n}"]}) for n in range(100))
+    plan = Plan(Tokens(nano()), Rules(tools=tools, answer=JsonSchema({"type": "array"}), max_reasoning_tokens=5))
+    assert len(plan.calls) == 100
+    assert plan.loosened == []
+    assert plan.opens(5, 0, called=False, hurried=False) == (False, True, True, True)
+    assert plan.opens(5, 0, called=False, hurried=True) == (False, False, True, False)
+    assert plan.opens(0, 1, called=True, hurried=False) == (True, True, False, True)
+    assert plan.opens(0, MOST_MESSAGES, called=False, hurried=False) == (False, False, True, True)
+
+
+def test_masks_of_one_plan_do_not_touch_each_other():
+    plan = Rules(answer=Choice(("abc", "abd")))
+    one, other = walk(plan), walk(plan)
+    assert takes(one, "<|channel|>final<|message|>ab")
+    assert takes(other, "<|channel|>")
+    np.testing.assert_array_equal(allowed(other), allowed(other))
+    assert takes(one, "d<|return|>")
+    assert takes(other, "final<|message|>abc<|return|>")

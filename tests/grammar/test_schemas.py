@@ -1,0 +1,69 @@
+from typing import Any
+
+import pytest
+
+from ossia.grammar.schemas import pointer_part, refused, subschemas, trim
+
+
+@pytest.mark.parametrize(
+    ("schema", "kept", "removed"),
+    [
+        (True, True, []),
+        ({"title": "t", "default": 1, "x-y": 2, "type": "object"}, {"type": "object"}, []),
+        ({"not": {}}, {}, [("", "not")]),
+        ({"uniqueItems": False}, {}, []),
+        ({"if": {}, "then": {}, "else": {}}, {}, [("", "if"), ("", "then"), ("", "else")]),
+        ({"then": {}}, {}, []),
+        ({"minContains": 1}, {}, []),
+        ({"contains": {}, "minContains": 1}, {}, [("", "contains"), ("", "minContains")]),
+        ({"unevaluatedProperties": True}, {}, []),
+        ({"format": "int64"}, {}, []),
+        ({"format": "date"}, {"format": "date"}, []),
+        ({"format": "regex"}, {}, [("", "format")]),
+        ({"$ref": "http://x/y"}, {}, [("", "$ref")]),
+        ({"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}, []),
+        ({"$ref": 5}, {}, [("", "$ref")]),
+        ({"x-guidance": {}}, {}, []),
+        (
+            {"properties": {"a/b~": {"items": [{"not": {}}, {"uniqueItems": True}]}}},
+            {"properties": {"a/b~": {"items": [{}, {}]}}},
+            [("/properties/a~1b~0/items/0", "not"), ("/properties/a~1b~0/items/1", "uniqueItems")],
+        ),
+        ({"properties": {"not": {"type": "null"}}}, {"properties": {"not": {"type": "null"}}}, []),
+        ({"const": {"not": 1, "title": 2}}, {"const": {"not": 1, "title": 2}}, []),
+        ({"properties": 5, "anyOf": "x", "items": False}, {"properties": 5, "anyOf": "x", "items": False}, []),
+        ({"multipleOf": 0.01}, {"multipleOf": 0.01}, []),
+        ({"multipleOf": 1234567}, {}, [("", "multipleOf")]),
+        ({"multipleOf": 1000000}, {"multipleOf": 1000000}, []),
+        (
+            {"allOf": [{"multipleOf": 997}, {"multipleOf": 991}]},
+            {"allOf": [{"multipleOf": 997}, {}]},
+            [("/allOf/1", "multipleOf")],
+        ),
+    ],
+)
+def test_what_is_left_of_a_schema(schema: Any, kept: Any, removed: list[tuple[str, str]]):
+    trimmed = trim(schema)
+    assert (trimmed.schema, trimmed.removed) == (kept, removed)
+
+
+def test_a_schema_is_left_as_it_was():
+    schema = {"title": "t", "properties": {"a": {"not": {}}}}
+    trim(schema)
+    assert schema == {"title": "t", "properties": {"a": {"not": {}}}}
+
+
+def test_the_order_of_properties_stays():
+    assert list(trim({"properties": {"z": {}, "a": {}, "m": {}}}).schema["properties"]) == ["z", "a", "m"]
+
+
+def test_schemas_within_come_first():
+    schema = {"properties": {"a": {"anyOf": [{"type": "null"}, True]}}, "$defs": {"d": {}}, "not": {"x": {}}}
+    assert [path for path, _ in subschemas(schema)] == ["/properties/a/anyOf/0", "/properties/a", "/$defs/d", ""]
+
+
+def test_pointers_and_errors():
+    assert pointer_part("a/b~c") == "a~1b~0c"
+    error = refused("functions.f", "/properties/a", "not")
+    assert (error.where, error.path, error.keyword) == ("functions.f", "/properties/a", "not")
+    assert "'not' at /properties/a of the schema of functions.f" in str(error)
