@@ -7,6 +7,8 @@ import signal
 import socket
 import time
 from collections.abc import AsyncGenerator
+from contextlib import suppress
+from random import Random
 from typing import Any
 
 import pytest
@@ -160,6 +162,53 @@ def test_connections_beyond_the_limit_are_told_so():
     answer = within(10, check())
     assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
     assert b"too many connections" in answer
+
+
+PIECES = (
+    *(b"\r\n", b"\r\n\r\n", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 3\r\n", b"Host: x\r\n"),
+    *(b"Expect: 100-continue\r\n", b"Upgrade: websocket\r\nConnection: upgrade\r\n", b"%00%ff/../", b"\xff\x00"),
+)
+
+
+def damaged(random: Random, sent: bytes) -> bytes:
+    """The same with some bytes changed, gone, or more of them."""
+    found = bytearray(sent)
+    for _ in range(random.choice([0, 1, 2, 5, 20])):
+        place, length = random.randrange(len(found) + 1), random.choice([0, 0, 1, 10])
+        found[place : place + length] = random.choice([b"", random.randbytes(length), random.choice(PIECES)])
+    return bytes(found)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damaged_requests_and_clients_that_go_leave_nothing_behind(seed: int):
+    random, unhandled = Random(seed), []
+    kept = http("/echo", BODY, Connection="keep-alive")
+    bases = [http("/echo", BODY), kept * 2, http("/stream"), http("/large", method="GET")]
+
+    async def disturb(port: int) -> None:
+        sent = damaged(random, random.choice(bases))
+        cut = random.randrange(len(sent) + 1)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with suppress(OSError, TimeoutError):
+            writer.write(sent[:cut])
+            await asyncio.sleep(0)
+            writer.write(sent[cut:])
+            if random.random() < 0.5:
+                async with asyncio.timeout(random.choice([0.05, 1.0])):
+                    await reader.read(random.choice([100, 1 << 20]))
+        writer.transport.abort()
+
+    async def check() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+        ending = Ending()
+        limits = Limits(header_seconds=0.3, body_seconds=0.3, stall_seconds=0.3, idle_seconds=0.3)
+        async with listening([*ENDPOINTS, Endpoint("POST", "/stream", ending.stream, "")], limits=limits) as port:
+            for _ in range(5):
+                await asyncio.gather(*(disturb(port) for _ in range(30)))
+            assert (await talk(port, http("/echo", BODY)))[0].endswith(b"yes")
+
+    within(30, check())
+    assert unhandled == []
 
 
 def test_a_port_that_is_taken_is_refused_by_its_number():
