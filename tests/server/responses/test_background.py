@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from ossia.server.clients import ANYONE
 from ossia.server.responses.background import Background, framed, packed, replayed, unpacked
-from ossia.server.responses.draft import Draft
+from ossia.server.responses.composition import Composition
 
 
 def background() -> Background:
-    return Background(Draft({"ossia": {}}, ANYONE, background=True, sealed=False), lambda: None)
+    return Background(Composition({"ossia": {}}, ANYONE, background=True, sealed=False), lambda: None)
 
 
 async def _followed(made: Background, start: int) -> list[bytes]:

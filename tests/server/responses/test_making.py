@@ -256,14 +256,14 @@ def test_a_client_that_leaves_ends_its_response_and_what_there_is_of_it_is_store
         made = await making(request, CreateRequest(**HELLO))
         frames = made.frames()
         told = [await anext(frames)]
-        row = await shelf_of(request).store.get(made.owner, made.draft.id)
+        row = await shelf_of(request).store.get(made.owner, made.composition.id)
         assert row is not None, "it is stored before its id is sent"
         assert row.running
         told += [await anext(frames) for _ in range(6)]
         assert b"response.reasoning_text.delta" in told[-1]
         await frames.aclose()
         assert len(player.left) == 1
-        row = await shelf_of(request).store.get(made.owner, made.draft.id)
+        row = await shelf_of(request).store.get(made.owner, made.composition.id)
         assert row is not None
         assert not row.running
         assert judged(row.body)["status"] == "cancelled"
@@ -285,7 +285,7 @@ def test_a_full_disk_costs_the_store_and_not_the_answer():
         database = shelf_of(request).store._database
         pages = database._rows.execute("PRAGMA page_count").fetchone()[0]
         database._rows.execute(f"PRAGMA max_page_count = {pages}")
-        made.draft.response["metadata"] = {"much": "x" * 100_000}
+        made.composition.response["metadata"] = {"much": "x" * 100_000}
         told = [happening async for happening in happenings]
         assert told[-1]["type"] == "response.completed"
         assert "full" in told[-1]["response"]["ossia"]["not_stored"]

@@ -6,7 +6,7 @@ items       what was said before, from those items
 tools       the tools and the choice among them
 asking      all of it, as an `Ask`
 parts       one item of the output and the events that tell of it
-draft       the response while it is being made
+composition       the response while it is being made
 making      a request's way to its response: run, stored, told
 background  responses that nobody waits for, streams that are taken up again
 database    the stored responses, in SQLite

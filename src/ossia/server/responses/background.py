@@ -8,7 +8,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from ossia.server.responses.draft import Draft
+from ossia.server.responses.composition import Composition
 from ossia.server.streams import event
 
 __all__ = ["Background", "framed", "packed", "replayed", "unpacked"]
@@ -20,8 +20,8 @@ MOST_FRAME_BYTES = 1 << 28
 class Background:
     """One response on its way. Its maker calls `push` and, in the end, `close`; `cancel` asks it to end."""
 
-    def __init__(self, draft: Draft, cancel: Callable[[], None]) -> None:
-        self.draft = draft
+    def __init__(self, composition: Composition, cancel: Callable[[], None]) -> None:
+        self.composition = composition
         self.cancel = cancel
         self.task: asyncio.Task[None]
         self.begun = asyncio.Event()

@@ -19,8 +19,8 @@ from ossia.server.exchange import Planned, exchange
 from ossia.server.faults import Fault, RefusedError, fault_of
 from ossia.server.responses.asking import Asked, ask_of
 from ossia.server.responses.background import Background, framed, packed
+from ossia.server.responses.composition import Composition
 from ossia.server.responses.database import Row
-from ossia.server.responses.draft import Draft
 from ossia.server.responses.items import kind_of
 from ossia.server.responses.requests import CountRequest, CreateRequest
 from ossia.server.responses.shelf import Shelf, owner_of, shelf_of
@@ -59,7 +59,7 @@ class Making:
         self._shelf = shelf_of(request)
         client = client_of(request)
         self.owner = owner_of(client)
-        self.draft = Draft(
+        self.composition = Composition(
             _repeated(body, said.asked),
             client,
             background=bool(body.background),
@@ -72,7 +72,7 @@ class Making:
 
     async def happenings(self) -> AsyncGenerator[dict[str, Any], None]:
         """The events of the API. Raises what refuses the request as long as nobody has heard of the response."""
-        draft = self.draft
+        composition = self.composition
         try:
             async with aclosing(exchange(self._request, self._body.model or "", self._said.asked.ask)) as events:
                 async for _, event in events:
@@ -80,8 +80,8 @@ class Making:
                         for happening in await self._begun(event):
                             yield happening
                         continue
-                    told = list(draft.take(event))
-                    if draft.over:
+                    told = list(composition.take(event))
+                    if composition.over:
                         await self._save(told)
                     for happening in told:
                         yield happening
@@ -89,13 +89,13 @@ class Making:
             if not self.known:
                 raise
             self._error = error
-            told = list(draft.fail(fault_of(error)))
+            told = list(composition.fail(fault_of(error)))
             await self._save(told)
             for happening in told:
                 yield happening
         finally:
-            if self.known and not draft.over and self._background is None:
-                list(draft.abandon())
+            if self.known and not composition.over and self._background is None:
+                list(composition.abandon())
                 self._save_later()
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
@@ -111,13 +111,13 @@ class Making:
                 pass
         if self._error is not None:
             raise self._error
-        return self.draft.response
+        return self.composition.response
 
     async def begin(self) -> Background:
         """Let it run in the background. Raises what refuses it at once."""
         await self._shelf.store.put(self._row())
-        self._background = background = Background(self.draft, self.cancel)
-        background.task = asyncio.create_task(self._run(background), name=self.draft.id)
+        self._background = background = Background(self.composition, self.cancel)
+        background.task = asyncio.create_task(self._run(background), name=self.composition.id)
         self._shelf.add(self.owner, background)
         beginning = asyncio.ensure_future(background.begun.wait())
         try:
@@ -128,7 +128,7 @@ class Making:
         finally:
             beginning.cancel()
         if self._error is not None and not self.known:
-            await self._shelf.store.delete(self.owner, self.draft.id)
+            await self._shelf.store.delete(self.owner, self.composition.id)
             raise self._error
         self.known = True
         return background
@@ -142,19 +142,19 @@ class Making:
 
     def failed(self, fault: Fault) -> bytes:
         """The end of a stream that has begun before anything else was known."""
-        began = [] if self.draft.number else [*self.draft.begin()]
-        return b"".join(map(framed, [*began, *([] if self.draft.over else self.draft.fail(fault))]))
+        began = [] if self.composition.number else [*self.composition.begin()]
+        return b"".join(map(framed, [*began, *([] if self.composition.over else self.composition.fail(fault))]))
 
     async def _run(self, background: Background) -> None:
-        for happening in self.draft.begin():
+        for happening in self.composition.begin():
             background.push(framed(happening))
         try:
             async with aclosing(self.happenings()) as happenings:
                 async for happening in happenings:
                     background.push(framed(happening))
         except asyncio.CancelledError:
-            if not self.draft.over:
-                for happening in self.draft.abandon():
+            if not self.composition.over:
+                for happening in self.composition.abandon():
                     background.push(framed(happening))
                 self._save_later(packed(background.frames))
         except Exception as error:  # noqa: BLE001  # `begin` raises it
@@ -165,9 +165,9 @@ class Making:
     async def _begun(self, planned: Planned) -> list[dict[str, Any]]:
         """It is known what will be done: write it down before anybody hears of it."""
         self._planned = planned
-        self.draft.settle(planned)
-        began = [] if self._background else [*self.draft.begin()]
-        began += self.draft.proceed()
+        self.composition.settle(planned)
+        began = [] if self._background else [*self.composition.begin()]
+        began += self.composition.proceed()
         if self._stored and self._background is None:
             await self._shelf.store.put(self._row())
         self.known = True
@@ -181,12 +181,12 @@ class Making:
 
     def _row(self, events: bytes | None = None) -> Row:
         return Row(
-            id=self.draft.id,
+            id=self.composition.id,
             owner=self.owner,
-            body={**self.draft.response},
+            body={**self.composition.response},
             input=self._said.items,
             previous=self._body.previous_response_id,
-            running=not self.draft.over,
+            running=not self.composition.over,
             events=events,
         )
 
@@ -201,7 +201,7 @@ class Making:
                 events = await asyncio.to_thread(packed, frames)
             await self._shelf.store.put(self._row(events))
         except CapacityError as error:
-            self.draft.response["ossia"]["not_stored"] = str(error)
+            self.composition.response["ossia"]["not_stored"] = str(error)
 
     def _save_later(self, events: bytes | None = None) -> None:
         if self._stored:

@@ -33,7 +33,7 @@ async def create(request: Request, body: CreateRequest) -> Response:
     made = await making(request, body)
     if body.background:
         background = await made.begin()
-        return await sse(request, background.follow(0)) if body.stream else _json(background.draft.response)
+        return await sse(request, background.follow(0)) if body.stream else _json(background.composition.response)
     if body.stream:
         return await sse(request, made.frames(), failed=made.failed)
     return _json(await attend(request, made.whole()))
@@ -48,7 +48,7 @@ async def retrieve(request: Request) -> Response:
     if query.get("stream", "false").lower() not in ("true", "1"):
         if query.get("starting_after") is not None:
             raise RefusedError("starting_after is for streams; stream=true with it is right", param="starting_after")
-        return _json(running.draft.response if running else row and row.body)
+        return _json(running.composition.response if running else row and row.body)
     if running is not None:
         return await sse(request, running.follow(start))
     assert row is not None
@@ -70,7 +70,7 @@ async def cancel(request: Request) -> Response:
     """End a response that runs in the background; one that is over stays as it is."""
     if running := _running(request):
         await _ended(running)
-        return _json(running.draft.response)
+        return _json(running.composition.response)
     row = await _row(request)
     if not row.body["background"]:
         raise RefusedError(

@@ -28,7 +28,7 @@ class Shelf:
 
     def add(self, owner: str, background: Background) -> None:
         """Keep a response as running, until its task is over."""
-        key = (owner, background.draft.id)
+        key = (owner, background.composition.id)
         self._running[key] = background
         background.task.add_done_callback(lambda _: self._running.pop(key, None))
 

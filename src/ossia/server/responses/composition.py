@@ -18,7 +18,7 @@ from ossia.server.responses.sealed import seal
 from ossia.server.scores import scored
 from ossia.server.turns import Done, Event, Opened
 
-__all__ = ["ENDS", "Draft", "usage_of"]
+__all__ = ["ENDS", "Composition", "usage_of"]
 
 Happening = dict[str, Any]
 
@@ -40,7 +40,7 @@ _CODES = {429: "rate_limit_exceeded", 400: "invalid_prompt"}
 """Source: OpenAI's API reference, "error" of a response."""
 
 
-class Draft:
+class Composition:
     """One response. `response` is what it has come to; `fields` are those that it repeats from the request."""
 
     def __init__(self, fields: Mapping[str, Any], client: Client, *, background: bool, sealed: bool) -> None:
