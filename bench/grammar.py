@@ -5,7 +5,8 @@
 
 Compiling, building the vocabulary's table, masks while a document is written token by token, the share of tokens that
 are forced, and a step of the engine with and without masks: on nano, and on a random model of few layers with the
-published vocabulary. Each mask is timed alone; steps are timed with the mask computed beside the forward pass.
+published vocabulary. Tables, compilations and masks are timed alone, in time of computing, which other work on the
+machine does not change; of steps, with masks computed beside the forward pass, the least of some medians is given.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ DOCUMENT = {
     "born": "1815-12-10",
     "tags": ["mathematics", "analytical engine", "note G"],
     "works": [{"title": "Sketch of the Analytical Engine", "year": 1843, "pages": 66.5}] * 3,
-    "about": 'The engine "weaves algebraical patterns", she wrote,\njust as the Jacquard loom weaves flowers and leaves.',
+    "about": 'The engine "weaves algebraical patterns", just as the\nJacquard loom weaves flowers and leaves.',
 }
 
 SCHEMA: dict[str, Any] = {
@@ -73,9 +74,9 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
     """The median of some runs."""
     found: list[float] = []
     for _ in range(repeats):
-        begin = time.perf_counter()
+        begin = time.thread_time()
         work()
-        found.append(time.perf_counter() - begin)
+        found.append(time.thread_time() - begin)
     return statistics.median(found)
 
 
@@ -92,18 +93,18 @@ def masks(grammar: Walk, tokens: list[int], words: int) -> dict[str, float]:
     filled, accepted, looked, forced, ahead = [], [], [], 0, 0
     mask = np.zeros(words, np.int32)
     for token in tokens:
-        begin = time.perf_counter()
+        begin = time.thread_time()
         must = grammar.forced()
-        looked.append(time.perf_counter() - begin)
+        looked.append(time.thread_time() - begin)
         ahead = max(ahead - 1, len(must))
         forced += ahead > 0
         mask[:] = 0
-        begin = time.perf_counter()
+        begin = time.thread_time()
         grammar.fill_mask(mask)
-        filled.append(time.perf_counter() - begin)
-        begin = time.perf_counter()
+        filled.append(time.thread_time() - begin)
+        begin = time.thread_time()
         assert grammar.accept(token)
-        accepted.append(time.perf_counter() - begin)
+        accepted.append(time.thread_time() - begin)
     return {
         "mask_mean_us": statistics.mean(filled) * 1e6,
         "mask_p50_us": statistics.median(filled) * 1e6,
@@ -116,9 +117,9 @@ def masks(grammar: Walk, tokens: list[int], words: int) -> dict[str, float]:
 
 
 def compiling(vocabulary: Vocabulary, repeats: int) -> tuple[float, dict[str, dict[str, float]]]:
-    begin = time.perf_counter()
+    begin = time.process_time()
     compiler = Compiler(vocabulary)
-    table = time.perf_counter() - begin
+    table = time.process_time() - begin
     tokens, words, found = answer(vocabulary), -(-vocabulary.size // 32), {}
     for name, rules in RULES.items():
         sources = iter([replace(rules, max_reasoning_tokens=5000 + n).to_source() for n in range(repeats)])
@@ -141,7 +142,7 @@ def steps(model: str, batch: int, generate: int, repeats: int) -> dict[str, floa
     for _ in range(repeats):
         for name, source in sources.items():
             found[name].append(_step_seconds(engine, prompt, params, source, batch) * 1e3)
-    return {name: statistics.median(each) for name, each in found.items()}
+    return {name: min(each) for name, each in found.items()}
 
 
 def _step_seconds(engine: Engine, prompt: list[int], params: SamplingParams, source: str | None, batch: int) -> float:
@@ -164,7 +165,7 @@ def wide(folder: Path) -> str:
     )
     sizes = {"num_hidden_layers": 4, "hidden_size": 512, "intermediate_size": 512, "num_local_experts": 8}
     small = replace(config, layer_types=config.layer_types[:4], **sizes)
-    make_random(small, folder / "wide")
+    make_random(folder / "wide", small)
     return str(folder / "wide")
 
 

@@ -38,7 +38,7 @@ class Tokens:
         # The tokens that begin with more than 0, 1 and 2 digits.
         digits = np.array([_leading_digits(token) for token in self._bytes])
         self.digits = [mask_of(np.flatnonzero(digits > count), self.words) for count in range(3)]
-        self._completing: dict[bytes, Mask] = {}
+        self._completing: dict[bytes, Mask] = {b"": self._starting}
         self._lock = Lock()
         # The matcher wants a token that says "complete". It is taken out of every mask again.
         self.llguidance = LLTokenizer(TokenizerWrapper(_Tables(self)), n_vocab=vocabulary.size)
