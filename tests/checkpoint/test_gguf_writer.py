@@ -1,4 +1,5 @@
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,23 @@ def test_the_gguf_package_reads_our_metadata(file: Path):
     assert fields["tokenizer.ggml.token_type"][:5] == [1, 1, 1, 5, 3]
     assert fields["tokenizer.ggml.eos_token_id"] == 4
     assert fields["tokenizer.huggingface.json"] == TOKENIZER.decode()
+
+
+def test_numbers_have_the_types_that_llama_cpp_asks_for(tmp_path: Path):
+    """It refuses a file whose `rope.freq_base` is an integer, as the published configs spell it."""
+    config = replace(SMALL, rope_theta=150000, swiglu_limit=7)
+    write(tmp_path / "model.gguf", config, tensors_for(config), "gguf")
+    fields = gguf.GGUFReader(tmp_path / "model.gguf").fields
+    floats = {key.removeprefix("gpt-oss.") for key, field in fields.items() if field.types[0].name == "FLOAT32"}
+    # Source: llama.cpp, src/llama-model.cpp: what it reads into a float for this architecture.
+    assert floats == {
+        "rope.freq_base",
+        "attention.layer_norm_rms_epsilon",
+        "rope.scaling.factor",
+        "rope.scaling.yarn_beta_fast",
+        "rope.scaling.yarn_beta_slow",
+        "ossia.swiglu_limit",
+    }
 
 
 def test_tensors_lie_one_behind_another_as_ggml_asks(file: Path):

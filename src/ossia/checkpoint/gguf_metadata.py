@@ -45,6 +45,8 @@ _KEYS = {
     "rope_theta": "rope.freq_base",
     "rms_norm_eps": "attention.layer_norm_rms_epsilon",
 }
+# Programs ask for these as float32, however a config spells them.
+_FLOATS = ("rope_theta", "rms_norm_eps")
 _FACTOR, _INITIAL = "rope.scaling.factor", "rope.scaling.original_context_length"
 _BETA_FAST, _BETA_SLOW = "rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow"
 # Other keys that programs write. Those with a value of our config must agree with it; the rest say nothing about it.
@@ -79,6 +81,7 @@ def config_from(metadata: Mapping[str, Any], architecture: str, tensors: Mapping
     if missing := sorted(needed - own.keys()):
         raise ConfigError(f"missing key {architecture}.{missing[0]}; needed: {', '.join(sorted(needed))}")
     data = {ours: _as_written(own[theirs]) for ours, theirs in _KEYS.items()}
+    data["rope_theta"] = _whole(data["rope_theta"])
     data |= {
         "vocab_size": _vocabulary_size(tensors),
         "rope_scaling": _scaling(own, metadata),
@@ -95,6 +98,11 @@ def config_from(metadata: Mapping[str, Any], architecture: str, tensors: Mapping
 def _as_written(value: Any) -> Any:
     """The shortest decimal that a float32 was written from: 1e-5, not 9.99999974e-06."""
     return float(f"{value:.7g}") if isinstance(value, float) else value
+
+
+def _whole(value: Any) -> Any:
+    """The integer that a whole number is in the published configs."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _vocabulary_size(tensors: Mapping[str, GgufTensor]) -> int:
@@ -196,6 +204,7 @@ def metadata_of(
     architecture = next(name for name, stands_for in ARCHITECTURES.items() if stands_for == layout)
     own: dict[str, Any] = {theirs: getattr(config, ours) for ours, theirs in _KEYS.items()}
     own |= {theirs: getattr(config, ours) for theirs, ours in _REPEATED.items()}
+    own |= {_KEYS[ours]: float(getattr(config, ours)) for ours in _FLOATS}
     own |= {
         "rope.scaling.type": "yarn",
         _FACTOR: float(config.rope_scaling.factor),
@@ -217,9 +226,10 @@ def metadata_of(
 
 
 def _vocabulary_keys(config: ModelConfig, vocabulary: Vocabulary | None, tokenizer: bytes | None) -> dict[str, Any]:
-    keys: dict[str, Any] = {}
+    # llama.cpp opens no file that says nothing of its vocabulary.
+    keys: dict[str, Any] = {"tokenizer.ggml.model": "none"}
     if vocabulary:
-        keys |= {
+        keys = {
             "tokenizer.ggml.model": "gpt2",
             "tokenizer.ggml.pre": "gpt-4o",
             "tokenizer.ggml.tokens": list(vocabulary.tokens),
