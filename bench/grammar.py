@@ -11,6 +11,7 @@ machine does not change; of steps, with masks computed beside the forward pass, 
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -172,7 +173,7 @@ def wide(folder: Path) -> str:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--batch", type=int, nargs="*", default=[1, 8], help="requests at once; none: no steps")
     parser.add_argument("--generate", type=int, default=48, help="tokens of each answer")
     parser.add_argument("--save", action="store_true", help="keep the result in bench/results")
     return parser.parse_args()
@@ -198,7 +199,7 @@ def main() -> None:
     for row in rows:
         print(f"{row['model']}, {row['batch']} at once, ms a step: {row['step_ms']}")
     if options.save:
-        result = around | {"table_seconds": table, "masks": found, "steps": rows}
+        result = around | {"load_average": os.getloadavg(), "table_seconds": table, "masks": found, "steps": rows}
         print(f"written to {report.save('grammar', result)}")
 
 
