@@ -13,8 +13,10 @@ from ossia import loading
 from ossia.checkpoint import open_checkpoint, published_configs
 from ossia.config import ModelConfig
 from ossia.engine import SamplingParams
-from ossia.errors import CheckpointError, VocabularyError
+from ossia.errors import CheckpointError, TensorError, VocabularyError
 from ossia.harmony import Effort, Vocabulary
+from ossia.mxfp4 import Packed
+from ossia.ops.native import NativeOps
 from tests.cli.tiny import CONFIG, VOCABULARY, write_tiny
 
 
@@ -148,3 +150,25 @@ def test_an_engine_stops_where_the_vocabulary_and_the_checkpoint_say(path: Path)
     assert set(config.stop_tokens) == {5, VOCABULARY.return_, VOCABULARY.call}
     assert set(config.boundary_tokens) == {VOCABULARY.end, VOCABULARY.return_, VOCABULARY.call}
     assert (config.context, config.max_requests) == (64, 3)
+
+
+def test_what_is_wrong_with_a_tensor_names_the_file(path: Path):
+    checkpoint = open_checkpoint(path)
+    name = "model.layers.0.mlp.experts.down_proj"
+    packed = checkpoint.tensors[name]
+    assert isinstance(packed, Packed)
+    scales = packed.scales.copy()
+    scales[0, 0, 0] = 255
+    damaged = replace(checkpoint, tensors={**checkpoint.tensors, name: Packed(packed.blocks, scales)})
+    with pytest.raises(TensorError) as caught:
+        loading.load_weights(damaged, backend="reference")
+    assert str(caught.value).startswith(f"{path}: {name}: the scale of block [0, 0, 0] is 255")
+
+
+@pytest.mark.parametrize(("free", "asked"), [(1 << 40, 1), (1, 0), (None, 0)])
+def test_weights_are_read_ahead_where_the_memory_holds_them(path: Path, monkeypatch, free: int | None, asked: int):
+    calls = []
+    monkeypatch.setattr(NativeOps, "read_ahead", lambda ops: calls.append(ops))
+    monkeypatch.setattr(loading, "available_bytes", lambda: free)
+    loading.load_weights(str(path))
+    assert len(calls) == asked

@@ -11,7 +11,7 @@ import numpy as np
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors, find, open_checkpoint
 from ossia.config import FULL, ModelConfig
 from ossia.engine import EngineConfig, LoadedModel, SamplingParams
-from ossia.errors import CapacityError, CheckpointError, RequestError, VocabularyError
+from ossia.errors import CapacityError, CheckpointError, RequestError, TensorError, VocabularyError
 from ossia.harmony import Effort, Vocabulary
 from ossia.model import Weights, hidden, prepare, unembed
 from ossia.ops import Batch, Ops, Precision, make_ops
@@ -112,7 +112,10 @@ def load_weights(
     checkpoint = open_checkpoint(find(model)) if isinstance(model, str) else model
     ops = make_ops(backend, precision or default_precision(checkpoint.config), threads)
     tensors = _Counted(checkpoint.tensors, progress) if progress else checkpoint.tensors
-    loaded = Loaded(checkpoint, ops, prepare(ops, checkpoint.config, tensors))
+    try:
+        loaded = Loaded(checkpoint, ops, prepare(ops, checkpoint.config, tensors))
+    except TensorError as error:  # a backend knows no files
+        raise error if str(checkpoint.path) in str(error) else TensorError(f"{checkpoint.path}: {error}") from error
     if checkpoint.bytes <= (available_bytes() or 0):
         ops.read_ahead()
     return loaded

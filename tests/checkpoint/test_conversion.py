@@ -119,7 +119,7 @@ def test_a_nan_scale_is_refused_and_leaves_nothing(tmp_path: Path):
     assert isinstance(gate_up, Packed)
     gate_up.scales[4, 191, 1] = 255
     write(tmp_path / "nan", SMALL, tensors)
-    with pytest.raises(TensorError, match=r"gate_up_proj: the scale of block \[4, 191, 1\] is 255"):
+    with pytest.raises(TensorError, match=r"nan: model\..*gate_up_proj: the scale of block \[4, 191, 1\] is 255"):
         convert(open_checkpoint(tmp_path / "nan"), tmp_path / "out", "gguf")
     assert [file.name for file in tmp_path.iterdir()] == ["nan"]
 

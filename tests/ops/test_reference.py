@@ -3,7 +3,7 @@
 import numpy as np
 
 from ossia.mxfp4 import decode, encode
-from ossia.ops import Precision, Role
+from ossia.ops import Linear, Precision, Role
 from ossia.ops.reference import ReferenceOps, swiglu
 from tests.ops import judges
 from tests.ops.cases import normal
@@ -20,6 +20,12 @@ def test_rounding_is_to_even():
     halves = np.array([1 + 2**-8, 1 + 3 * 2**-8, -1 - 2**-8], np.float32)
     np.testing.assert_array_equal(ops._rounded(halves), [1, 1 + 2**-6, -1])
     np.testing.assert_array_equal(ReferenceOps()._rounded(halves), halves)
+
+
+def test_weights_too_large_for_float32_warn_no_more_than_in_other_backends():
+    ops, huge = ReferenceOps(), np.full((4, 32), 1e38, np.float32)
+    assert not np.isfinite(ops.linear(huge, Linear(ops.prepare(huge, Role.LINEAR, "w")))).any()
+    ops.rms_norm(huge, ops.prepare(huge[0], Role.VECTOR, "n"), 1e-5)
 
 
 def test_swiglu():

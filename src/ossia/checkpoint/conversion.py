@@ -97,7 +97,7 @@ def _passing(
     for name, spec in expected_tensors(source.config, source.experts).items():
         tensor: Source = source.tensors[name]
         if isinstance(tensor, Packed):
-            check_scales(tensor, name)
+            check_scales(tensor, f"{source.path}: {name}")
         elif quantise and len(spec.shape) == 3:
             tensor = _quantised(name, tensor, rule, done)
         yield name, _hashed(name, tensor, lossy, done)

@@ -31,6 +31,10 @@ class _Stack:
         return self.values[expert].astype(np.float32)
 
 
+# Numbers too large for float32 become infinite and then NaN, as in the other backends, where numpy would warn too.
+_as_the_others = np.errstate(over="ignore", invalid="ignore")
+
+
 class ReferenceOps:
     """`ossia.ops.Ops` in numpy."""
 
@@ -70,18 +74,22 @@ class ReferenceOps:
         check_indices("token", tokens, len(table))
         return table[tokens]
 
+    @_as_the_others
     def rms_norm(self, x: np.ndarray, scale: np.ndarray, eps: float) -> np.ndarray:
         mean = np.mean(np.square(x), axis=-1, keepdims=True, dtype=np.float32)
         return x / np.sqrt(mean + np.float32(eps)) * scale
 
+    @_as_the_others
     def linear(self, x: np.ndarray, projection: Linear, adapters: np.ndarray | None = None) -> np.ndarray:
         return _linear(self._rounded(x), projection, adapters)
 
+    @_as_the_others
     def rope(self, x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
         first, second = np.split(x, 2, axis=-1)
         cos, sin = cos[:, None], sin[:, None]
         return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
+    @_as_the_others
     def attend(
         self,
         q: np.ndarray,
@@ -112,6 +120,7 @@ class ReferenceOps:
             seen[rows] = _softmax_attention(q[rows], keys, values, sinks, visible)
         return seen.reshape(len(q), q.shape[1] * q.shape[2])
 
+    @_as_the_others
     def route(self, x: np.ndarray, router: Linear, active: int) -> tuple[np.ndarray, np.ndarray]:
         with np.errstate(invalid="ignore"):  # of activations that are infinite; some experts are named all the same
             scores = _linear(x, router, None)
@@ -120,6 +129,7 @@ class ReferenceOps:
             shares = np.exp(best - best[:, :1])
         return chosen, shares / shares.sum(axis=-1, keepdims=True)
 
+    @_as_the_others
     def experts(
         self,
         x: np.ndarray,
@@ -139,6 +149,7 @@ class ReferenceOps:
             parts[tokens, places] = _linear(a, experts.down.of_expert(expert), of_tokens)
         return np.einsum("ta,tad->td", shares, parts)
 
+    @_as_the_others
     def sample(self, logits: np.ndarray, draw: Draw) -> Drawn:
         return sample(logits, draw)
 
