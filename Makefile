@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := CMakeLists.txt $(shell find native -type f 2>/dev/null)
 
-.PHONY: run test test-native lint format bench develop native wheel clean
+.PHONY: run test test-native test-clients lint format bench develop native wheel clean
 
 # Answers PROMPT="..." and ends; without a prompt, opens a chat.
 run: $(VENV)/installed
@@ -23,6 +23,12 @@ test: $(VENV)/developed
 test-native: $(BIN)/ninja
 	$(call sanitized,address$(comma)undefined,address)
 	$(call sanitized,thread,thread)
+
+# What talks to a server, the large ones among them: Codex needs npm and takes 400 MB, litellm 340.
+test-clients: $(VENV)/developed
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[clients]'
+	npm install --silent --no-fund --no-audit --prefix build/clients @openai/codex@0.169.0
+	$(BIN)/python -m pytest tests/clients
 
 lint: $(VENV)/developed
 	$(BIN)/ruff check

@@ -70,7 +70,8 @@ class OneModel:
 
 
 def service_for(player: Player, **config: Any) -> Service:
-    return Service(config=ServerConfig(**config), models=OneModel(player))  # type: ignore[arg-type]
+    kept = {"store": ":memory:"} | config
+    return Service(config=ServerConfig(**kept), models=OneModel(player))  # type: ignore[arg-type]
 
 
 def client_for(service: Service, endpoints: Iterable[Endpoint], headers: Mapping[str, str] | None = None) -> TestClient:

@@ -73,7 +73,9 @@ class AssistantMessage(Struct, tag="assistant", tag_field="role", forbid_unknown
     tool_calls: list[dict[str, Any]] | None = None
     function_call: Any = None
     audio: Any = None
-    annotations: Any = None  # what clients send back of the answer's own fields
+    # What clients send back of the answer's own fields, and what the openai package adds to them.
+    annotations: Any = None
+    parsed: Any = None
 
 
 class ToolMessage(Struct, tag="tool", tag_field="role", forbid_unknown_fields=True):
