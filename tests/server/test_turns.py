@@ -11,7 +11,7 @@ from ossia.server.ask import Ask, Spoken, Tool
 from ossia.server.clients import ANYONE
 from ossia.server.plan import plan
 from ossia.server.recall import Recall
-from ossia.server.turns import Done, Opened, Running
+from ossia.server.turns import Done, Opened, Running, arguments_of
 from tests.cli.tiny import VOCABULARY
 from tests.server.playing import Player
 from tests.server.serving import OneModel
@@ -150,3 +150,21 @@ def test_stop_strings_and_loops_end_the_request():
     *_, done = events(running(player, loop=Loop(64, 8)))
     assert done.turn.finish == "repetition"
     assert len(player.left) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ('{"a": [2, "\\ud83d\\ude00"]}', {"a": [2, "😀"]}),
+        ('{"a": "\\ud800"}', None),
+        ('{"a": NaN}', None),
+        ('{"a": 1e999}', None),
+        ("[1]", None),
+        ("null", None),
+        ('{"a": 2', None),
+        ('{"a": ' + "[" * 100_000, None),
+        ("", None),
+    ],
+)
+def test_arguments_are_an_object_that_can_be_sent_on(text: str, arguments: Any):
+    assert arguments_of(text) == arguments

@@ -1,16 +1,17 @@
 """Doing what was planned: one turn on its way, as events that every API translates into its own."""
 
 import asyncio
-import json
 import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import msgspec
+
 from ossia.assistant import Began, CallTool, Drawn, Ended, Finish, Generate, Kind, Proceed, Text, Turn, Want, turn
 from ossia.engine import Output
-from ossia.grammar import violations
+from ossia.grammar.violations import violations
 from ossia.harmony import Message
 from ossia.server.ask import Tool
 from ossia.server.clients import Client
@@ -19,7 +20,7 @@ from ossia.server.plan import Plan
 from ossia.server.recall import Recall
 from ossia.server.remote import Wanted
 
-__all__ = ["Call", "Done", "Opened", "Running"]
+__all__ = ["Call", "Done", "Opened", "Running", "arguments_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +205,23 @@ class Running:
         )
 
 
+def arguments_of(text: str) -> dict[str, Any] | None:
+    """The arguments of a call as an object that can be sent on; None where they are none.
+
+    Without masks a model may write what Python reads as JSON and JSON has not: NaN, half a surrogate pair.
+    """
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (ValueError, RecursionError):
+        return None
+
+
 def _violations(call: Call, message: Message) -> list[dict[str, str]]:
     """What the arguments of a finished call break of the keywords that the mask could not hold."""
     if call.tool is None or call.tool.custom:
         return []
     try:
-        value = json.loads(message.text)
+        value = msgspec.json.decode(message.text)
     except (ValueError, RecursionError) as error:
         return [{"where": call.recipient, "what": f"the arguments are no JSON: {error}"}]
     return [{"where": call.recipient, "what": what} for what in violations(call.tool.rule, value)]

@@ -112,6 +112,14 @@ def test_a_stream_is_the_same_message():
     assert events[-2]["ossia"]["finish"] == "tool_calls"
 
 
+@pytest.mark.parametrize("arguments", ['{"a": "\\ud800"}', '{"a": NaN}', "[1]"])
+def test_arguments_that_no_json_can_carry_are_told_as_they_are(arguments: str):
+    whole = post(CALL.replace('{"a": 2}', arguments), tools=[ADD], grammar="off")
+    assert judged(whole).content[0].type == "tool_use"
+    assert blocks(whole) == [("tool_use", {})]
+    assert whole["ossia"]["incomplete_calls"] == [{"name": "add", "arguments": arguments}]
+
+
 def test_a_tool_loop():
     player = Player(VOCABULARY, THINKING + CALL, ANSWER)
     client = client_for(service_for(player), endpoints)

@@ -67,6 +67,14 @@ def test_a_call_that_was_cut_off_is_not_lost():
     assert whole["ossia"]["incomplete_calls"][0]["arguments"].startswith('{"a')
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("arguments", ['{"a": "\\ud800"}', '{"a": NaN}', "[1]"])
+def test_arguments_that_no_json_can_carry_are_told_as_they_are(arguments: str, streamed: bool):
+    lines = chat(CALL.replace('{"a": 2}', arguments), tools=[ADD], stream=streamed, grammar="off")
+    last = lines[-1] if streamed else lines
+    assert last["ossia"]["incomplete_calls"] == [{"name": "add", "arguments": arguments}]
+
+
 def test_a_tool_loop_without_ids():
     player = Player(VOCABULARY, ANSWER)
     call = {"function": {"name": "add", "arguments": {"a": 2}}}

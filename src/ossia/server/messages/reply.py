@@ -1,13 +1,12 @@
 """A turn's events as content blocks. A whole answer is made of the same events that a stream sends."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ossia.assistant import Ended, Finish, Kind, Text, Usage
-from ossia.server.turns import Call, Done, Event, Opened
+from ossia.server.turns import Call, Done, Event, Opened, arguments_of
 
 __all__ = ["STOP_REASON", "Blocks", "Whole", "ending", "usage_of"]
 
@@ -108,11 +107,8 @@ class Whole:
                     self._called("".join(self._json))
 
     def _called(self, text: str) -> None:
-        try:
-            arguments = json.loads(text)
-        except (ValueError, RecursionError):
-            arguments = None
-        if isinstance(arguments, dict):
+        arguments = arguments_of(text)
+        if arguments is not None:
             self.blocks[-1]["input"] = arguments
         else:
             self.cut.append({"name": self.blocks[-1]["name"], "arguments": text})

@@ -1,6 +1,5 @@
 """A turn's events as Ollama tells them. A whole answer is the lines of a stream, put together."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from typing import Any
 from ossia.assistant import Ended, Finish, Kind, Text
 from ossia.harmony import Message, Vocabulary
 from ossia.server.scores import scored
-from ossia.server.turns import Call, Done, Event, Opened
+from ossia.server.turns import Call, Done, Event, Opened, arguments_of
 
 __all__ = ["DONE_REASON", "Lines", "now", "together"]
 
@@ -68,11 +67,8 @@ class Lines:
         return {"response": text} if name == "content" else {"response": "", "thinking": text}
 
     def _called(self, call: Call, message: Message) -> Iterator[dict[str, Any]]:
-        try:
-            arguments = json.loads(message.text)
-        except (ValueError, RecursionError):
-            arguments = None
-        if not isinstance(arguments, dict):
+        arguments = arguments_of(message.text)
+        if arguments is None:
             # No place in Ollama's shape holds half an object; nothing that was written is lost all the same.
             self._cut.append({"name": call.name, "arguments": message.text})
             return
