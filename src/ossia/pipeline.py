@@ -5,13 +5,15 @@ print(model.chat([{"role": "user", "content": "What is 37 * 48?"}]).answer)
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from ossia.assistant import Event, Turn, drive, opening, turn
+from ossia.assistant import Event, Loop, Turn, drive, opening, turn
 from ossia.checkpoint import find, open_checkpoint
 from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.errors import ConversationError, RequestError
+from ossia.grammar import Compiler, Late, Rules
 from ossia.harmony import Conversation, Effort, Message, Vocabulary
 from ossia.loading import Defaults, Loaded, defaults_of, engine_config, load_weights, vocabulary_of
 
@@ -42,10 +44,12 @@ class Model:
     ) -> Generator[Event, None, Turn]:
         """The assistant's next turn, as events while it is written; the generator returns the whole.
 
+        Its outputs are Harmony, as everywhere, and end when the model goes in circles.
         `stopped` is asked between steps; once it is true, the turn ends with what there is.
         Raises ContextLengthError when the conversation does not fit the context.
         """
-        return drive(turn(conversation, self.vocabulary, params or self.defaults.params), self.engine, stopped=stopped)
+        steps = turn(conversation, self.vocabulary, params or self.defaults.params, rules=Rules(), loop=Loop())
+        return drive(steps, self.engine, stopped=stopped)
 
     def chat(
         self,
@@ -96,9 +100,17 @@ def load(
     checkpoint = open_checkpoint(find(model))
     EngineConfig(context=context).context_of(checkpoint.config)
     vocabulary, defaults = vocabulary_of(checkpoint), defaults_of(checkpoint)
+    compile_grammar = _compiling(vocabulary)
     loaded = load_weights(checkpoint, backend=backend, precision=precision, threads=threads)
     config = engine_config(loaded, vocabulary, defaults, context, max_requests=1)
-    return Model(loaded, vocabulary, Engine(loaded.model, config), defaults)
+    return Model(loaded, vocabulary, Engine(loaded.model, config, compile_grammar), defaults)
+
+
+def _compiling(vocabulary: Vocabulary) -> Callable[[str], Late]:
+    """A compiler of grammars whose tables are being built from now on, in a thread of its own."""
+    thread = ThreadPoolExecutor(1, "grammar")
+    compiler = thread.submit(Compiler, vocabulary)
+    return lambda source: Late(thread.submit(lambda: compiler.result().compile(source)))
 
 
 def pipeline(task: str = "text-generation", model: str = "nano", **options: Any) -> Callable[..., list[dict[str, Any]]]:

@@ -163,7 +163,7 @@ def test_an_error_is_said_and_the_chat_goes_on(scripted: Scripted, monkeypatch, 
     engine = scripted(FOUR)
     add = engine.add
 
-    def once(*given):
+    def once(*given, **options):
         monkeypatch.setattr(engine, "add", add)
         raise ContextLengthError("the prompt has 600 tokens; the context holds 512")
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ossia.errors import ModelNotFoundError
+from ossia.errors import ModelNotFoundError, OverloadedError
+from ossia.server.app import ENDPOINTS
 from ossia.server.ask import Ask, Spoken
 from ossia.server.clients import ANYONE
 from ossia.server.exchange import Planned, exchange
@@ -15,7 +16,7 @@ from ossia.server.service import Service
 from ossia.server.turns import Done
 from tests.cli.tiny import VOCABULARY
 from tests.server.playing import Player
-from tests.server.serving import service_for
+from tests.server.serving import client_for, service_for
 
 ANSWER = "<|channel|>final<|message|>It is 4.<|return|>"
 ASK = Ask(items=(Spoken("user", "2 + 2?"),))
@@ -71,3 +72,20 @@ def test_the_servers_time_limit_holds_where_the_client_names_none():
     player = Player(VOCABULARY, ANSWER)
     (_, first), *_ = asyncio.run(events(service_for(player)))
     assert first.plan.ask.seconds == 3600
+
+
+def test_what_the_engine_refuses_is_refused_before_anything_is_said():
+    player = Player(VOCABULARY, ANSWER)
+
+    async def full(wanted: Any) -> Any:
+        raise OverloadedError("too many wait", retry_after=3.0)
+        yield
+
+    player.generate = full  # type: ignore[method-assign]
+    with pytest.raises(OverloadedError):
+        asyncio.run(events(service_for(player)))
+    answer = client_for(service_for(player), ENDPOINTS).post(
+        "/v1/chat/completions",
+        json={"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": True},
+    )
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "3")

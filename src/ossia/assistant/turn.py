@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from ossia.assistant.events import (
     Answer,
@@ -20,6 +19,7 @@ from ossia.assistant.events import (
 from ossia.assistant.reader import Reader
 from ossia.assistant.repetition import Loop
 from ossia.engine import Output, SamplingParams
+from ossia.grammar import Rules
 from ossia.harmony import (
     Conversation,
     DeveloperContent,
@@ -30,9 +30,6 @@ from ossia.harmony import (
     Vocabulary,
     render,
 )
-
-if TYPE_CHECKING:
-    from ossia.grammar import Rules
 
 __all__ = ["opening", "turn"]
 
@@ -51,7 +48,7 @@ def turn(
     vocabulary: Vocabulary,
     params: SamplingParams | None = None,
     *,
-    rules: "Rules | None" = None,
+    rules: Rules | None = None,
     stop: Sequence[str] = (),
     loop: Loop | None = None,
     tools: Collection[str] = (),
@@ -109,7 +106,7 @@ class _Said:
         return replace(self, repairs=before.repairs + self.repairs, usage=before.usage + self.usage)
 
 
-def _source(rules: "Rules | None", usage: Usage) -> str | None:
+def _source(rules: Rules | None, usage: Usage) -> str | None:
     if rules is None:
         return None
     if rules.max_reasoning_tokens is not None:

@@ -11,13 +11,14 @@ header     Harmony's headers, piece by piece
 plan       rules, compiled
 walk       one answer's way through a plan
 compiler   `check` and `Compiler`
+late       a grammar that is still being compiled
 violations what a finished value breaks of its schema
 """
 
 from ossia.grammar.compiler import Checked, Compiler, check
+from ossia.grammar.late import Late
 from ossia.grammar.rules import AnswerRule, Choice, JsonObject, JsonSchema, Lark, Regex, Rules, ToolRule
 from ossia.grammar.schemas import Loosened
-from ossia.grammar.violations import violations
 from ossia.grammar.walk import Walk
 
 __all__ = [
@@ -28,11 +29,11 @@ __all__ = [
     "JsonObject",
     "JsonSchema",
     "Lark",
+    "Late",
     "Loosened",
     "Regex",
     "Rules",
     "ToolRule",
     "Walk",
     "check",
-    "violations",
 ]

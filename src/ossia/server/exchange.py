@@ -7,9 +7,10 @@ Streamed or whole, an answer is made from the same events.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from starlette.requests import Request
 
@@ -23,6 +24,8 @@ from ossia.server.service import Service, client_of, service_of
 from ossia.server.turns import Done, Event, Running
 
 __all__ = ["FINISH", "Planned", "exchange"]
+
+T = TypeVar("T")
 
 
 FINISH: dict[Finish, str] = {
@@ -54,7 +57,7 @@ class Planned:
 async def exchange(
     request: Request, model: str, ask: Ask, n: int = 1, *, keep_alive: float | None = None
 ) -> AsyncGenerator[tuple[int, Planned | Event], None]:
-    """The events of `n` answers, each with its answer's index: Planned first, Done last in each.
+    """The events of `n` answers, each with its answer's index: Planned once the engine has begun, Done last in each.
 
     With a seed, the answers have it and those that follow it. `keep_alive` is for the model, in seconds.
     Raises what leasing, planning and running raise.
@@ -65,12 +68,19 @@ async def exchange(
     async with service.models.lease(model, keep_alive=keep_alive) as served:
         planned = await asyncio.to_thread(plan, ask, served, service.recall, client.salt)
         running = _running(planned, served, service, client, n)
-        yield 0, Planned(planned, served, running)
         async with aclosing(merged([each.events() for each in running])) as events:
-            async for index, event in events:
+            first = await anext(events)  # what the engine refuses is refused before anything is said
+            yield 0, Planned(planned, served, running)
+            async for index, event in _then(first, events):
                 if isinstance(event, Done):
                     _count(service, served, event)
                 yield index, event
+
+
+async def _then(first: T, rest: AsyncGenerator[T, None]) -> AsyncIterator[T]:
+    yield first
+    async for item in rest:
+        yield item
 
 
 def _running(planned: Plan, served: Served, service: Service, client: Client, n: int) -> list[Running]:
