@@ -87,7 +87,7 @@ def test_default_dependencies_are_few():
     project = tomllib.loads(read("pyproject.toml"))["project"]
     names = {re.split(r"[<>=\[]", requirement)[0] for requirement in project["dependencies"]}
     assert names == {
-        "llguidance", "ml_dtypes", "msgspec", "numpy", "prompt_toolkit", "regex", "starlette", "tiktoken",
+        "jsonschema", "llguidance", "ml_dtypes", "msgspec", "numpy", "prompt_toolkit", "regex", "starlette", "tiktoken",
         "uvicorn",
     }  # fmt: skip
 

@@ -44,7 +44,8 @@ def test_an_error_leaves_the_conversation_as_it_was(tiny: Path):
 
 def test_how_far_a_long_prompt_is_read_is_told(tiny: Path):
     session = Session.open(str(tiny), Namespace(**OPTIONS | {"max_tokens": 3}))
-    session.model.engine = Engine(session.model.loaded.model, EngineConfig(max_requests=1, max_step_tokens=64))
+    config = EngineConfig(max_requests=1, max_step_tokens=64)
+    session.model.engine = Engine(session.model.loaded.model, config, session.model.engine._compile_grammar)
     seen: list[tuple[int, int]] = []
     turn = session.ask("word " * 150, ignore, reading=lambda done, total: seen.append((done, total)))
     total = turn.usage.prompt_tokens
