@@ -74,8 +74,25 @@ def test_python_runs(block: str, tmp_path: Path):
 
 
 def test_commands_that_are_not_run_are_these():
-    lines = {line for block in blocks("sh") for line in block.splitlines() if line and not line.startswith("#")}
+    plain = [block for block in blocks("sh") if not block.startswith("ossia serve")]
+    lines = {line for block in plain for line in block.splitlines() if line and not line.startswith("#")}
     assert lines == set(NOT_RUN)
+
+
+def test_the_server_answers_as_shown(tmp_path: Path):
+    """The block's first line starts a server in the background; the others are run against it, at a port of its own."""
+    (block,) = (block for block in blocks("sh") if block.startswith("ossia serve"))
+    start, commands = block.split("\n", 1)
+    words = shlex.split(start.removesuffix("&"))[1:]
+    command = [sys.executable, "-m", "ossia", *words, "--port", "0", "--no-store"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            url = re.search(r"http://[\d.:]+", server.stdout.readline())
+            assert url is not None
+            assert '"content":"1776"' in shell(commands.replace("http://127.0.0.1:8000", url[0]), tmp_path)
+        finally:
+            server.terminate()
 
 
 def test_every_verb_that_is_shown_exists():
