@@ -1,0 +1,100 @@
+"""One random checkpoint in the forms that both servers read: a folder for ours, GGUF for the rival.
+
+Dense matrices are drawn so that bfloat16 and Q8_0 hold them exactly. The GGUF has them in Q8_0, as the published GGUF
+does: the rival then reads half the bytes of ours for the very same values. Experts are MXFP4 in both.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+
+from ossia.config import ModelConfig
+
+CONFIGS = Path(__file__).parents[2] / "src/ossia/data/configs"
+NANO = Path(__file__).parents[2] / "src/ossia/data/nano"
+
+SMALL = {
+    "num_hidden_layers": 8,
+    "hidden_size": 768,
+    "intermediate_size": 768,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 2,
+}
+"""20b with a third of its layers and 0.27 of its width; its experts, their number and its vocabulary's sort remain."""
+
+
+def small_config() -> dict[str, Any]:
+    """The published config made small, with nano's vocabulary, which is cut to what both servers read."""
+    published = json.loads((CONFIGS / "20b.json").read_text("utf-8"))
+    nano = json.loads((NANO / "config.json").read_text("utf-8"))
+    layers = published["layer_types"][: SMALL["num_hidden_layers"]]
+    own = {name: nano[name] for name in ("vocab_size", "eos_token_id", "pad_token_id")}
+    return published | SMALL | own | {"layer_types": layers}
+
+
+def made(folder: Path, full: bool) -> tuple[Path, Path]:
+    """The checkpoint's folder and its GGUF, made where they are missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights, rivals = folder / "weights", folder / "weights.gguf"
+    if not weights.exists():
+        config = "20b" if full else str(_written(folder / "config.json", small_config()))
+        _ossia("make-random", config, "--dense", "q8", "--out", str(weights))
+        if not full:
+            for name in ("tokenizer.json", "tokenizer_config.json"):
+                shutil.copy(NANO / name, weights / name)
+    if not rivals.exists():
+        plain = folder / "bfloat16.gguf"
+        if not plain.exists():
+            _ossia("convert", str(weights), str(plain))
+        to_q8(plain, rivals)
+        plain.unlink()
+    return weights, rivals
+
+
+def to_q8(source: Path, target: Path) -> None:
+    """A GGUF with its bfloat16 matrices in Q8_0, and all else as it was. Raises ValueError where that would round."""
+    reader = gguf.GGUFReader(source)
+    made = target.with_suffix(".part")
+    writer = gguf.GGUFWriter(made, reader.fields["general.architecture"].contents())
+    for field in reader.fields.values():
+        if field.name.startswith("GGUF.") or field.name == "general.architecture":
+            continue
+        inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(field.name, field.contents(), field.types[0], inner)
+    for tensor in reader.tensors:
+        data, kind = _stored(tensor)
+        writer.add_tensor(tensor.name, data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    made.rename(target)
+
+
+def _stored(tensor: Any) -> tuple[np.ndarray, Any]:
+    kind = tensor.tensor_type
+    if kind != gguf.GGMLQuantizationType.BF16:
+        return tensor.data, kind
+    values = gguf.dequantize(tensor.data, kind)
+    packed = gguf.quantize(values, gguf.GGMLQuantizationType.Q8_0)
+    if not np.array_equal(gguf.dequantize(packed, gguf.GGMLQuantizationType.Q8_0), values):
+        raise ValueError(f"{tensor.name}: Q8_0 does not hold its values; a checkpoint of make-random --dense q8 is right")
+    return packed, gguf.GGMLQuantizationType.Q8_0
+
+
+def _written(file: Path, config: dict[str, Any]) -> Path:
+    ModelConfig.from_dict(config)
+    file.write_text(json.dumps(config, indent=1), "utf-8")
+    return file
+
+
+def _ossia(*words: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "ossia", *words], stdout=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
