@@ -152,41 +152,34 @@ def _json(body: Line) -> Response:
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
-class ChatLine(msgspec.Struct, kw_only=True):
-    """A line of an answer to a conversation; the last one has `done`, and what it took."""
+class _Line(msgspec.Struct, kw_only=True):
+    """What all lines have; the last one has `done`, and what it took."""
 
     model: str
     created_at: str
+    done: bool
+    done_reason: str | None = None
+    total_duration: int | None = None
+    load_duration: int | None = None
+    prompt_eval_count: int | None = None
+    prompt_eval_duration: int | None = None
+    eval_count: int | None = None
+    eval_duration: int | None = None
+    logprobs: list[dict[str, Any]] | None = None
+    ossia: dict[str, Any] | None = None
+
+
+class ChatLine(_Line, kw_only=True):
+    """A line of an answer to a conversation."""
+
     message: dict[str, Any]
-    done: bool
-    done_reason: str | None = None
-    total_duration: int | None = None
-    load_duration: int | None = None
-    prompt_eval_count: int | None = None
-    prompt_eval_duration: int | None = None
-    eval_count: int | None = None
-    eval_duration: int | None = None
-    logprobs: list[dict[str, Any]] | None = None
-    ossia: dict[str, Any] | None = None
 
 
-class GenerateLine(msgspec.Struct, kw_only=True):
-    """A line of an answer to a prompt, likewise."""
+class GenerateLine(_Line, kw_only=True):
+    """A line of an answer to a prompt."""
 
-    model: str
-    created_at: str
     response: str
-    done: bool
     thinking: str | None = None
-    done_reason: str | None = None
-    total_duration: int | None = None
-    load_duration: int | None = None
-    prompt_eval_count: int | None = None
-    prompt_eval_duration: int | None = None
-    eval_count: int | None = None
-    eval_duration: int | None = None
-    logprobs: list[dict[str, Any]] | None = None
-    ossia: dict[str, Any] | None = None
 
 
 def _endpoint(path: str, run: Any, summary: str, body: Any, answer: Any) -> Endpoint:
