@@ -1,11 +1,14 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from ossia.engine import Grammar
 from ossia.errors import GrammarError, RequestError
-from ossia.grammar import Checked, Compiler, JsonObject, JsonSchema, Loosened, Regex, Rules, ToolRule, check
+from ossia.grammar import Checked, Compiler, JsonObject, JsonSchema, Loosened, Regex, Rules, ToolRule, check, compiler
 from ossia.grammar.compiler import MOST_PLANS
+from ossia.grammar.tokens import Tokens
+from ossia.harmony import Vocabulary
 from tests.grammar.walks import allowed, nano, takes
 
 
@@ -67,3 +70,18 @@ def test_threads_may_compile_at_once():
 def test_a_source_that_is_none_is_the_requests_fault():
     with pytest.raises(RequestError):
         Compiler(nano()).compile("nonsense")
+
+
+def test_the_tables_of_a_vocabulary_are_made_once_for_all_who_come_at_the_same_time(monkeypatch: pytest.MonkeyPatch):
+    made: list[Vocabulary] = []
+
+    def counted(vocabulary: Vocabulary) -> Tokens:
+        made.append(vocabulary)
+        time.sleep(0.05)
+        return Tokens(vocabulary)
+
+    monkeypatch.setattr(compiler, "Tokens", counted)
+    fresh = Vocabulary.embedded().shortened(700)
+    with ThreadPoolExecutor(8) as pool:
+        assert [*pool.map(lambda _: check(Rules(), fresh), range(8))] == [Checked()] * 8
+    assert len(made) == 1

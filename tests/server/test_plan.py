@@ -7,7 +7,7 @@ import pytest
 
 from ossia.errors import ContextLengthError, RequestError
 from ossia.grammar import JsonSchema
-from ossia.harmony import Effort, ResponseFormat
+from ossia.harmony import Effort, ResponseFormat, Vocabulary
 from ossia.server.ask import Ask, Called, Replied, Returned, Spoken, Thought, Tool
 from ossia.server.faults import RefusedError
 from ossia.server.plan import Plan, plan
@@ -33,6 +33,11 @@ def text(done: Plan) -> str:
 def test_instructions_come_first_and_together():
     done = planned(items=(Spoken("system", "B"), Spoken("developer", "C"), *HI), instructions="A")
     assert "# Instructions\n\nA\n\nB\n\nC<|end|>" in text(done)
+
+
+def test_rules_are_checked_for_the_vocabulary_of_the_model(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Vocabulary, "embedded", lambda: pytest.fail("its tables would take seconds and 170 MiB"))
+    assert planned(tools=(ADD,)).rules is not None
 
 
 def test_the_effort_is_asked_for_written_or_the_models_own():

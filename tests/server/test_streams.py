@@ -4,7 +4,7 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -46,7 +46,7 @@ class Source:
         finally:
             self.ended += 1
 
-    def endpoints(self, failed: Callable[[Fault], bytes] | None = None) -> list[Endpoint]:
+    def endpoints(self, failed: Callable[[Fault], Awaitable[bytes]] | None = None) -> list[Endpoint]:
         async def events(request: Request) -> Response:
             return await sse(request, self.frames(), failed=failed)
 
@@ -129,7 +129,11 @@ def test_an_error_after_it_is_the_last_event_in_the_apis_form(error: Exception):
 
 def test_a_module_may_say_itself_how_a_stream_fails():
     source = Source(event({"n": 1}), RequestError("words"))
-    endpoints = source.endpoints(lambda fault: event({"failed": fault.message}, "response.failed"))
+
+    async def failed(fault: Fault) -> bytes:
+        return event({"failed": fault.message}, "response.failed")
+
+    endpoints = source.endpoints(failed)
     _, last = decoded(browser(endpoints).post("/v1/events").content)
     assert (last.event, last.json()) == ("response.failed", {"failed": "words"})
 

@@ -64,6 +64,15 @@ class Compiler:
         return plan
 
 
-@lru_cache(maxsize=4)
 def _tokens(vocabulary: Vocabulary) -> Tokens:
+    """The tables of a vocabulary: made once, however many ask for them at the same time."""
+    with _making:
+        return _made(vocabulary)
+
+
+@lru_cache(maxsize=4)
+def _made(vocabulary: Vocabulary) -> Tokens:
     return Tokens(vocabulary)
+
+
+_making = Lock()

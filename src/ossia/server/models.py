@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from ossia.checkpoint import Checkpoint, find, open_checkpoint
 from ossia.config import ModelConfig
 from ossia.errors import ModelNotFoundError, OverloadedError, UnavailableError
+from ossia.grammar import Rules, check
 from ossia.harmony import Vocabulary
 from ossia.loading import Defaults, available_bytes, default_precision, defaults_of, token_bytes, vocabulary_of
 from ossia.ops import Precision
@@ -352,7 +353,9 @@ async def _waited(model: _Loaded, progress: Progress | None) -> Served:
 
 
 def _described(checkpoint: Checkpoint) -> tuple[Vocabulary, Defaults]:
-    return vocabulary_of(checkpoint), defaults_of(checkpoint)
+    vocabulary = vocabulary_of(checkpoint)
+    check(Rules(), vocabulary)  # makes the tables of a large vocabulary, which take seconds, beside the load
+    return vocabulary, defaults_of(checkpoint)
 
 
 def _fits(checkpoint: Checkpoint, precision: str | None) -> bool:

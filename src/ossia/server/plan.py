@@ -63,7 +63,7 @@ def plan(ask: Ask, served: Served, recall: Recall, client: bytes) -> Plan:
     messages, prompt, left_out = _fitting(opening, said.messages, ask, served, params)
     conversation = Conversation((*opening, *messages))
     rules = _rules(ask, params)
-    loosened = check(rules).loosened if rules else ()
+    loosened = check(rules, served.vocabulary).loosened if rules else ()
     settings = _settings(ask, served, params, rules) | {
         "effort": effort.value,
         "dropped_reasoning": len(messages) - len(drop_finished_analysis(messages)),

@@ -8,7 +8,7 @@ and the stream ends properly; a quiet stream says that it is alive; a reader tha
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 Frames = AsyncGenerator[bytes, None]
 """What a wire module yields: each item one `event` or `line`, or several of them joined."""
+
+Failed = Callable[[Fault], Awaitable[bytes]]
+"""What makes the last frames of a stream that an error ends."""
 
 DONE = b"data: [DONE]\n\n"
 """The end of a stream of OpenAI's completions."""
@@ -65,7 +68,7 @@ def line(data: object) -> bytes:
     return _ENCODER.encode(data) + b"\n"
 
 
-async def sse(request: Request, frames: Frames, *, failed: Callable[[Fault], bytes] | None = None) -> Response:
+async def sse(request: Request, frames: Frames, *, failed: Failed | None = None) -> Response:
     """A stream of server-sent events.
 
     `failed` makes the last frames of a stream that an error ends; without it they are what the path's API has.
@@ -80,7 +83,11 @@ async def ndjson(request: Request, frames: Frames) -> Response:
     It is never pinged: there is no line that its clients would pass over.
     """
     style = style_of(request.url.path)
-    return await _begun(_Stream(request, frames, NDJSON, lambda fault: line(fault.shaped(style))))
+
+    async def failed(fault: Fault) -> bytes:
+        return line(fault.shaped(style))
+
+    return await _begun(_Stream(request, frames, NDJSON, failed))
 
 
 async def attend(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -111,11 +118,15 @@ async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _error_event(style: Style) -> Callable[[Fault], bytes]:
+def _error_event(style: Style) -> Failed:
     """The error as a last event: with a name where clients dispatch by it, else as data that they look into."""
-    if style is Style.ANTHROPIC:
-        return lambda fault: event(fault.shaped(style), "error")
-    return lambda fault: event(fault.shaped(style)) + DONE
+
+    async def failed(fault: Fault) -> bytes:
+        if style is Style.ANTHROPIC:
+            return event(fault.shaped(style), "error")
+        return event(fault.shaped(style)) + DONE
+
+    return failed
 
 
 async def _begun(stream: "_Stream") -> Response:
@@ -147,7 +158,7 @@ class _Pen:
 class _Stream(Response):
     """An ASGI response that drives a generator of frames."""
 
-    def __init__(self, request: Request, frames: Frames, media_type: str, failed: Callable[[Fault], bytes]) -> None:
+    def __init__(self, request: Request, frames: Frames, media_type: str, failed: Failed) -> None:
         super().__init__(None, 200, {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}, media_type)
         # A response of unknown length has no length; Starlette gives every empty one a zero.
         del self.headers["content-length"]
@@ -216,10 +227,10 @@ class _Stream(Response):
             await self._relay(pen)
         except OssiaError as error:
             self._state.broken = "failed"
-            await pen.write(self._failed(fault_of(error)))
+            await pen.write(await self._failed(fault_of(error)))
         except Exception as error:  # noqa: BLE001  # written to the journal; the stream must end properly
             self._state.broken = "failed"
-            await pen.write(self._failed(unforeseen(error)))
+            await pen.write(await self._failed(unforeseen(error)))
         await pen.write(b"", more=False)
 
     async def _relay(self, pen: _Pen) -> None:

@@ -55,7 +55,9 @@ def free_form(value: object, form: Form, others: str) -> Form:
     if value is None:
         return form
     if form.answer is not None:
-        raise RefusedError(f"both grammar and {others} say what the answer must look like; one is right", param="grammar")
+        raise RefusedError(
+            f"both grammar and {others} say what the answer must look like; one is right", param="grammar"
+        )
     if value == "off":
         return Form(grammar=False)
     try:
@@ -88,7 +90,9 @@ def known_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
     seen: set[str] = set()
     for place, tool in enumerate(tools):
         if tool.recipient in seen:
-            raise RefusedError(f"two tools are called {tool.name!r}; one of each name is right", param=f"tools[{place}]")
+            raise RefusedError(
+                f"two tools are called {tool.name!r}; one of each name is right", param=f"tools[{place}]"
+            )
         seen.add(tool.recipient)
     return tuple(tools)
 

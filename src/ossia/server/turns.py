@@ -34,7 +34,7 @@ class Call:
     @property
     def name(self) -> str:
         """The name without the namespace that all functions of a client share."""
-        return self.tool.name if self.tool else self.recipient.removeprefix("functions.")
+        return self.tool.name if self.tool else self.recipient.removeprefix("functions.") or self.recipient
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,6 +236,16 @@ def test_an_engine_that_ends_early_ends_the_response_with_an_error(error: Except
         assert nameless(over(client, begun["id"])["error"]) == nameless(final["error"])
 
 
+def test_a_stream_that_waited_long_and_then_fails_is_stored_too():
+    player = Broken(VOCABULARY, "<|channel|>", endless=True)
+    player.before_step = lambda: asyncio.sleep(0.3)
+    with serving(player, ping_seconds=0.05) as client:
+        told = stream(client, HELLO)
+        assert [event["type"] for event in told] == ["response.created", "response.failed"]
+        final = told[-1]["response"]
+        assert client.get(f"{URL}/{final['id']}").json() == final
+
+
 def test_what_nobody_foresaw_ends_a_stream_properly_and_tells_no_details(caplog: pytest.LogCaptureFixture):
     player = Broken(VOCABULARY, f"{THOUGHT}Hm", endless=True)
     player.error = ZeroDivisionError("secret")

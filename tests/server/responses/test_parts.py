@@ -1,5 +1,7 @@
 """Items and their events."""
 
+import pytest
+
 from tests.server.responses.responding import (
     ADD,
     FINAL,
@@ -58,6 +60,13 @@ def test_calls_are_items_with_the_names_that_clients_know():
         },
     ]
     assert all(item["call_id"].startswith("call_") for item in found)
+
+
+@pytest.mark.parametrize("recipient", ["addext.", ".x", "..", "functions.", "a.b.c", "add"])
+def test_whatever_a_model_calls_its_name_is_whole(recipient: str):
+    (item,) = ask(f"<|channel|>commentary to={recipient}<|message|>{{}}<|call|>", grammar="off")["output"]
+    assert item["name"]
+    assert ".".join(filter(None, (item.get("namespace"), item["name"]))) == recipient
 
 
 def test_logprobs_are_given_by_channel():

@@ -140,10 +140,13 @@ class Making:
         elif self._background is not None:
             self._background.task.cancel()
 
-    def failed(self, fault: Fault) -> bytes:
-        """The end of a stream that has begun before anything else was known."""
-        began = [] if self.composition.number else [*self.composition.begin()]
-        return b"".join(map(framed, [*began, *([] if self.composition.over else self.composition.fail(fault))]))
+    async def failed(self, fault: Fault) -> bytes:
+        """The end of a stream that has begun before anything else was known; its id goes out, so it is written down."""
+        told = [] if self.composition.number else [*self.composition.begin()]
+        if not self.composition.over:
+            told += self.composition.fail(fault)
+            await self._save(told)
+        return b"".join(map(framed, told))
 
     async def _run(self, background: Background) -> None:
         for happening in self.composition.begin():

@@ -166,6 +166,6 @@ def part_of(kind: Kind, call: Call | None) -> Part | None:
 def _name(call: Call) -> Entry:
     """A call's name as clients look for it: without the namespace that all functions share, beside any other."""
     namespace, dot, name = call.recipient.rpartition(".")
-    if not dot or namespace == FUNCTIONS:
+    if not (namespace and dot and name) or namespace == FUNCTIONS:
         return {"name": call.name}
     return {"name": name, "namespace": namespace}

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -10,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ossia.server.endpoint import Endpoint
-from ossia.server.exchange import Planned, exchange
 from ossia.server.faults import RefusedError
+from ossia.server.plan import plan
 from ossia.server.responses import shapes
 from ossia.server.responses.background import Background, framed, replayed, unpacked
 from ossia.server.responses.database import Row
@@ -19,7 +18,7 @@ from ossia.server.responses.listing import items_before, page
 from ossia.server.responses.making import asked, making
 from ossia.server.responses.requests import CountRequest, CreateRequest
 from ossia.server.responses.shelf import owner_of, shelf_of
-from ossia.server.service import client_of
+from ossia.server.service import client_of, service_of
 from ossia.server.streams import attend, sse
 
 __all__ = ["endpoints"]
@@ -102,12 +101,10 @@ async def compact(request: Request) -> Response:
 
 
 async def _counted(request: Request, body: CountRequest) -> shapes.Count:
-    said = await asked(request, body)
-    async with aclosing(exchange(request, body.model or "", said.asked.ask)) as events:
-        async for _, event in events:
-            if isinstance(event, Planned):
-                return shapes.Count(input_tokens=len(event.plan.prompt))
-    raise TypeError("an exchange begins with what is planned")
+    said, service = await asked(request, body), service_of(request)
+    async with service.models.lease(body.model) as served:
+        planned = await asyncio.to_thread(plan, said.asked.ask, served, service.recall, client_of(request).salt)
+        return shapes.Count(input_tokens=len(planned.prompt))
 
 
 def _running(request: Request) -> Background | None:
