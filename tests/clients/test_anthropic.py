@@ -46,6 +46,12 @@ def test_messages(nano: Anthropic):
     )
 
 
+def test_models(nano: Anthropic):
+    """The list of models, and one of them"""
+    assert nano.models.list().data[0].display_name == "nano"
+    assert nano.models.retrieve("nano").type == "model"
+
+
 def test_a_tool_loop():
     """A tool loop, streamed, the reasoning kept although the client drops it"""
     with played(THINKING + CALL, ANSWER) as server, Anthropic(base_url=server.url, api_key="none") as client:

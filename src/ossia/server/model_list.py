@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
@@ -18,9 +19,9 @@ __all__ = ["endpoints"]
 
 
 class ModelCard(Struct, kw_only=True):
-    """A model. What OpenAI's shape has no place for: the context under both names that clients look for, and its state.
+    """A model, with what both OpenAI's and Anthropic's shape have of it.
 
-    `context_length` is what a request may have in all: of a model that is not loaded, what it was made for.
+    Beside them: the context under both names that clients look for, and whether it is loaded. `context_length` is what a request may have in all: of a model that is not loaded, what it was made for.
     """
 
     id: str
@@ -30,6 +31,9 @@ class ModelCard(Struct, kw_only=True):
     context_length: int
     max_model_len: int
     loaded: bool
+    type: str = "model"
+    display_name: str
+    created_at: str
 
 
 class ModelList(Struct, kw_only=True):
@@ -37,11 +41,16 @@ class ModelList(Struct, kw_only=True):
 
     object: str = "list"
     data: Sequence[ModelCard]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool = False
 
 
 async def list_models(request: Request) -> Response:
     """All of them."""
-    return _json(ModelList(data=await _cards(service_of(request))))
+    cards = await _cards(service_of(request))
+    first, last = (cards[0].id, cards[-1].id) if cards else (None, None)
+    return _json(ModelList(data=cards, first_id=first, last_id=last))
 
 
 async def show_model(request: Request) -> Response:
@@ -72,6 +81,8 @@ def _card(entry: Entry, loaded: Listed | None) -> ModelCard:
         context_length=context,
         max_model_len=context,
         loaded=served is not None,
+        display_name=entry.name,
+        created_at=datetime.fromtimestamp(entry.created, UTC).isoformat().replace("+00:00", "Z"),
     )
 
 
