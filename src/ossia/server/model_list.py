@@ -21,7 +21,8 @@ __all__ = ["endpoints"]
 class ModelCard(Struct, kw_only=True):
     """A model, with what both OpenAI's and Anthropic's shape have of it.
 
-    Beside them: the context under both names that clients look for, and whether it is loaded. `context_length` is what a request may have in all: of a model that is not loaded, what it was made for.
+    Beside them: the context under both names that clients look for, and whether it is loaded. `context_length` is what
+    a request may have in all: of a model that is not loaded, what it was made for.
     """
 
     id: str
