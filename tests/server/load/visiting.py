@@ -78,8 +78,10 @@ ENDS = {
 }
 
 
-async def visit(port: int, kind: str, body: dict[str, Any], manner: Manner, seed: int = 0) -> Outcome:
-    """One client, from its connection to whatever end it comes to."""
+async def visit(
+    port: int, kind: str, body: dict[str, Any], manner: Manner, seed: int = 0, heard: set[str] | None = None
+) -> Outcome:
+    """One client, from its connection to whatever end it comes to; ids are put into `heard` as soon as they come."""
     r = random.Random(seed)
     raw = json.dumps(body).encode()
     data = bytearray()
@@ -93,7 +95,7 @@ async def visit(port: int, kind: str, body: dict[str, Any], manner: Manner, seed
                     await asyncio.sleep(r.random() * 0.2)
                     return Outcome("left", kind)
                 enough = r.randint(1, 4000) if manner in ("leaves", "resets") else None
-                await _read(reader, data, enough, r.random() * 0.05 if manner == "slow" else 0)
+                await _read(reader, data, enough, r.random() * 0.05 if manner == "slow" else 0, heard)
             finally:
                 _go(writer, reset=manner == "resets")
     except TimeoutError:
@@ -105,9 +107,13 @@ async def visit(port: int, kind: str, body: dict[str, Any], manner: Manner, seed
     return _outcome(kind, data)
 
 
-async def _read(reader: asyncio.StreamReader, data: bytearray, enough: int | None, pause: float) -> None:
+async def _read(
+    reader: asyncio.StreamReader, data: bytearray, enough: int | None, pause: float, heard: set[str] | None
+) -> None:
     while part := await reader.read(512 if pause else 65536):
         data += part
+        if heard is not None and (identifier := _id(data)):
+            heard.add(identifier)
         if enough is not None and len(data) >= enough:
             return
         await asyncio.sleep(pause)
