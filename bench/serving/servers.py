@@ -1,6 +1,5 @@
 """The two servers, started and ended alike, spoken to alike: `Ours` and `Rival`."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -10,14 +9,13 @@ import urllib.request
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from .clients import Address, Answer, Call
 
 __all__ = ["Ours", "Rival", "Server", "Tokens"]
 
 STARTING_SECONDS = 300.0
-TICKS = os.sysconf("SC_CLK_TCK")
 
 SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
 """The model card's. Greedy, a random model repeats itself, and uses few of its experts."""
@@ -47,10 +45,6 @@ class Server(Protocol):
         """What each of its processes has computed so far."""
         ...
 
-    def close(self) -> None:
-        """End it."""
-        ...
-
 
 class _Process:
     """A server's process, with those that it starts."""
@@ -71,7 +65,14 @@ class _Process:
         names = ["server", "engine", *(f"other {number}" for number in range(len(pids)))]
         return dict(zip(names, map(_processor_seconds, pids), strict=False))
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
+        """End it."""
         self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(10)
@@ -97,9 +98,9 @@ class Ours(_Process):
 
     ready = "/ready"
 
-    def __init__(self, weights: Path, threads: int, precision: str, context: int, log: Path) -> None:
+    def __init__(self, weights: str, threads: int, precision: str, context: int, log: Path) -> None:
         address = "127.0.0.1", _free_port()
-        words = [sys.executable, "-m", "ossia", "serve", str(weights), "--port", str(address[1]), "--quiet"]
+        words = [sys.executable, "-m", "ossia", "serve", weights, "--port", str(address[1]), "--quiet"]
         words += ["--name", "random", "--threads", str(threads), "--precision", precision, "--context", str(context)]
         super().__init__("ossia", [*words, "--no-store"], address, log)
 
@@ -119,11 +120,13 @@ class Ours(_Process):
 class Rival(_Process):
     """llama.cpp's `llama-server`."""
 
-    def __init__(self, program: Path, weights: Path, threads: int, slots: int, context: int, log: Path) -> None:
+    def __init__(
+        self, program: Path, weights: Path, threads: int, slots: int, context: int, log: Path, name: str
+    ) -> None:
         address = "127.0.0.1", _free_port()
         words = [str(program), "-m", str(weights), "--host", address[0], "--port", str(address[1])]
         words += ["-t", str(threads), "-tb", str(threads), "-np", str(slots), "-c", str(slots * context)]
-        super().__init__("llama-server", [*words, "--no-webui"], address, log)
+        super().__init__(name, [*words, "--no-webui"], address, log)
 
     def call(self, prompt: Tokens, tokens: int, seed: int, stream: bool = True) -> Call:
         body = {"prompt": prompt, "n_predict": tokens, "ignore_eos": True, "seed": seed, "return_tokens": True}
@@ -151,6 +154,9 @@ def _children(pid: int) -> list[int]:
 
 
 def _processor_seconds(pid: int) -> float:
-    """User and system time of a process's threads. Source: proc_pid_stat(5), utime and stime."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """What the threads of a process have computed. Source: Linux, Documentation/scheduler/sched-stats.rst."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # a thread that has just ended
+            total += int((task / "schedstat").read_text("ascii").split()[0])
+    return total / 1e9

@@ -1,13 +1,14 @@
 """One random checkpoint in the forms that both servers read: a folder for ours, GGUF for the rival.
 
-Dense matrices are drawn so that bfloat16 and Q8_0 hold them exactly. The GGUF has them in Q8_0, as the published GGUF
-does: the rival then reads half the bytes of ours for the very same values. Experts are MXFP4 in both.
+Dense matrices are drawn so that bfloat16 and Q8_0 hold them exactly. The rival has them as ours has, in bfloat16, or in
+Q8_0 as the published GGUF does: half the bytes for the very same values. Experts are MXFP4 everywhere.
 """
 
 import json
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ import numpy as np
 from ossia.config import ModelConfig
 
 CONFIGS = Path(__file__).parents[2] / "src/ossia/data/configs"
+FORMS = {
+    "llama-server": "the same in the same form (dense in bfloat16, experts in MXFP4)",
+    "llama-server, Q8_0": "the same values in the published GGUF's form (dense in Q8_0, half of our bytes)",
+}
+"""What the rival has, by what a server with it is called."""
+
 NANO = Path(__file__).parents[2] / "src/ossia/data/nano"
 
 SMALL = {
@@ -38,23 +45,32 @@ def small_config() -> dict[str, Any]:
     return published | SMALL | own | {"layer_types": layers}
 
 
-def made(folder: Path, full: bool) -> tuple[Path, Path]:
-    """The checkpoint's folder and its GGUF, made where they are missing."""
+@dataclass(frozen=True)
+class Files:
+    """The checkpoint's folder, and its GGUF by what a server with it is called."""
+
+    folder: Path
+    rivals: dict[str, Path]
+
+
+def made(folder: Path, full: bool, eight_bits: bool) -> Files:
+    """The checkpoint in its forms, made where they are missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights, rivals = folder / "weights", folder / "weights.gguf"
-    if not weights.exists():
+    files = Files(folder / "weights", {"llama-server": folder / "bfloat16.gguf"})
+    if not files.folder.exists():
         config = "20b" if full else str(_written(folder / "config.json", small_config()))
-        _ossia("make-random", config, "--dense", "q8", "--out", str(weights))
+        _ossia("make-random", config, "--dense", "q8", "--out", str(files.folder))
         if not full:
             for name in ("tokenizer.json", "tokenizer_config.json"):
-                shutil.copy(NANO / name, weights / name)
-    if not rivals.exists():
-        plain = folder / "bfloat16.gguf"
-        if not plain.exists():
-            _ossia("convert", str(weights), str(plain))
-        to_q8(plain, rivals)
-        plain.unlink()
-    return weights, rivals
+                shutil.copy(NANO / name, files.folder / name)
+    plain = files.rivals["llama-server"]
+    if not plain.exists():
+        _ossia("convert", str(files.folder), str(plain))
+    if eight_bits:
+        files.rivals["llama-server, Q8_0"] = folder / "q8_0.gguf"
+        if not (folder / "q8_0.gguf").exists():
+            to_q8(plain, folder / "q8_0.gguf")
+    return files
 
 
 def to_q8(source: Path, target: Path) -> None:
@@ -84,7 +100,9 @@ def _stored(tensor: Any) -> tuple[np.ndarray, Any]:
     values = gguf.dequantize(tensor.data, kind)
     packed = gguf.quantize(values, gguf.GGMLQuantizationType.Q8_0)
     if not np.array_equal(gguf.dequantize(packed, gguf.GGMLQuantizationType.Q8_0), values):
-        raise ValueError(f"{tensor.name}: Q8_0 does not hold its values; a checkpoint of make-random --dense q8 is right")
+        raise ValueError(
+            f"{tensor.name}: Q8_0 does not hold its values; a checkpoint of make-random --dense q8 is right"
+        )
     return packed, gguf.GGMLQuantizationType.Q8_0
 
 
