@@ -41,8 +41,8 @@ PING = b": ping\n\n"
 ABORT = "ossia.abort"
 """The extension of an ASGI scope that closes its connection at once, whatever is still to be sent."""
 
-BURST = 16
-"""Frames that may be written before everything else has its turn."""
+BURST = 4
+"""Frames that may be written before everything else has its turn, the news that a connection is lost among it."""
 
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"

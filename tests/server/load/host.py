@@ -22,6 +22,11 @@ from ossia.server.settings import ServerConfig
 __all__ = ["books"]
 
 
+CONTEXT = 1024
+PAGES = 400
+"""So few that many clients need them all and take them from each other: then memory has no reason to grow."""
+
+
 async def books(service: Service) -> dict[str, Any]:
     """What is in use: all of it is to be zero, or as before, when nobody asks for anything."""
     (model,) = service.models.listed()
@@ -42,7 +47,8 @@ async def books(service: Service) -> dict[str, Any]:
 
 async def main(store: str) -> None:
     config = ServerConfig(store=store, grace_seconds=5.0)
-    service = make_service(config, Launch(model="nano", threads=1))
+    launch = Launch(model="nano", threads=1, context=CONTEXT, settings={"full_pages": PAGES})
+    service = make_service(config, launch)
     sockets = bind("127.0.0.1", 0)
     ready = asyncio.Event()
     serving = asyncio.create_task(serve(service, sockets, version="0", ready=lambda served: ready.set()))
