@@ -12,14 +12,14 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.server.door import eventually, within
+from tests.server.door import within
 from tests.server.load.visiting import Outcome, get, visit, visits
 
 CLIENTS = int(os.environ.get("OSSIA_LOAD_CLIENTS", "40"))
@@ -72,19 +72,24 @@ async def hosting(store: Path) -> AsyncIterator[Host]:
         await process.wait()
 
 
-async def round_of(port: int, seed: int, count: int = CLIENTS, heard: set[str] | None = None) -> list[Outcome]:
+async def round_of(
+    port: int, seed: int, count: int = CLIENTS, hear: Callable[[str], None] | None = None
+) -> list[Outcome]:
     """So many clients at the same time."""
     planned = visits(count, seed, TOKENS)
-    return await asyncio.gather(*(visit(port, *each, seed + index, heard) for index, each in enumerate(planned)))
+    return await asyncio.gather(*(visit(port, *each, seed + index, hear) for index, each in enumerate(planned)))
 
 
-async def begun(port: int, seed: int, ids: int) -> "asyncio.Task[list[Outcome]]":
-    """A round in which so many responses have been heard of."""
+def killing(pid: int, ids: int) -> Callable[[str], None]:
+    """Kills a process at the moment when so many responses have been heard of."""
     heard: set[str] = set()
-    clients = asyncio.create_task(round_of(port, seed, heard=heard))
-    await eventually(lambda: len(heard) >= ids or clients.done(), 60)
-    assert not clients.done()
-    return clients
+
+    def hear(identifier: str) -> None:
+        heard.add(identifier)
+        if len(heard) == ids:
+            os.kill(pid, signal.SIGKILL)
+
+    return hear
 
 
 def rss(pid: int) -> int:
@@ -133,9 +138,7 @@ def test_an_engine_that_is_killed_under_load_is_told_to_all_and_replaced(tmp_pat
 async def _killed_engine(store: Path) -> None:
     async with hosting(store) as host:
         engine = (await host.books())["engine"]
-        clients = await begun(host.port, 7, ids=1)
-        os.kill(engine, signal.SIGKILL)
-        outcomes = await clients
+        outcomes = await round_of(host.port, seed=7, hear=killing(engine, ids=2))
         assert [outcome for outcome in outcomes if outcome.how in ("cut", "stuck")] == []
         assert count(outcomes)["failed"] > 0
         _report(0, 0.0, outcomes, (0, 0))
@@ -152,9 +155,7 @@ def test_a_server_that_is_killed_under_load_has_every_response_whose_id_went_out
 
 async def _killed_server(store: Path, ids: int) -> None:
     async with hosting(store) as host:
-        clients = await begun(host.port, 9, ids)
-        host.process.kill()
-        outcomes = await clients
+        outcomes = await round_of(host.port, seed=9, hear=killing(host.process.pid, ids))
     assert [outcome for outcome in outcomes if outcome.how == "stuck"] == []
     async with hosting(store) as host:
         assert await _all_there(host.port, outcomes) >= ids

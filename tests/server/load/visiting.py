@@ -6,6 +6,7 @@ import random
 import re
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -79,9 +80,9 @@ ENDS = {
 
 
 async def visit(
-    port: int, kind: str, body: dict[str, Any], manner: Manner, seed: int = 0, heard: set[str] | None = None
+    port: int, kind: str, body: dict[str, Any], manner: Manner, seed: int = 0, hear: Callable[[str], None] | None = None
 ) -> Outcome:
-    """One client, from its connection to whatever end it comes to; ids are put into `heard` as soon as they come."""
+    """One client, from its connection to whatever end it comes to; `hear` is told each id as soon as it comes."""
     r = random.Random(seed)
     raw = json.dumps(body).encode()
     data = bytearray()
@@ -95,7 +96,7 @@ async def visit(
                     await asyncio.sleep(r.random() * 0.2)
                     return Outcome("left", kind)
                 enough = r.randint(1, 4000) if manner in ("leaves", "resets") else None
-                await _read(reader, data, enough, r.random() * 0.05 if manner == "slow" else 0, heard)
+                await _read(reader, data, enough, r.random() * 0.05 if manner == "slow" else 0, hear)
             finally:
                 _go(writer, reset=manner == "resets")
     except TimeoutError:
@@ -108,12 +109,12 @@ async def visit(
 
 
 async def _read(
-    reader: asyncio.StreamReader, data: bytearray, enough: int | None, pause: float, heard: set[str] | None
+    reader: asyncio.StreamReader, data: bytearray, enough: int | None, pause: float, hear: Callable[[str], None] | None
 ) -> None:
     while part := await reader.read(512 if pause else 65536):
         data += part
-        if heard is not None and (identifier := _id(data)):
-            heard.add(identifier)
+        if hear is not None and (identifier := _id(data)):
+            hear(identifier)
         if enough is not None and len(data) >= enough:
             return
         await asyncio.sleep(pause)
