@@ -11,7 +11,7 @@ from tests.clients.serving import ANSWER, played
 CLIENT = Client(
     "llm",
     "0.36",
-    "python",
+    "yaml",
     """
 # In `dirname "$(llm logs path)"`/extra-openai-models.yaml, then: llm -m nano "What is 37 * 48?"
 - model_id: nano

@@ -16,7 +16,7 @@ CLIENT = Client(
     """
 from ollama import Client
 
-client = Client("http://127.0.0.1:8000")     # or OLLAMA_HOST, or `ossia serve --ollama`
+client = Client("http://127.0.0.1:8000")  # or OLLAMA_HOST, or `ossia serve --ollama`
 client.chat("nano", [{"role": "user", "content": "What is 37 * 48?"}], think="high")
 """,
 )

@@ -23,7 +23,8 @@ HI = (Spoken("user", "Hi"),)
 def planned(*, context: int = 4096, **fields: Any) -> Plan:
     player = Player(VOCABULARY)
     player.context = context
-    return plan(Ask(**{"items": HI} | fields), OneModel(player).served, Recall(), b"me")
+    fields.setdefault("items", HI)
+    return plan(Ask(**fields), OneModel(player).served, Recall(), b"me")
 
 
 def text(done: Plan) -> str:
