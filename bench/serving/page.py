@@ -75,12 +75,17 @@ def _conversation(result: dict[str, Any]) -> str:
     text = f"""### A conversation with tools
 
 Each turn of the user ({script["user"]} tokens) is answered with reasoning ({script["reasoning"]}) and a call
-({script["call"]}), then, after a result of {script["result"]} tokens, with reasoning and an answer ({script["answer"]}).
-The reasoning of finished turns is dropped, so the next prompt parts from what was computed. Of each prompt: its tokens,
-those behind the place where it parts from all that was there before, and those that the server computed."""
+({script["call"]}), then, after a result of {script["result"]} tokens, with reasoning and an answer
+({script["answer"]}). The reasoning of finished turns is dropped, so the next prompt parts from what was computed. Of
+each prompt: its tokens, those behind the place where it parts from all that was there before, and those that the server
+computed."""
     turns = list(zip(*talks.values(), strict=True))
     rows = [
-        [f"{row[0]['turn'] + 1}", *(str(row[0][key]) for key in ("prompt", "needed")), *_computed(row)] for row in turns
+        [
+            *map(str, (turn[0]["turn"] + 1, turn[0]["prompt"], turn[0]["needed"])),
+            *(str(row["computed"]) for row in turn),
+        ]
+        for turn in turns
     ]
     sums = [str(sum(turn[0][key] for turn in turns)) for key in ("prompt", "needed")]
     rows.append(["all", *sums, *(str(sum(each["computed"] for each in talk)) for talk in talks.values())])

@@ -17,7 +17,12 @@ from typing import Any
 
 import pytest
 
+from ossia.cli import main
 from ossia.cli.serve import greeting
+from ossia.errors import ConfigError
+from ossia.server import serving
+from ossia.server.remote import Launch
+from ossia.server.settings import ServerConfig
 from tests.cli.tiny import write_tiny
 
 
@@ -94,6 +99,21 @@ def test_options_the_environment_and_a_file_make_its_settings(tiny: str, tmp_pat
     lines = [json.loads(line) for line in err.splitlines()]
     assert [(line["status"], line["client"]) for line in lines] == [(200, "me"), (401, "none")]
     assert key not in said + out + err
+
+
+@pytest.mark.parametrize(("words", "settings"), [((), {}), (("--max-requests", "3"), {"max_requests": 3})])
+def test_how_many_requests_are_computed_together_is_passed_on(
+    words: tuple[str, ...], settings: dict[str, int], monkeypatch: pytest.MonkeyPatch
+):
+    launched: list[Launch] = []
+
+    def make(config: ServerConfig, launch: Launch, **_: object) -> None:
+        launched.append(launch)
+        raise ConfigError("that is all")
+
+    monkeypatch.setattr(serving, "make_service", make)
+    assert main(["serve", "nano", *words]) == 1
+    assert [launch.settings for launch in launched] == [settings]
 
 
 @pytest.mark.parametrize(

@@ -475,6 +475,22 @@ def test_a_load_that_is_given_up_leaves_no_process(runner: asyncio.Runner, monke
     assert not _alive(seen[0])
 
 
+def test_many_requests_are_computed_together(runner: asyncio.Runner, engine: RemoteEngine):
+    async def together() -> int:
+        streams = [engine.generate(Wanted(prompt=(1, n), params=ENDLESS)) for n in range(70)]
+        firsts = [asyncio.ensure_future(anext(stream)) for stream in streams]
+        async with asyncio.timeout(DEADLINE):
+            await asyncio.gather(*firsts[:64])
+            running = (await engine.status()).running
+            for first, stream in zip(firsts, streams, strict=True):
+                await first
+                await stream.aclose()
+        await settled(engine)
+        return running
+
+    assert runner.run(together()) == 64
+
+
 def test_a_full_queue_is_told_here(runner: asyncio.Runner):
     async def fill() -> None:
         settings = {"max_requests": 1, "max_waiting": 1}

@@ -35,6 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     _options.add_running(parser)
     parser.add_argument("--name", metavar="NAME", help="what requests call the model (default: as it was found)")
     parser.add_argument(
+        "--max-requests", type=_options.at_least(1, 512), metavar="N", help="requests computed together (64)"
+    )
+    parser.add_argument(
         "--keep-alive", type=_seconds, metavar="S", help="seconds that other models stay loaded, -1: for ever (300)"
     )
 
@@ -92,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
         precision=options.precision,
         threads=options.threads,
         context=options.context,
+        settings={} if options.max_requests is None else {"max_requests": options.max_requests},
     )
     name = options.name or (None if place == options.model else options.model)
     keep_alive = KEEP_ALIVE if options.keep_alive is None else options.keep_alive

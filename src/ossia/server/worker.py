@@ -60,8 +60,12 @@ REPORT_SECONDS = 0.25
 COMPILERS = 2
 """Threads that compile grammars: one that takes long does not hold up the next."""
 
-QUEUE = {"max_waiting": 1024, "max_waiting_per_client": 256}
-"""Beyond these a client is told to come again. What waits takes little more memory than its prompt."""
+QUEUE = {"max_requests": 64, "max_waiting": 1024, "max_waiting_per_client": 256}
+"""How many requests are computed together, and beyond how many that wait a client is told to come again.
+
+A step of many costs little more than one of few: experts are read once for all of them. What waits takes little more
+memory than its prompt.
+"""
 
 Compile = Callable[[str], Grammar]
 
