@@ -1,6 +1,7 @@
 """Tokens to events: which tokens a text is made of."""
 
 from dataclasses import replace
+from typing import Any
 
 from ossia.assistant import Began, Ended, Kind, Text
 from ossia.assistant.reader import Reader
@@ -20,7 +21,7 @@ OUTPUT = Output(
 )
 
 
-def events(text: str, stop: tuple[str, ...] = (), *, logprobs: bool = False) -> list[object]:
+def events(text: str, stop: tuple[str, ...] = (), *, logprobs: bool = False) -> list[Any]:
     reader, tokens = Reader(VOCABULARY, stop), ids(VOCABULARY, text)
     given = tuple(Logprob(-float(place), ()) for place in range(len(tokens))) if logprobs else None
     found = [*reader.read(replace(OUTPUT, tokens=tuple(tokens), logprobs=given)), *reader.finish()]

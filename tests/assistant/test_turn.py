@@ -293,6 +293,7 @@ def test_each_message_begins_goes_on_and_ends(tokens: list[int], cut: int):
     finishes = [None] * (len(parts) - 1) + ["length"]
     events: list[Any] = []
     event: Any = None
+    done: Any = None
     try:
         event = steps.send(replace(output("", finishes[0]), tokens=parts[0]))
         for part, finish in zip([*parts[1:], ()], [*finishes[1:], None], strict=True):

@@ -112,7 +112,7 @@ class Vocabulary:
         return self._pairs.encode(text)
 
     def encode_raw(self, text: str) -> list[int]:
-        """The ids of a prompt that its writer has put together himself: control tokens by their names are themselves."""
+        """The ids of a prompt that its writer has put together: control tokens by their names are themselves."""
         parts = self._control_names.split(text)
         return [
             identifier

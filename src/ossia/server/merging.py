@@ -25,14 +25,16 @@ async def merged(streams: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[t
         return
     queue: asyncio.Queue[tuple[int, T]] = asyncio.Queue(WAITING)
     tasks = [asyncio.ensure_future(_put(index, stream, queue)) for index, stream in enumerate(streams)]
-    everything = asyncio.gather(*tasks)
+    everything: asyncio.Future[list[None]] = asyncio.gather(*tasks)
     try:
         async for item in _taken(queue, everything):
             yield item
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, everything, return_exceptions=True)
+        await asyncio.wait([*tasks, everything])
+        if not everything.cancelled():
+            everything.exception()  # read, or the loop says that nobody looked at it
 
 
 async def _put(index: int, stream: AsyncGenerator[T, None], queue: asyncio.Queue[tuple[int, T]]) -> None:

@@ -1,9 +1,9 @@
 """What the model wrote in earlier turns, kept for when the client sends the conversation back.
 
 Clients drop the reasoning behind a call, and an answer encoded again may be other tokens than those that were written.
-So each turn that ended with calls is kept under the calls' ids, and each answer under its text, both under the client's salt:
-the next prompt then has the very tokens that the model wrote, and finds them in the prefix cache. What is kept is
-bounded in bytes, forgotten after a time and lost with the process; then the client's own words are rendered.
+So each turn that ended with calls is kept under the calls' ids, and each answer under its text, both under the
+client's salt: the next prompt then has the very tokens that the model wrote, and finds them in the prefix cache. What
+is kept is bounded in bytes, forgotten after a time and lost with the process; then the client's own words are rendered.
 """
 
 import hashlib

@@ -23,7 +23,7 @@ from ossia.server.faults import RefusedError
 __all__ = ["Form", "checked_name", "choice_of", "free_form", "json_form", "known_tools", "schema_form"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
-"""Source: OpenAI's API reference, the names of functions and formats (there at most 64 characters; MCP's are longer)."""
+"""Source: OpenAI's API reference, names of functions and formats (there at most 64 characters; MCP's are longer)."""
 
 
 @dataclass(frozen=True)

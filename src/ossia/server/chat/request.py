@@ -220,8 +220,8 @@ def _items(messages: list[Message]) -> Iterator[Item]:
                 yield Spoken("developer", _text(content, path))
             case UserMessage(content, name):
                 yield Spoken("user", _text(content, path), name and checked_name(name, f"{path}.name"))
-            case ToolMessage(content, identifier):
-                yield Returned(identifier, _text(content, path))
+            case ToolMessage():
+                yield Returned(message.tool_call_id, _text(message.content, path))
             case AssistantMessage() as said:
                 yield from _assistant(said, path)
 
@@ -234,7 +234,8 @@ def _assistant(message: AssistantMessage, path: str) -> Iterator[Item]:
         raise RefusedError(f"{path} has two different reasonings; one is right", param=f"{path}.reasoning_content")
     if thought := message.reasoning or message.reasoning_content:
         yield Thought(thought)
-    for text in (message.content and _text(message.content, path), message.refusal):
+    content = _text(message.content, path) if message.content else None
+    for text in (content, message.refusal):
         if text:
             yield Replied(text)
     for place, call in enumerate(message.tool_calls or []):
