@@ -68,4 +68,5 @@ def test_the_history_is_harmony_without_the_reasoning_that_is_over(monkeypatch):
     assert text.count(",".join(map(str, reasoning))) == 1
     assert last.count(call) == 3
     assert last.count(VOCABULARY.call) == 2
-    assert last[-2:] == [VOCABULARY.start, *VOCABULARY.encode("assistant")]
+    opening = [VOCABULARY.start, *VOCABULARY.encode("assistant")]
+    assert last[-len(opening) :] == opening
