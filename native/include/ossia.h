@@ -50,9 +50,9 @@ typedef enum { OSSIA_EXACT = 0, OSSIA_FAST = 1 } ossia_precision;
 // Threads, scratch memory and the kernels of one instruction set.
 typedef struct ossia_context ossia_context;
 
-// Stores a new context at `*out`; `threads` 0 means one for each processor this process may use. `isa` is "avx512bf16",
-// "avx512", "avx2" or "portable", or NULL for the best that the processor has. On failure `*out` is NULL. To be given
-// to ossia_destroy once, while no call uses it.
+// Stores a new context at `*out`; `threads` 0 means one for each processor this process may use. `isa` is "amx",
+// "avx512bf16", "avx512", "avx2" or "portable", or NULL for the best that the processor has. On failure `*out` is NULL.
+// To be given to ossia_destroy once, while no call uses it.
 OSSIA_API int32_t ossia_create(int32_t threads, const char* isa, ossia_context** out);
 OSSIA_API void ossia_destroy(ossia_context* context);
 
@@ -96,7 +96,8 @@ OSSIA_API int32_t ossia_embed(ossia_context* context, const ossia_weight* table,
 // matrix, F32 or BF16. `terms` and `adapters` [T] (-1: none) may be NULL, both or either. OSSIA_FAST rounds x to
 // bfloat16 first (a router's input is to be given as OSSIA_EXACT). On "avx512bf16", OSSIA_FAST with a BF16 or MXFP4
 // weight uses the processor's own product of bfloat16 pairs: the same order and rounding, but subnormal numbers count
-// as 0. OSSIA_BAD_INDEX for an adapter below -1 or from `terms->adapters` on.
+// as 0. On "amx" it uses the processor's matrix tiles instead, which add in an order of their own, the same for one
+// token as for many (src/tile_kernels.h). OSSIA_BAD_INDEX for an adapter below -1 or from `terms->adapters` on.
 OSSIA_API int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
                                const ossia_low_rank* terms, const int32_t* adapters, int32_t precision, float* y);
 
@@ -118,8 +119,8 @@ OSSIA_API int32_t ossia_experts(ossia_context* context, const float* x, int64_t 
 OSSIA_API int32_t ossia_read_bandwidth(ossia_context* context, const void* data, int64_t bytes, uint64_t* sum);
 
 // Asks the system to read a mapping ahead. A hint: there is no outcome. It does not wait for what it asks for, unless
-// the disk has more to do than it takes; where all is in memory it takes about a tenth of a second for a gigabyte. Takes
-// no context, so that another thread may compute meanwhile.
+// the disk has more to do than it takes; where all is in memory it takes about a tenth of a second for a gigabyte.
+// Takes no context, so that another thread may compute meanwhile.
 OSSIA_API void ossia_will_need(const void* data, int64_t bytes);
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,10 @@
 #include <cstring>
 
 #include "kernels.h"
+#include "platform.h"
+#if defined(OSSIA_X86)
+#include "tile_kernels.h"
+#endif
 
 namespace ossia {
 
@@ -37,24 +41,34 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
-#endif
+bool has_amx() { return has_avx512bf16() && tiles_allowed(); }
 
-const Choice kChoices[] = {
-#if defined(OSSIA_X86)
-    {&avx512bf16::kTable, has_avx512bf16},
-    {&avx512::kTable, has_avx512},
-    {&avx2::kTable, has_avx2},
+// The kernels of avx512bf16, but products of bfloat16 on tiles.
+Kernels on_tiles(Kernels kernels) {
+  kernels.isa = "amx";
+  kernels.interleave = tiles::interleave;
+  kernels.group_products = tiles::products;
+  return kernels;
+}
 #endif
-    {&portable::kTable, [] { return true; }},
-};
 
 }  // namespace
 
 const Kernels* choose_kernels(const char* isa) {
 #if defined(OSSIA_X86)
   __builtin_cpu_init();
+  static const Kernels amx = on_tiles(avx512bf16::kTable);
 #endif
-  for (const Choice& choice : kChoices) {
+  const Choice choices[] = {
+#if defined(OSSIA_X86)
+      {&amx, has_amx},
+      {&avx512bf16::kTable, has_avx512bf16},
+      {&avx512::kTable, has_avx512},
+      {&avx2::kTable, has_avx2},
+#endif
+      {&portable::kTable, [] { return true; }},
+  };
+  for (const Choice& choice : choices) {
     const bool wanted = isa == nullptr || std::strcmp(isa, choice.kernels->isa) == 0;
     if (wanted && choice.present()) return choice.kernels;
   }

@@ -81,6 +81,8 @@ class Pass {
         width_(mixture.down.rows),
         x_(context, tokens, mixture.gate_up.columns, mixture.fast),
         a_(context, pairs_, mixture.down.columns, mixture.fast),
+        gate_up_operands_(context, pairs_, mixture.gate_up, mixture.fast),
+        down_operands_(context, pairs_, mixture.down, mixture.fast),
         gate_up_low_rank_(context, mixture.gate_up, mixture.gate_up_terms, pairs_, kRows, mixture.fast),
         down_low_rank_(context, mixture.down, mixture.down_terms, pairs_, kRows, mixture.fast) {}
 
@@ -90,8 +92,10 @@ class Pass {
     const Groups groups(scratch, chosen, pairs_, mixture_.gate_up.experts);
     take(scratch, groups, adapters);
     x_.pack(x);
+    arrange(groups, gate_up_operands_);
     shrink(groups, gate_up_low_rank_, x_rows_);
     each_part(groups, mixture_.gate_up.rows, [&](const Part& part, int thread) { gate_up(part, thread); });
+    arrange(groups, down_operands_);
     shrink(groups, down_low_rank_, a_.rows());
     each_part(groups, width_, [&](const Part& part, int thread) { down(part, thread); });
     context_.pool.run(divide_up(tokens_, kTokensPerChunk), [&](int64_t chunk, int) {
@@ -109,9 +113,9 @@ class Pass {
 
   size_t room() const {
     const int64_t threads = context_.pool.threads();
-    return Groups::room(mixture_.gate_up.experts, pairs_) + x_.room() + a_.room() + gate_up_low_rank_.room() +
-           down_low_rank_.room() + ossia::room<const void*>(pairs_) + ossia::room<int32_t>(pairs_) +
-           ossia::room<float>(pairs_ * width_) + ossia::room<float>(threads * h_size());
+    return Groups::room(mixture_.gate_up.experts, pairs_) + x_.room() + a_.room() + gate_up_operands_.room() +
+           down_operands_.room() + gate_up_low_rank_.room() + down_low_rank_.room() + ossia::room<const void*>(pairs_) +
+           ossia::room<int32_t>(pairs_) + ossia::room<float>(pairs_ * width_) + ossia::room<float>(threads * h_size());
   }
 
   void take(Scratch& scratch, const Groups& groups, const int32_t* adapters) {
@@ -125,6 +129,8 @@ class Pass {
       x_rows_[place] = x_.row(token);
       pair_adapters[place] = adapters == nullptr ? -1 : adapters[token];
     }
+    gate_up_operands_.take(scratch, x_rows_);
+    down_operands_.take(scratch, a_.rows());
     gate_up_low_rank_.take(scratch, pair_adapters);
     down_low_rank_.take(scratch, pair_adapters);
     outputs_ = scratch.take<float>(pairs_ * width_);
@@ -141,6 +147,15 @@ class Pass {
     });
   }
 
+  // Each expert's pairs are a run.
+  void arrange(const Groups& groups, const Operands& operands) {
+    if (!operands.grouped()) return;
+    context_.pool.run(groups.busy_count, [&](int64_t g, int) {
+      const int64_t expert = groups.busy[g], place = groups.starts[expert];
+      operands.arrange(place, groups.starts[expert + 1] - place);
+    });
+  }
+
   template <class F>
   void each_part(const Groups& groups, int64_t rows, F&& body) {
     const int64_t parts = divide_up(rows, kRows);
@@ -152,9 +167,9 @@ class Pass {
   }
 
   // y[i * stride + r] = row r of the part for its pair i, bias and low-rank term included.
-  void project(const ossia_weight& weight, const LowRank& low_rank, const Part& part, const void* const* x, float* y,
+  void project(const ossia_weight& weight, const Operands& x, const LowRank& low_rank, const Part& part, float* y,
                int64_t stride, int thread) {
-    kernels_.products(matrix_of(weight, part.expert), part.first, part.rows, mixture_.fast, x, part.pairs, y, stride);
+    x.products(matrix_of(weight, part.expert), part.first, part.rows, part.place, part.pairs, y, stride);
     if (weight.bias != nullptr) {
       const float* bias = weight.bias + part.expert * weight.rows + part.first;
       for (int64_t i = 0; i < part.pairs; ++i) kernels_.add_scaled(y + i * stride, bias, 1.f, part.rows);
@@ -164,7 +179,7 @@ class Pass {
 
   void gate_up(const Part& part, int thread) {
     float* h = h_ + thread * h_size();
-    project(mixture_.gate_up, gate_up_low_rank_, part, x_rows_ + part.place, h, part.rows, thread);
+    project(mixture_.gate_up, gate_up_operands_, gate_up_low_rank_, part, h, part.rows, thread);
     float a[kRows / 2];
     for (int64_t i = 0; i < part.pairs; ++i) {
       kernels_.swiglu(h + i * part.rows, part.rows / 2, mixture_.limit, a);
@@ -174,7 +189,7 @@ class Pass {
 
   void down(const Part& part, int thread) {
     float* y = outputs_ + part.place * width_ + part.first;
-    project(mixture_.down, down_low_rank_, part, a_.rows() + part.place, y, width_, thread);
+    project(mixture_.down, down_operands_, down_low_rank_, part, y, width_, thread);
   }
 
   void add_outputs(const Groups& groups, int64_t token, const float* shares, float* y) {
@@ -190,6 +205,7 @@ class Pass {
   const int64_t tokens_, pairs_, width_;
   Activations x_;  // of tokens
   Activations a_;  // of pairs, in the order of experts
+  Operands gate_up_operands_, down_operands_;
   LowRank gate_up_low_rank_, down_low_rank_;
   const void** x_rows_ = nullptr;  // the packed token of each pair, in the order of experts
   float* outputs_ = nullptr;       // [pairs, D], in the order of experts

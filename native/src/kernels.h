@@ -22,6 +22,11 @@ struct Kernels {
   void (*pack)(const float* x, int64_t columns, bool fast, void* packed);
   void (*products)(const Matrix& matrix, int64_t first, int64_t rows, bool fast, const void* const* x, int64_t tokens,
                    float* y, int64_t stride);
+  // tile_kernels.h; nullptr where the processor has no tiles. Then `products` takes packed rows only; otherwise
+  // `group_products` takes groups of them, for what `takes_groups` says.
+  void (*interleave)(const void* const* rows, int64_t tokens, int64_t columns, bool scattered, void* group);
+  void (*group_products)(const Matrix& matrix, int64_t first, int64_t rows, const void* const* x, int64_t tokens,
+                         float* y, int64_t stride);
   void (*add_scaled)(float* y, const float* x, float factor, int64_t count);
   void (*widen_row)(const uint16_t* x, int64_t count, float* y);
   void (*swiglu)(const float* h, int64_t count, float limit, float* a);
@@ -47,6 +52,11 @@ struct Kernels {
   void (*sample_log_sum)(const float* logits, int64_t first, int64_t end, float* largest, float* sum);
   float (*sample_weight)(float difference);
 };
+
+// Whether products with a weight of this dtype are made by groups of tokens.
+inline bool takes_groups(const Kernels& kernels, int32_t dtype, bool fast) {
+  return kernels.group_products != nullptr && fast && dtype != OSSIA_F32;
+}
 
 #if defined(OSSIA_ISA)
 namespace OSSIA_ISA {

@@ -31,15 +31,17 @@ class LinearCall {
         tokens_(tokens),
         weight_(weight),
         adapters_(adapters),
-        fast_(fast),
         x_(context, tokens, weight.columns, fast),
+        operands_(context, tokens, weight, fast),
         low_rank_(context, weight, adapters == nullptr ? nullptr : terms, tokens, rows_per_chunk(weight), fast) {}
 
   int32_t run(const float* x, float* y) {
-    if (!context_.scratch.reserve(x_.room() + low_rank_.room())) return OSSIA_OUT_OF_MEMORY;
+    if (!context_.scratch.reserve(x_.room() + operands_.room() + low_rank_.room())) return OSSIA_OUT_OF_MEMORY;
     x_.take(context_.scratch);
+    operands_.take(context_.scratch, x_.rows());
     low_rank_.take(context_.scratch, adapters_);
     x_.pack(x);
+    operands_.arrange_all(context_.pool);
     if (low_rank_.any()) {
       context_.pool.run(tokens_, [&](int64_t t, int thread) { low_rank_.shrink(t, 0, x_.row(t), thread); });
     }
@@ -55,7 +57,7 @@ class LinearCall {
   // All tokens at the rows `first` up to `first` + `rows`.
   void part(int64_t first, int64_t rows, float* y, int thread) const {
     const Kernels& kernels = context_.kernels;
-    kernels.products(matrix_of(weight_, 0), first, rows, fast_, x_.rows(), tokens_, y + first, weight_.rows);
+    operands_.products(matrix_of(weight_, 0), first, rows, 0, tokens_, y + first, weight_.rows);
     if (weight_.bias != nullptr) {
       for (int64_t t = 0; t < tokens_; ++t) {
         kernels.add_scaled(y + t * weight_.rows + first, weight_.bias + first, 1.f, rows);
@@ -68,8 +70,8 @@ class LinearCall {
   const int64_t tokens_;
   const ossia_weight& weight_;
   const int32_t* adapters_;
-  const bool fast_;
   Activations x_;
+  Operands operands_;
   LowRank low_rank_;
 };
 

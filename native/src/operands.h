@@ -83,7 +83,7 @@ struct DenseRows {
   OSSIA_INLINE void prefetch_ahead(int64_t c) const {
     constexpr int64_t kStep = kRows * kBlock * static_cast<int64_t>(sizeof(T));
     const char* next = reinterpret_cast<const char*>(values + kRows * columns) + c * kStep;
-    for (int64_t i = 0; i < kStep; i += 64) prefetch(next + i);
+    for (int64_t i = 0; i < kStep; i += 64) prefetch_far(next + i);
   }
 };
 
@@ -124,8 +124,8 @@ struct Mxfp4Rows {
   OSSIA_INLINE void prefetch_ahead(int64_t c) const {
     constexpr int64_t kStep = kRows * kBlockBytes;
     const int64_t ahead = kRows * row_blocks;
-    for (int64_t i = 0; i < kStep; i += 64) prefetch(blocks + ahead * kBlockBytes + c * kStep + i);
-    prefetch(scales + ahead + c * kRows);
+    for (int64_t i = 0; i < kStep; i += 64) prefetch_far(blocks + ahead * kBlockBytes + c * kStep + i);
+    prefetch_far(scales + ahead + c * kRows);
   }
 };
 

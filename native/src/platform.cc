@@ -4,6 +4,9 @@
 #include <new>
 #include <thread>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #if defined(__linux__)
 #include <linux/futex.h>
 #include <sched.h>
@@ -43,6 +46,20 @@ void wake_all(std::atomic<uint32_t>& word) {
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
 }
 
+bool tiles_allowed() {
+#if defined(__x86_64__)
+  // Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, CPUID leaf 7; Linux,
+  // Documentation/arch/x86/xstate.rst, for the request. It holds for threads that are there already, too.
+  constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24;
+  constexpr long kRequest = 0x1023, kTileData = 18;
+  unsigned a, b, c, d;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kBf16) == 0 || (d & kTiles) == 0) return false;
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 void yield() { sched_yield(); }
 
 void advise_will_need(const void* memory, size_t bytes) {
@@ -79,6 +96,8 @@ void wake_all(std::atomic<uint32_t>&) {
   }
   sleepers.notify_all();
 }
+
+bool tiles_allowed() { return false; }
 
 void yield() { std::this_thread::yield(); }
 

@@ -101,6 +101,7 @@ OSSIA_INLINE void nibble_pairs(const uint8_t* p, uint8_t scale, F32& even, F32& 
 }
 
 OSSIA_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+OSSIA_INLINE void prefetch_far(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
 }  // namespace ossia::OSSIA_ISA
 

@@ -135,6 +135,7 @@ OSSIA_INLINE void nibble_pairs(const uint8_t* p, uint8_t scale, F32& even, F32& 
 }
 
 OSSIA_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
+OSSIA_INLINE void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 }  // namespace ossia::OSSIA_ISA
 

@@ -17,6 +17,8 @@ extern const Kernels kTable = {
     packed_bytes,
     pack,
     products,
+    nullptr,
+    nullptr,
     add_scaled,
     widen_row,
     swiglu,

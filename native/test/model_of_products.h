@@ -8,13 +8,19 @@
 #include <cstdint>
 #include <cstring>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "ossia.h"
 
 namespace ossia::test {
 
-inline const char* const kIsas[] = {"avx512bf16", "avx512", "avx2", "portable"};
+inline const char* const kIsas[] = {"avx512bf16", "avx512", "avx2", "portable", "amx"};
+
+// Portable code for x86 has no fused multiply-add, and tiles add in an order of their own; the others share their bits.
+inline bool shares_bits(const std::string& isa, int32_t dtype, bool fast) {
+  return isa != "portable" && (isa != "amx" || !fast || dtype == OSSIA_F32);
+}
 
 inline float float_of(uint16_t bf16) {
   const uint32_t bits = uint32_t{bf16} << 16;

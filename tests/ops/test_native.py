@@ -25,7 +25,7 @@ LIMIT = 7.0
 def instruction_sets() -> list[str]:
     """Those that this processor has."""
     found = []
-    for isa in ("portable", "avx2", "avx512", "avx512bf16"):
+    for isa in ("portable", "avx2", "avx512", "avx512bf16", "amx"):
         try:
             found.append(NativeOps(isa=isa).isa)
         except BackendError:
