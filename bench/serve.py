@@ -97,7 +97,7 @@ def measured(options: argparse.Namespace, program: Path) -> dict[str, Any]:
         talks = conversations(options, program, files, vocabulary, script)
         result |= {"script": asdict(script), "conversation": talks}
     if "overhead" not in options.skip:
-        result["overhead"] = overheads(options, files, work)
+        result["overhead"] = overheads(options)
     loads += [point["load_average"] for point in result["points"]] + [os.getloadavg()[0]]
     return result | {"load_average": [min(loads), max(loads)]}
 
@@ -165,20 +165,16 @@ def conversations(
     return found
 
 
-def overheads(options: argparse.Namespace, files: weights.Files, work: load.Work) -> list[dict[str, Any]]:
-    """On nano, where the engine takes least, and on the model itself."""
-    small = load.Work(32, work.generate, 4000)
-    found: list[dict[str, Any]] = []
-    for name, model in {"nano": "nano", "the model above": str(files.folder)}.items():
-        for row in overhead.compared_with_bare(
-            model, options.precision, SLOT_CONTEXT, small, [1, 16], options.rounds, BUILD / "overhead.log"
-        ):
-            seconds, source = overhead.token_seconds_20b(report.RESULTS, int(row["clients"]))
-            about = {"model": name, "token_20b_us": seconds * 1e6, "source": source}
-            share = row["overhead_processor_us"] / seconds / 1e6
-            found.append(row | about | {"share_20b": share})
-            cost = f"{row['overhead_processor_us']:.0f} us of computing a token beyond the bare engine's"
-            print(f"{name}, {row['clients']} clients: {cost}, {share:.2%} of 20b's token", flush=True)
+def overheads(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """On nano, whose engine takes so little that what the server takes can be told from it."""
+    work = load.Work(32, options.generate, 4000)
+    log, found = BUILD / "overhead.log", list[dict[str, Any]]()
+    for row in overhead.compared_with_bare("nano", options.precision, SLOT_CONTEXT, work, [1, 16], options.rounds, log):
+        seconds, source = overhead.token_seconds_20b(report.RESULTS, int(row["clients"]))
+        share = row["overhead_processor_us"] / seconds / 1e6
+        found.append(row | {"model": "nano", "token_20b_us": seconds * 1e6, "source": source, "share_20b": share})
+        cost = f"{row['overhead_processor_us']:.0f} us of computing a token beyond the bare engine's"
+        print(f"nano, {row['clients']} clients: {cost}, {share:.2%} of 20b's token", flush=True)
     return found
 
 

@@ -34,8 +34,8 @@ def put(page: Path, section: str) -> None:
     """Put the part into the page, in the place of what was there."""
     text = page.read_text("utf-8") if page.exists() else "# Performance\n"
     before, found, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2] if found else ""
-    page.write_text(before.rstrip() + "\n\n" + section + after.lstrip("\n"), "utf-8")
+    after = rest.partition(END)[2].strip() if found else ""
+    page.write_text("\n\n".join(part for part in (before.rstrip(), section.rstrip(), after) if part) + "\n", "utf-8")
 
 
 def _opening(result: dict[str, Any]) -> str:
