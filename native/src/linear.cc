@@ -17,7 +17,12 @@ using namespace ossia;
 // more, and at the end of a small matrix one thread would wait for the other.
 constexpr int64_t kChunkBytes = 192 * 1024;
 
-int64_t rows_per_chunk(const ossia_weight& weight) {
+// On tiles, the rows of a chunk for many tokens: their activations come from the second cache once for all of the
+// chunk.
+constexpr int64_t kManyTokens = 32, kRowsForMany = 128;
+
+int64_t rows_per_chunk(const ossia_context& context, const ossia_weight& weight, int64_t tokens, bool fast) {
+  if (tokens > kManyTokens && takes_groups(context.kernels, weight.dtype, fast)) return kRowsForMany;
   const int64_t rows = kChunkBytes / row_bytes(weight.dtype, weight.columns) / 8 * 8;
   return std::max<int64_t>(8, rows);
 }
@@ -31,9 +36,10 @@ class LinearCall {
         tokens_(tokens),
         weight_(weight),
         adapters_(adapters),
+        rows_(rows_per_chunk(context, weight, tokens, fast)),
         x_(context, tokens, weight.columns, fast),
         operands_(context, tokens, weight, fast),
-        low_rank_(context, weight, adapters == nullptr ? nullptr : terms, tokens, rows_per_chunk(weight), fast) {}
+        low_rank_(context, weight, adapters == nullptr ? nullptr : terms, tokens, rows_, fast) {}
 
   int32_t run(const float* x, float* y) {
     if (!context_.scratch.reserve(x_.room() + operands_.room() + low_rank_.room())) return OSSIA_OUT_OF_MEMORY;
@@ -45,10 +51,9 @@ class LinearCall {
     if (low_rank_.any()) {
       context_.pool.run(tokens_, [&](int64_t t, int thread) { low_rank_.shrink(t, 0, x_.row(t), thread); });
     }
-    const int64_t step = rows_per_chunk(weight_);
-    context_.pool.run(divide_up(weight_.rows, step), [&](int64_t chunk, int thread) {
-      const int64_t first = chunk * step;
-      part(first, std::min(step, weight_.rows - first), y, thread);
+    context_.pool.run(divide_up(weight_.rows, rows_), [&](int64_t chunk, int thread) {
+      const int64_t first = chunk * rows_;
+      part(first, std::min(rows_, weight_.rows - first), y, thread);
     });
     return OSSIA_OK;
   }
@@ -70,6 +75,7 @@ class LinearCall {
   const int64_t tokens_;
   const ossia_weight& weight_;
   const int32_t* adapters_;
+  const int64_t rows_;  // of a chunk
   Activations x_;
   Operands operands_;
   LowRank low_rank_;
