@@ -85,9 +85,9 @@ def killing(pid: int, ids: int) -> Callable[[str], None]:
     heard: set[str] = set()
 
     def hear(identifier: str) -> None:
-        heard.add(identifier)
-        if len(heard) == ids:
+        if identifier not in heard and len(heard) == ids - 1:
             os.kill(pid, signal.SIGKILL)
+        heard.add(identifier)
 
     return hear
 
