@@ -106,7 +106,7 @@ class Pass {
   }
 
  private:
-  static constexpr int64_t kTokensPerChunk = 4;
+  static constexpr int64_t kTokensPerChunk = 4, kFewPairs = 16;
 
   // Each thread's sums before the activation.
   int64_t h_size() const { return kRows * pairs_; }
@@ -150,10 +150,13 @@ class Pass {
   // Each expert's pairs are a run.
   void arrange(const Groups& groups, const Operands& operands) {
     if (!operands.grouped()) return;
-    context_.pool.run(groups.busy_count, [&](int64_t g, int) {
+    const auto one = [&](int64_t g, int) {
       const int64_t expert = groups.busy[g], place = groups.starts[expert];
       operands.arrange(place, groups.starts[expert + 1] - place);
-    });
+    };
+    // A few rows are done sooner than other threads would begin.
+    if (pairs_ > kFewPairs) return context_.pool.run(groups.busy_count, one);
+    for (int64_t g = 0; g < groups.busy_count; ++g) one(g, 0);
   }
 
   template <class F>
