@@ -50,7 +50,7 @@ def new_trainer(training: TrainingConfig, tokens: int, full_at_first: float = 0.
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the embedded model.")
     parser.add_argument("--output", type=Path, default=Path("build/nano"), help="folder for checkpoint and curve")
-    parser.add_argument("--steps", type=int, default=2600)
+    parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--tokens", type=int, default=2048, help="of each process and step")
     parser.add_argument("--processes", type=int, default=2, help="one of one thread for each core")
     parser.add_argument("--from", dest="start", type=Path, help="begin with the parameters of this checkpoint")

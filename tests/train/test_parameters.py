@@ -21,8 +21,14 @@ def test_the_seed_decides():
 
 def test_layers_begin_as_nothing():
     parameters = initial_parameters(config(), 0)
-    for name in ("lm_head.weight", "model.layers.1.self_attn.o_proj.weight", "model.layers.0.mlp.experts.down_proj"):
+    for name in ("model.layers.1.self_attn.o_proj.weight", "model.layers.0.mlp.experts.down_proj"):
         assert not parameters[name].any()
+
+
+def test_every_token_begins_nearest_to_itself():
+    parameters = initial_parameters(config(), 0)
+    scores = parameters["model.embed_tokens.weight"] @ parameters["lm_head.weight"].T
+    assert torch.equal(scores.argmax(-1), torch.arange(len(scores)))
 
 
 def test_muon_gets_the_matrices_of_attention_and_experts():

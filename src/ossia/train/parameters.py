@@ -10,13 +10,14 @@ from ossia.config import ModelConfig
 __all__ = ["initial_parameters", "is_matrix"]
 
 _EMBEDDING_SPREAD = 0.1
+_UNEMBEDDING_PART = 0.3
 
 
 def initial_parameters(config: ModelConfig, seed: int) -> dict[str, nn.Parameter]:
     """Float32 parameters; experts are rows-out, [X, 2F, D] and [X, D, F], as `ossia.model.prepare` takes them.
 
-    What writes to the residual stream, and the unembedding, begin at zero: the first step then learns frequencies, and
-    layers join in as they become useful.
+    What writes to the residual stream begins at zero: layers join in as they become useful. The unembedding begins as a
+    part of the embedding: to copy a token is then the same linear map for all tokens, and need not be learned for each.
     """
     generator = torch.Generator().manual_seed(seed)
     values: dict[str, Tensor] = {}
@@ -27,7 +28,7 @@ def initial_parameters(config: ModelConfig, seed: int) -> dict[str, nn.Parameter
 
     width, active, experts = config.hidden_size, config.intermediate_size, config.num_local_experts
     values["model.embed_tokens.weight"] = _EMBEDDING_SPREAD * torch.randn(config.vocab_size, width, generator=generator)
-    matrix("lm_head.weight", config.vocab_size, width, zero=True)
+    values["lm_head.weight"] = _UNEMBEDDING_PART * values["model.embed_tokens.weight"]
     values["model.norm.weight"] = torch.ones(width)
     for index in range(config.num_hidden_layers):
         prefix = f"model.layers.{index}."
