@@ -27,7 +27,7 @@ CALLED = "functions.search"
 class Script:
     """How many tokens each part has; `new` is what a user's message or a tool's result brings."""
 
-    turns: int = 4
+    turns: int = 3
     system: int = 400
     user: int = 60
     reasoning: int = 120

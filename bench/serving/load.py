@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from .servers import Server
 
 __all__ = ["FIGURES", "Work", "ahead", "compared", "figures_of", "one_round", "summary"]
 
-FIGURES = ("tokens_per_second", "first_token_ms", "token_ms")
+FIGURES = ("tokens_per_second", "first_token_ms", "token_ms", "processor_ms")
 """All clients' tokens by the time until the last came; medians over clients of the time to the first token, and of the
-time of each that follows."""
+time of each that follows; and what all processes of the server computed for a token, its part of the prompts with it,
+which other work on the machine changes least."""
 
 LIMIT_SECONDS = 600.0
 
@@ -43,7 +44,7 @@ def one_round(server: Server, work: Work, clients: int, number: int) -> dict[str
     after = server.processor_seconds()
     figures = figures_of([server.arrivals(answer) for answer in answers], work.generate)
     spent = {f"{name}_us": (after[name] - before[name]) / (clients * work.generate) * 1e6 for name in after}
-    return figures | spent
+    return figures | spent | {"processor_ms": sum(spent.values()) / 1e3}
 
 
 def figures_of(arrivals: Sequence[Sequence[tuple[float, int]]], generate: int) -> dict[str, float]:
@@ -65,13 +66,13 @@ def figures_of(arrivals: Sequence[Sequence[tuple[float, int]]], generate: int) -
 
 
 def compared(servers: Sequence[Server], work: Work, clients: int, rounds: int) -> dict[str, list[dict[str, float]]]:
-    """Some rounds of each server, in turns, after one that does not count. Who begins changes from round to round."""
+    """Some rounds of each server, in turns, after a short one that does not count. Who begins changes each round."""
+    for server in servers:
+        one_round(server, replace(work, generate=2), clients, 0)
     found: dict[str, list[dict[str, float]]] = {server.name: [] for server in servers}
-    for number in range(rounds + 1):
+    for number in range(1, rounds + 1):
         for server in servers if number % 2 else reversed(servers):
-            figures = one_round(server, work, clients, number)
-            if number:
-                found[server.name].append(figures)
+            found[server.name].append(one_round(server, work, clients, number))
     return found
 
 

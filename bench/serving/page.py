@@ -19,12 +19,13 @@ TITLES = {
     "tokens_per_second": "tokens/s, all clients",
     "first_token_ms": "ms to the first token",
     "token_ms": "ms for each token after it",
+    "processor_ms": "ms of computing a token",
 }
 
 
 def section(result: dict[str, Any], plot: str) -> str:
     """The part as Markdown. All of its figures are the result's."""
-    parts = [_opening(result), _throughput(result), f"![The three figures by number of clients]({plot})"]
+    parts = [_opening(result), _throughput(result), f"![The figures by number of clients]({plot})"]
     parts += [_conversation(result)] if result.get("conversation") else []
     parts += [_overhead(result)] if result.get("overhead") else []
     return "\n\n".join([BEGIN, *parts, END]) + "\n"
@@ -130,8 +131,8 @@ def _short(value: float) -> str:
 
 
 def drawn(result: dict[str, Any], file: Path) -> None:
-    """The three figures by number of clients, with the spread of the rounds."""
-    figure, axes = pyplot.subplots(1, len(FIGURES), figsize=(12, 3.6), layout="constrained")
+    """The figures by number of clients, with the spread of the rounds."""
+    figure, axes = pyplot.subplots(1, len(FIGURES), figsize=(15, 3.6), layout="constrained")
     points = result["points"]
     clients = [point["clients"] for point in points]
     for axis, name in zip(axes, FIGURES, strict=True):

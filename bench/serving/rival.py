@@ -34,8 +34,9 @@ def found(given: Path | None, folder: Path) -> Path | None:
 def build(folder: Path) -> Path:
     """Fetch the sources and compile them under `folder`, which takes an hour of one processor."""
     folder.mkdir(parents=True, exist_ok=True)
-    pip = [sys.executable, "-m", "pip", "download", "--no-binary", ":all:", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--dest", str(folder), SDIST], check=True)
+    name, _ = SDIST.split("==")
+    pip = [sys.executable, "-m", "pip", "download", "--no-binary", name, "--no-deps", "--dest", str(folder), SDIST]
+    subprocess.run(pip, check=True)
     with tarfile.open(next(folder.glob("llama_cpp_python-*.tar.gz"))) as sources:
         sources.extractall(folder, filter="data")
     source = next(folder.glob("llama_cpp_python-*/vendor/llama.cpp"))

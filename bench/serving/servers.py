@@ -133,7 +133,10 @@ class Rival(_Process):
         return Call("/completion", body | SAMPLING | {"stream": stream, "samplers": ["temperature"]})
 
     def arrivals(self, answer: Answer) -> list[tuple[float, int]]:
-        return [(when, len(event["tokens"])) for when, event in answer.events if not event["stop"]]
+        """The last event counts all; a token that leaves a character unfinished has none of its own."""
+        *parts, (end, last) = answer.events
+        found = [(when, len(event["tokens"])) for when, event in parts]
+        return [*found, (end, last["tokens_predicted"] - sum(count for _, count in found))]
 
     def read(self, answer: dict[str, Any]) -> tuple[Tokens, int]:
         return answer["tokens"], answer["timings"]["prompt_n"]

@@ -20,10 +20,10 @@ def test_a_round_without_all_its_tokens_is_none():
 
 
 def test_ours_is_ahead_when_it_is_faster_and_when_it_takes_less():
-    ours = [{"tokens_per_second": 30.0, "first_token_ms": 10.0, "token_ms": 5.0}] * 2
+    ours = [{"tokens_per_second": 30.0, "first_token_ms": 10.0, "token_ms": 5.0, "processor_ms": 1.0}] * 2
     theirs = [
-        {"tokens_per_second": 10.0, "first_token_ms": 40.0, "token_ms": 4.0},
-        {"tokens_per_second": 15.0, "first_token_ms": 20.0, "token_ms": 6.0},
+        {"tokens_per_second": 10.0, "first_token_ms": 40.0, "token_ms": 4.0, "processor_ms": 2.0},
+        {"tokens_per_second": 15.0, "first_token_ms": 20.0, "token_ms": 6.0, "processor_ms": 4.0},
     ]
     found = ahead(ours, theirs)
     assert found["tokens_per_second"] == {"median": 2.5, "least": 2.0, "most": 3.0}
