@@ -318,11 +318,12 @@ def test_no_name_in_a_request_becomes_a_path_or_an_address(name: str, tmp_path: 
 
 
 def test_what_one_client_has_others_cannot_see_continue_or_end():
-    config = {"keys": Keys({"alice": ALICE, "bob": BOB})}
-    mine, other = {"Authorization": f"Bearer {ALICE}"}, {"Authorization": f"Bearer {BOB}"}
+    keys = Keys({"alice": ALICE, "bob": BOB})
+    mine: dict[str, Any] = {"Authorization": f"Bearer {ALICE}"}
+    other: dict[str, Any] = {"Authorization": f"Bearer {BOB}"}
 
     async def scene() -> None:
-        async with attacked(played(**config)) as port:
+        async with attacked(played(keys=keys)) as port:
             status, answer = await posted(port, PATHS["responses"], {"model": "tiny", "input": "secret"}, **mine)
             assert status == 200
             known = json.loads(answer)

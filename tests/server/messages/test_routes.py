@@ -241,3 +241,9 @@ def test_whatever_a_model_writes_the_blocks_are_well_formed(tokens: list[int]):
     for event in events:
         EVENT.validate_python(event)
     assert blocks(read(events)) == blocks(whole)
+
+
+@pytest.mark.parametrize("said", [{"role": "assistant", "content": ""}, {"role": "user", "content": []}])
+def test_a_conversation_in_which_nothing_is_said_is_refused(said: dict[str, Any]):
+    for path in ("", "/count_tokens"):
+        assert "nothing is said" in post(messages=[said], path=path, status=400)["error"]["message"]

@@ -148,6 +148,8 @@ def ask_of(body: CountRequest) -> Ask:
     form = free_form(body.grammar, _form(config.format), "output_config.format")
     redacted: list[str] = []
     items = tuple(_items(body.messages, redacted))
+    if not items:
+        raise RefusedError("nothing is said in messages; at least one that is not empty is right", param="messages")
     if isinstance(items[-1], Thought | Replied):
         raise RefusedError("the last message is the assistant's; these models cannot go on from one", param="messages")
     return Ask(
