@@ -15,10 +15,8 @@ import pytest
 
 from ossia.engine import Engine, Output, SamplingParams
 from ossia.errors import (
-    ConfigError,
     ContextLengthError,
     GrammarError,
-    ModelNotFoundError,
     OverloadedError,
     RequestError,
     UnavailableError,
@@ -26,7 +24,6 @@ from ossia.errors import (
 from ossia.grammar import JsonSchema, Rules
 from ossia.loading import defaults_of, engine_config, load_weights, vocabulary_of
 from ossia.server.remote import Launch, RemoteEngine, Wanted
-from tests.cli.tiny import write_tiny
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -358,12 +355,12 @@ def test_the_process_ends_with_its_server(tmp_path: Path):
         parent.wait()
         os.kill(worker, signal.SIGCONT)
     end = time.monotonic() + DEADLINE
-    while _alive(worker) and time.monotonic() < end:
+    while alive(worker) and time.monotonic() < end:
         time.sleep(0.02)
-    assert not _alive(worker)
+    assert not alive(worker)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:
@@ -423,56 +420,6 @@ def test_closing_lets_requests_finish_and_cancels_those_that_do_not(runner: asyn
 
 
 # Loading
-
-
-def test_loading_tells_how_far_it_is(runner: asyncio.Runner, tmp_path: Path):
-    told: list[float] = []
-
-    async def load() -> int:
-        launch = Launch(model=str(write_tiny(tmp_path / "tiny")), backend="reference", context=100)
-        engine = await RemoteEngine.start(launch, told.append)
-        await engine.close()
-        return engine.context
-
-    assert runner.run(load()) == 100
-    assert told == sorted(told)
-    assert told[-1] == 1.0
-
-
-@pytest.mark.parametrize(
-    ("launch", "error", "message"),
-    [
-        (Launch(model="/nowhere"), ModelNotFoundError, "no model '/nowhere'"),
-        (Launch(model="nano", context=10**9), ConfigError, "the model was made for 131072 tokens"),
-        (Launch(model="nano", settings={"heat": 1}), ConfigError, "unknown keys 'heat'"),
-    ],
-)
-def test_what_fails_to_load_says_why(runner: asyncio.Runner, launch: Launch, error: type[Exception], message: str):
-    with pytest.raises(error, match=message):
-        runner.run(RemoteEngine.start(launch))
-
-
-def test_a_load_that_is_given_up_leaves_no_process(runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch):
-    seen: list[int] = []
-    spawn = asyncio.create_subprocess_exec
-
-    async def watched(*words: Any, **options: Any) -> asyncio.subprocess.Process:
-        process = await spawn(*words, **options)
-        seen.append(process.pid)
-        return process
-
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", watched)
-
-    async def give_up() -> None:
-        task = asyncio.create_task(RemoteEngine.start(Launch(model="nano")))
-        while not seen:
-            await asyncio.sleep(0.001)
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled()
-
-    runner.run(give_up())
-    assert not _alive(seen[0])
 
 
 def test_many_requests_are_computed_together(runner: asyncio.Runner, engine: RemoteEngine):
