@@ -1,5 +1,6 @@
 """From a result of bench/serve.py to its part of docs/performance.md, and to the plot beside it."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,17 +41,17 @@ def put(page: Path, section: str) -> None:
 
 
 def _opening(result: dict[str, Any]) -> str:
-    machine, work, least, most = result["machine"], result["work"], *result["load_average"]
-    return f"""## Serving
-
-`{result["command"]}`, {result["date"]}, commit {result["commit"]}, on {machine["processors"]} processors
-({machine["processor"]}), load average of the machine {least:.1f} to {most:.1f}. The model is {result["model"]}; each
-client sends a prompt of {work["prompt"]} random tokens of its own and takes {work["generate"]} tokens as a stream, all
-clients at the same time. Ours computes in `{result["precision"]}`. The rival is llama.cpp's `llama-server`
-({result["rival"]}), with the same tokens, sampling and {result["threads"]} threads; its weights are
-{" or ".join(result["forms"].values())}. The servers take turns; figures are
-medians of {result["rounds"]} rounds with the least and most. By how much ours is ahead (above 1) is the median of the
-rounds' ratios."""
+    machine, work, (least, most) = result["machine"], result["work"], result["load_average"]
+    return "## Serving\n\n" + _filled(f"""
+        `{result["command"]}`, {result["date"]}, commit {result["commit"]}, on {machine["processors"]} processors
+        ({machine["processor"]}), load average of the machine {least:.1f} to {most:.1f}. The model is
+        {result["model"]}; each client sends a prompt of {work["prompt"]} random tokens of its own and takes
+        {work["generate"]} tokens as a stream, all clients at the same time. Ours computes in `{result["precision"]}`.
+        The rival is llama.cpp's `llama-server` ({result["rival"]}), with the same tokens and sampling and as many
+        threads, {result["threads"]}; its weights are {" or ".join(result["forms"].values())}. The servers take turns;
+        figures are medians of {result["rounds"]} rounds with the least and most. By how much ours is ahead (above 1)
+        is the median of the rounds' ratios. Other work on the machine disturbs the clock, and threads that wait for
+        each other most of all; the time of computing, of all processes of a server, least.""")
 
 
 def _throughput(result: dict[str, Any]) -> str:
@@ -73,13 +74,12 @@ def _throughput(result: dict[str, Any]) -> str:
 
 def _conversation(result: dict[str, Any]) -> str:
     talks, script = result["conversation"], result["script"]
-    text = f"""### A conversation with tools
-
-Each turn of the user ({script["user"]} tokens) is answered with reasoning ({script["reasoning"]}) and a call
-({script["call"]}), then, after a result of {script["result"]} tokens, with reasoning and an answer
-({script["answer"]}). The reasoning of finished turns is dropped, so the next prompt parts from what was computed. Of
-each prompt: its tokens, those behind the place where it parts from all that was there before, and those that the server
-computed."""
+    text = "### A conversation with tools\n\n" + _filled(f"""
+        Each turn of the user ({script["user"]} tokens) is answered with reasoning ({script["reasoning"]}) and a call
+        ({script["call"]}), then, after a result of {script["result"]} tokens, with reasoning and an answer
+        ({script["answer"]}). The reasoning of finished turns is dropped, so the next prompt parts from what was
+        computed. Of each prompt: its tokens, those behind the place where it parts from all that was there before, and
+        those that the server computed.""")
     turns = list(zip(*talks.values(), strict=True))
     rows = [
         [
@@ -95,11 +95,10 @@ computed."""
 
 def _overhead(result: dict[str, Any]) -> str:
     rows = result["overhead"]
-    text = f"""### The server beside its engine
-
-What a token costs through HTTP beyond the bare engine, on one thread each, in time of computing of all processes; and
-its share of the time that 20b takes for a token with as many requests (`{rows[0]["source"]}`; for more than one
-request the least that the bandwidth of that run allows)."""
+    text = "### The server beside its engine\n\n" + _filled(f"""
+        What a token costs through HTTP beyond the bare engine, on one thread each, in time of computing of all
+        processes, at the least of some rounds; and its share of the time that 20b takes for a token with as many
+        requests (`{rows[0]["source"]}`; for more than one request the least that the bandwidth of that run allows).""")
     head = ["model", "clients", "bare engine", "through the server", "overhead", "20b's token", "share"]
     cells = [
         [
@@ -112,10 +111,14 @@ request the least that the bandwidth of that run allows)."""
         for row in rows
     ]
     walls = [
-        f"{row['server_wall_us']:.0f} us against {row['engine_wall_us']:.0f} ({row['model']}, {row['clients']} clients)"
+        f"{row['server_wall_us']:.0f} us a token against {row['engine_wall_us']:.0f} with {row['clients']} at once"
         for row in rows
     ]
-    return f"{text}\n\n{_table(head, cells)}\n\nOn the wall clock, a token of all clients: {', '.join(walls)}."
+    return f"{text}\n\n{_table(head, cells)}\n\nOn the wall clock: {', '.join(walls)}."
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
