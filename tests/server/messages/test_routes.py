@@ -70,7 +70,7 @@ def read(events: list[dict[str, Any]]) -> dict[str, Any]:
             assert event == {"type": "content_block_stop", "index": open_block}
             open_block = None
             if message["content"][-1]["type"] == "tool_use":
-                with contextlib.suppress(ValueError):
+                with contextlib.suppress(ValueError, RecursionError):
                     message["content"][-1]["input"] = json.loads(pieces)
     assert open_block is None
     return message | events[-2]["delta"] | {"usage": events[-2]["usage"]}
