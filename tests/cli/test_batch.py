@@ -15,7 +15,7 @@ def test_a_file_of_requests_is_answered_once(tmp_path: Path, capsys: pytest.Capt
     asked = [{"custom_id": name, "url": "/v1/chat/completions", "body": QUESTION} for name in "ab"]
     file.write_text("\n".join(map(json.dumps, asked)))
     assert main(["batch", str(file)]) == 0
-    assert "2 answered, 0 of them with an error; 0 were there before" in capsys.readouterr().err
+    assert "2 answered, 0 were there before, 0 of all have an error" in capsys.readouterr().err
     found = [json.loads(line) for line in output.read_text().splitlines()]
     assert {each["custom_id"] for each in found} == {"a", "b"}
     assert all(each["response"]["body"]["choices"][0]["message"]["content"] for each in found)

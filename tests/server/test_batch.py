@@ -109,6 +109,8 @@ def test_what_passes_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ('{"custom_id": "a", "url": "/v1/completions", "method": "GET", "body": {}}', "cannot be asked here"),
         ('{"custom_id": "a", "url": "/v1/completions", "body": {}}\n' * 2, "two requests have the custom_id 'a'"),
         ('{"custom_id": "a", "url": "/v1/completions", "body": {}, "mood": 1}', "mood"),
+        ('{"custom_id": "a", "url": "/v1/completions", "body": {"stream": true}}', "stream is True"),
+        ('{"custom_id": "a", "url": "/v1/responses", "body": {"background": true}}', "background is True"),
     ],
 )
 def test_a_line_that_is_no_request_is_named(tmp_path: Path, text: str, message: str):
@@ -116,6 +118,17 @@ def test_a_line_that_is_no_request_is_named(tmp_path: Path, text: str, message: 
     file.write_text(text)
     with pytest.raises(RequestError, match=message):
         read_lines(file)
+
+
+def test_what_was_this_machines_fault_is_asked_again(tmp_path: Path):
+    output = tmp_path / "out.jsonl"
+    run(output, [*lines(2), Line("bad", "/v1/chat/completions", {"model": "tiny"})])
+    whole = output.read_bytes()
+    output.write_bytes(b'{"custom_id": "r2", "response": {"status_code": 500, "body": {}}, "error": null}\n' + whole)
+    player = Player(VOCABULARY, ANSWER, endless=True)
+    assert run(output, [*lines(3), Line("bad", "/v1/chat/completions", {"model": "tiny"})], player) == Summary(3, 1, 1)
+    assert len(player.wanted) == 1
+    assert results(output)["r2"]["response"]["status_code"] == 200
 
 
 def test_another_file_is_not_written_into(tmp_path: Path):

@@ -55,9 +55,9 @@ def run(options: argparse.Namespace) -> int:
         context=options.context,
     )
     output = options.out or options.file.with_suffix(".results.jsonl")
-    service = make_service(ServerConfig(), launch, name=model)
+    service = make_service(ServerConfig(store=":memory:"), launch, name=model)
     summary = asyncio.run(_answered(service, lines, output, options.at_once))
-    said = f"{summary.added} answered, {summary.failed} of them with an error; {summary.before} were there before"
+    said = f"{summary.added} answered, {summary.before} were there before, {summary.failed} of all have an error"
     print(f"{said}: {output}", file=sys.stderr)
     return FAILED if summary.failed else 0
 

@@ -8,7 +8,8 @@ gives, in any order,
      "error": null}
 
 Each result is on the disk before it counts. A run that was interrupted goes on where it was: what stands in the output
-file is not asked again, and a line that was cut off is. Source: OpenAI's documentation, "Batch API".
+file is not asked again. A line that was cut off is, and one whose error was this machine's and not the request's.
+Source: OpenAI's documentation, "Batch API".
 """
 
 import asyncio
@@ -32,6 +33,9 @@ URLS = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 PASSING = (429, 503)
 """What another try may cure: too many wait, or the model's process has just ended."""
 
+CLIENT_ERROR, SERVER_ERROR = 400, 500
+"""From which status on a result is an error, and one that another run may not have."""
+
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each further try."""
 
@@ -49,7 +53,7 @@ class Line(Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run went: results there before, results added, and how many of those are errors."""
+    """How a run went: results there before, results added, and how many of all of them are errors."""
 
     before: int
     added: int
@@ -69,19 +73,23 @@ def read_lines(file: Path) -> list[Line]:
     return lines
 
 
-def answered(file: Path) -> set[str]:
-    """The ids whose results stand in an output file; a last line that was cut off is taken out of it.
+def answered(file: Path) -> dict[str, int]:
+    """The requests whose results stand in an output file, by id, with their status; what is not final is taken out.
 
     Raises RequestError for a file that holds something else.
     """
     if not file.exists():
-        return set()
+        return {}
     data = file.read_bytes()
-    whole = data.rpartition(b"\n")[0] + b"\n" if b"\n" in data else b""
-    ids = {_result(text, f"{file}:{number}") for number, text in enumerate(whole.split(b"\n"), 1) if text}
-    if len(whole) < len(data):
-        os.truncate(file, len(whole))
-    return ids
+    whole = data.rpartition(b"\n")[0].split(b"\n") if b"\n" in data else []
+    results = [(line, _result(line, f"{file}:{number}")) for number, line in enumerate(whole, 1) if line]
+    final = [(line, result) for line, result in results if result.response.status_code < SERVER_ERROR]
+    kept = b"".join(line + b"\n" for line, _ in final)
+    if len(kept) < len(data):
+        part = file.with_name(f"{file.name}.part")
+        part.write_bytes(kept)
+        part.replace(file)
+    return {result.custom_id: result.response.status_code for _, result in final}
 
 
 async def run_batch(
@@ -90,7 +98,7 @@ async def run_batch(
     """Answer the requests that have no result yet, at most `at_once` at a time; `progress` is told done and all."""
     before = answered(output)
     left: Iterator[Line] = iter([line for line in lines if line.custom_id not in before])
-    failed = added = 0
+    added, failed = 0, sum(status >= CLIENT_ERROR for status in before.values())
     with output.open("ab") as sink:
 
         async def work() -> None:
@@ -101,7 +109,7 @@ async def run_batch(
                 sink.flush()
                 os.fsync(sink.fileno())
                 added += 1
-                failed += result["response"]["status_code"] >= 400
+                failed += result["response"]["status_code"] >= CLIENT_ERROR
                 progress(len(before) + added, len(lines))
 
         async with asyncio.TaskGroup() as group:
@@ -153,7 +161,7 @@ async def call(app: ASGIApp, method: str, path: str, body: bytes) -> tuple[int, 
 
 
 async def _answer(app: ASGIApp, line: Line) -> dict[str, Any]:
-    asked = msgspec.json.encode(line.body | {"stream": False})
+    asked = msgspec.json.encode(line.body)
     status, body = await call(app, line.method, line.url, asked)
     for pause in PAUSES:
         if status not in PASSING:
@@ -180,16 +188,25 @@ def _line(text: bytes, place: str) -> Line:
     if line.method != "POST" or line.url not in URLS:
         right = f"POST and {', '.join(URLS)} are right"
         raise RequestError(f"{place}: {line.method} {line.url!r:.80} cannot be asked here; {right}")
+    for name in ("stream", "background"):
+        if line.body.get(name):
+            raise RequestError(
+                f"{place}: {name} is {line.body[name]!r:.40}; a result stands in one piece, so false is right"
+            )
     return line
 
 
-def _result(text: bytes, place: str) -> str:
+def _result(text: bytes, place: str) -> "_Result":
     try:
-        return msgspec.json.decode(text, type=_Result).custom_id
+        return msgspec.json.decode(text, type=_Result)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"{place}: {error}; a file of results, or one that does not exist, is right") from error
 
 
+class _Status(Struct):
+    status_code: int
+
+
 class _Result(Struct):
     custom_id: str
-    response: Any
+    response: _Status

@@ -14,8 +14,8 @@ Several may be given if they agree. The line counts only where nothing else is g
 import re
 from collections.abc import Mapping
 
-from ossia.errors import RequestError
 from ossia.harmony import Effort
+from ossia.server.faults import RefusedError
 
 __all__ = ["LEVELS", "effort_in_text", "resolve_effort"]
 
@@ -32,13 +32,14 @@ _LINE = re.compile(r"^\s*reasoning(?: effort)?:\s*(none|low|medium|high)\s*$", r
 def resolve_effort(given: Mapping[str, object]) -> Effort | None:
     """The effort in the fields that are not None, by their names; None if there is none.
 
-    Raises RequestError for a value that is no effort, and for fields that contradict each other.
+    Raises RefusedError for a value that is no effort, and for fields that contradict each other.
     """
     found = {name: _effort(name, value) for name, value in given.items() if value is not None}
     found = {name: effort for name, effort in found.items() if effort is not None}
     if len(set(found.values())) > 1:
+        first = next(iter(found))
         said = ", ".join(f"{name} {effort.value}" for name, effort in found.items())
-        raise RequestError(f"the effort is given as {said}; one of them, or the same in all, is right")
+        raise RefusedError(f"the effort is given as {said}; one of them, or the same in all, is right", param=first)
     return next(iter(found.values()), None)
 
 
@@ -54,4 +55,4 @@ def _effort(name: str, value: object) -> Effort | None:
         return None if value else Effort.NONE
     if isinstance(value, str) and value.lower() in LEVELS:
         return LEVELS[value.lower()]
-    raise RequestError(f"{name} is {value!r:.60}; one of {', '.join(LEVELS)} is right")
+    raise RefusedError(f"{name} is {value!r:.60}; one of {', '.join(LEVELS)} is right", param=name)

@@ -1,7 +1,7 @@
 """Several streams read as one."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -27,8 +27,9 @@ async def merged(streams: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[t
     tasks = [asyncio.ensure_future(_put(index, stream, queue)) for index, stream in enumerate(streams)]
     everything: asyncio.Future[list[None]] = asyncio.gather(*tasks)
     try:
-        async for item in _taken(queue, everything):
-            yield item
+        async with aclosing(_taken(queue, everything)) as items:
+            async for item in items:
+                yield item
     finally:
         for task in tasks:
             task.cancel()
@@ -45,7 +46,7 @@ async def _put(index: int, stream: AsyncGenerator[T, None], queue: asyncio.Queue
 
 async def _taken(
     queue: asyncio.Queue[tuple[int, T]], everything: "asyncio.Future[list[None]]"
-) -> AsyncIterator[tuple[int, T]]:
+) -> AsyncGenerator[tuple[int, T], None]:
     """What is in the queue, until everything has been put there and taken."""
     while True:
         if everything.done():

@@ -158,11 +158,16 @@ class Models:
         self._loaded: dict[Path, _Loaded] = {}
         self._unloading: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._was_loaded = False
 
     @property
     def ready(self) -> bool:
-        """Whether the default model is loaded."""
-        return any(each.name == self.default and each.served is not None and each.alive for each in self._all())
+        """Whether requests can be answered: the default model is loaded, or was, and the next request loads it again.
+
+        So one that was unloaded, or whose process has died, does not keep away the very request that would bring it
+        back.
+        """
+        return self._was_loaded and not self._closed
 
     def names(self) -> list[str]:
         """The names that a request may use: the default one's first. Looks at the disk."""
@@ -303,7 +308,10 @@ class Models:
 
     def _settled(self, model: _Loaded, task: asyncio.Task[Served]) -> None:
         """A load is over: if it failed, the next request for the model begins another."""
-        if task.cancelled() or task.exception() is not None:
+        failed = task.cancelled() or task.exception() is not None
+        if model.name == self.default:
+            self._was_loaded = not failed
+        if failed:
             self._drop(model)
         else:
             self._rest(model)

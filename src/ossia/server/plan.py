@@ -121,9 +121,10 @@ def _rules(ask: Ask, params: SamplingParams) -> Rules | None:
         return None
     tools = [tool for tool in ask.tools if ask.allowed is None or tool.recipient in ask.allowed]
     if ask.choice not in ("auto", "none", "required") and ask.choice not in {tool.recipient for tool in tools}:
-        raise RequestError(f"tool_choice names {ask.choice!r:.80}; one of the tools that are offered is right")
+        found = f"tool_choice names {ask.choice!r:.80}"
+        raise RefusedError(f"{found}; one of the tools that are offered is right", param="tool_choice")
     if ask.choice == "required" and not tools:
-        raise RequestError("tool_choice is required, and no tool is offered; at least one is right")
+        raise RefusedError("tool_choice is required, and no tool is offered; one is right", param="tool_choice")
     return Rules(
         tools=tuple(tool.rule for tool in tools),
         choice=ask.choice,

@@ -34,9 +34,13 @@ def test_a_custom_tool_and_its_form(form: Any, lark: str | None, regex: str | No
 
 
 def test_what_is_not_here_is_declined():
-    assert offered([{"type": "web_search"}, {}, {"type": None}, ADD])[1] == (
-        "tools[0]: web_search", "tools[1]: None", "tools[2]: None",
-    )  # fmt: skip
+    assert offered([{"type": "web_search"}, ADD])[1] == ("tools[0]: web_search",)
+
+
+@pytest.mark.parametrize("tool", [{}, {"type": None}, {"type": 5}])
+def test_a_tool_without_a_type_is_refused(tool: dict[str, Any]):
+    with pytest.raises(RefusedError, match=r"tools\[1\].type is missing"):
+        offered([ADD, tool])
 
 
 def test_choices():

@@ -23,8 +23,9 @@ def test_there_and_back():
     assert post("/detokenize", tokens=tokens) == {"text": "größer"}
 
 
-def test_ids_that_are_no_tokens_are_said():
-    assert post("/detokenize", tokens=[10**9, -1]) == {"text": "\ufffd\ufffd"}
+def test_ids_that_are_no_tokens_are_refused():
+    assert post("/detokenize", tokens=[1, 10**9])["error"]["param"] == "tokens[1]"
+    assert post("/detokenize", tokens=[-1])["error"]["param"] == "tokens[0]"
 
 
 def test_a_conversation_is_rendered_and_not_answered():

@@ -6,6 +6,7 @@ says. Source: OpenAI's API reference, "Create chat completion"; the extensions a
 common (`reasoning`, `think`, `chat_template_kwargs`, `top_k`, `min_p`).
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -188,15 +189,16 @@ def ask_of(body: ChatRequest) -> Ask:
 
 def _refuse_what_is_not_here(body: ChatRequest) -> None:
     wrong = {
-        "store": (body.store, (None, False), "false; POST /v1/responses stores"),
-        "service_tier": (body.service_tier, (None, "auto", "default"), "auto or default; there is one tier"),
-        "verbosity": (body.verbosity, (None, "medium"), "medium; these models were not trained for another"),
-        "modalities": (body.modalities, (None, ["text"]), '["text"]'),
-        "n": (body.n, (None, *range(1, MOST_CHOICES + 1)), f"1 to {MOST_CHOICES}"),
+        "model": (bool(body.model), (True,), "a model's name is right"),
+        "store": (body.store, (None, False), "false is right here, and POST /v1/responses stores"),
+        "service_tier": (body.service_tier, (None, "auto", "default"), "auto or default is right, there is one tier"),
+        "verbosity": (body.verbosity, (None, "medium"), "medium is right, the models were not trained for another"),
+        "modalities": (body.modalities, (None, ["text"]), '["text"] is right'),
+        "n": (body.n, (None, *range(1, MOST_CHOICES + 1)), f"1 to {MOST_CHOICES} is right"),
     }
     for name, (value, right, words) in wrong.items():
         if value not in right:
-            raise RefusedError(f"{name} is {value!r:.80}; {words} is right", param=name)
+            raise RefusedError(f"{name} is {json.dumps(getattr(body, name)):.80}; {words}", param=name)
     for name, remedy in {
         "audio": "text is what these models write",
         "moderation": "no moderation runs here",

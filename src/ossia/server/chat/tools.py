@@ -94,7 +94,9 @@ def offered(tools: Sequence[dict[str, Any]]) -> tuple[tuple[Tool, ...], tuple[st
     declined: list[str] = []
     for place, given in enumerate(tools):
         path = f"tools[{place}]"
-        if given.get("type") not in ("function", "custom"):
+        if not isinstance(given.get("type"), str):
+            raise RefusedError(f"{path}.type is missing; function or custom is right", param=f"{path}.type")
+        if given["type"] not in ("function", "custom"):
             declined.append(f"{path}: {given.get('type')!s:.60}")
             continue
         match convert(given, FunctionTool | CustomTool, path):

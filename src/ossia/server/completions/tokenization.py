@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from ossia.server.chat.request import ChatRequest, ask_of
 from ossia.server.endpoint import Endpoint
+from ossia.server.faults import RefusedError
 from ossia.server.plan import plan
 from ossia.server.service import client_of, service_of
 
@@ -64,6 +65,10 @@ async def tokenize(request: Request, body: TokenizeRequest) -> Response:
 async def detokenize(request: Request, body: DetokenizeRequest) -> Response:
     """The text of tokens."""
     async with service_of(request).models.lease(body.model) as served:
+        for place, token in enumerate(body.tokens):
+            if token not in served.vocabulary:
+                right = f"ids from 0 to {served.vocabulary.size - 1} that are tokens are right"
+                raise RefusedError(f"token {place} is {token}; {right}", param=f"tokens[{place}]")
         return _json(Detokenized(served.vocabulary.decode(body.tokens)))
 
 

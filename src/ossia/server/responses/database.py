@@ -237,7 +237,9 @@ def _opened(path: str) -> sqlite3.Connection:
 
 def _words(error: sqlite3.Error) -> str:
     if "locked" in str(error):
-        return "another server stores its responses here; a file of its own for each server is right"
+        return (
+            "another server stores its responses here; a file of its own for each, --store FILE, or --no-store is right"
+        )
     return f"this is no file of stored responses: {error}"
 
 
