@@ -148,7 +148,7 @@ class Composition:
         if status in ("incomplete", "cancelled"):
             self.response["incomplete_details"] = {"reason": reason}
         if status == "failed":
-            message = "no token could be drawn: the logits are not numbers, every token was forbidden, or the grammar was too large"
+            message = "no token could be drawn: no logits are numbers, all is forbidden, or the grammar is too large"
             self.response["error"] = {"code": "server_error", "message": message}
         yield self._over(status)
 
