@@ -93,6 +93,15 @@ def test_lines_are_json_one_by_one():
     assert answer.headers["content-type"] == "application/x-ndjson"
 
 
+@pytest.mark.parametrize("mark", [*"\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\r\n"])
+def test_one_line_is_one_line_for_readers_that_know_other_breaks(mark: str):
+    data = {"text": f"a{mark}b", f"key{mark}": 1}
+    (read,) = httpx.Response(200, content=line(data)).iter_lines()
+    assert json.loads(read) == data
+    named, told, _ = event(data, "delta").decode().splitlines()
+    assert (named, json.loads(told.removeprefix("data: "))) == ("event: delta", data)
+
+
 def test_an_empty_stream_ends():
     answer = post(Source())
     assert (answer.status_code, answer.content) == (200, b"")

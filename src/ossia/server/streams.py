@@ -49,6 +49,9 @@ NDJSON = "application/x-ndjson"
 
 _ENCODER = msgspec.json.Encoder()
 
+_BREAKS = tuple((mark.encode(), f"\\u{ord(mark):04x}".encode()) for mark in "\x85\u2028\u2029")
+"""Line breaks that JSON leaves as they are, and how it may write them too."""
+
 
 def event(data: object, name: str | None = None, number: int | None = None) -> bytes:
     r"""One server-sent event: `data` as JSON, with the event's name and its id where they are given.
@@ -57,7 +60,7 @@ def event(data: object, name: str | None = None, number: int | None = None) -> b
     b'id: 3\nevent: response.output_text.delta\ndata: {"delta":"a\\nb"}\n\n'
     """
     # JSON has no line break of its own, so it is always one line of data.
-    lines = b"data: %b\n\n" % _ENCODER.encode(data)
+    lines = b"data: %b\n\n" % _one_line(data)
     if name is not None:
         lines = b"event: %b\n%b" % (name.encode("ascii"), lines)
     return lines if number is None else b"id: %d\n%b" % (number, lines)
@@ -65,7 +68,15 @@ def event(data: object, name: str | None = None, number: int | None = None) -> b
 
 def line(data: object) -> bytes:
     """One line of newline-delimited JSON."""
-    return _ENCODER.encode(data) + b"\n"
+    return _one_line(data) + b"\n"
+
+
+def _one_line(data: object) -> bytes:
+    """JSON that is one line for every reader: some, Ollama's package among them, cut where Python's splitlines does."""
+    text = _ENCODER.encode(data)
+    for mark, escaped in _BREAKS:
+        text = text.replace(mark, escaped)
+    return text
 
 
 async def sse(request: Request, frames: Frames, *, failed: Failed | None = None) -> Response:

@@ -55,9 +55,14 @@ def expected(messages: Sequence[Message]) -> Said:
     return Said(
         answer="\n\n".join(filter(None, texts(Kind.ANSWER, Kind.PREAMBLE))),
         reasoning="\n\n".join(filter(None, texts(Kind.REASONING))),
-        calls=[((call.recipient or "").removeprefix("functions."), call.text) for call in calls],
+        calls=[(_name(call.recipient or ""), call.text) for call in calls],
         other=[_plain(message) for message in messages if Kind.of(message) is Kind.OTHER],
     )
+
+
+def _name(recipient: str) -> str:
+    """The name that a client of functions knows; what is nothing else is a name too."""
+    return recipient.removeprefix("functions.") or recipient
 
 
 def _plain(message: Message) -> str:
@@ -132,7 +137,7 @@ def _items(output: list[dict[str, Any]]) -> Said:
         return [part["text"] for item in output if item["type"] == kind for part in item["content"]]
 
     calls = [
-        (".".join(filter(None, (item.get("namespace"), item["name"]))).removeprefix("functions."), item["arguments"])
+        (_name(".".join(filter(None, (item.get("namespace"), item["name"])))), item["arguments"])
         for item in output
         if item["type"] == "function_call"
     ]
