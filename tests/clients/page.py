@@ -21,6 +21,9 @@ HEAD = """# Clients
 What talks to `ossia serve`, as the tests in `tests/clients/` try it over a real socket. This page is made from them
 (`python -m tests.clients.page`) and a test compares it. `ossia serve` listens at `http://127.0.0.1:8000`; with
 `--ollama` also at port 11434, where Ollama's clients look. Without `--api-keys` a client may send any key.
+
+`make test-clients` tries them all, Codex and litellm among them, which are large. `tests/clients/test_compatibility.py`
+runs the compatibility test that OpenAI keeps beside gpt-oss, for whoever has a checkout of it.
 """
 
 
