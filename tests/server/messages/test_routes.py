@@ -247,3 +247,8 @@ def test_whatever_a_model_writes_the_blocks_are_well_formed(tokens: list[int]):
 def test_a_conversation_in_which_nothing_is_said_is_refused(said: dict[str, Any]):
     for path in ("", "/count_tokens"):
         assert "nothing is said" in post(messages=[said], path=path, status=400)["error"]["message"]
+
+
+def test_reasoning_that_is_empty_leaves_no_gap():
+    empty = "<|channel|>analysis<|message|><|end|><|start|>assistant"
+    assert post(empty + ANSWER, grammar="off")["ossia"]["reasoning"] == "Easy."

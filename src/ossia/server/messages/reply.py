@@ -71,7 +71,7 @@ class Blocks:
 
     def _ended(self) -> Iterator[Data]:
         text = "".join(self._text)
-        if self._kind is Kind.REASONING and not self._shown:
+        if self._kind is Kind.REASONING and not self._shown and text:
             self.hidden.append(text)
         if self._shown:
             if self._kind is Kind.REASONING:
