@@ -54,6 +54,7 @@ def test_filled_up_targets_count_nothing():
     torch.testing.assert_close(one, F.cross_entropy(logits[::2], targets[::2]))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.slow
 def test_compiled_ones_give_the_same_for_any_number_of_rows():
     for rows in (3, 7):
