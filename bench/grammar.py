@@ -35,7 +35,7 @@ DOCUMENT = {
     "born": "1815-12-10",
     "tags": ["mathematics", "analytical engine", "note G"],
     "works": [{"title": "Sketch of the Analytical Engine", "year": 1843, "pages": 66.5}] * 3,
-    "about": 'The engine "weaves algebraic patterns", just as the\nJacquard loom weaves flowers and leaves.',
+    "about": 'The engine "weaves algebraical patterns", just as the\nJacquard loom weaves flowers and leaves.',
 }
 
 SCHEMA: dict[str, Any] = {
