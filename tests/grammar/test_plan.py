@@ -3,9 +3,10 @@ import time
 
 import numpy as np
 import pytest
+from llguidance import LLParserLimits
 
 from ossia.errors import GrammarError
-from ossia.grammar import Choice, JsonSchema, Lark, Regex, Rules, ToolRule
+from ossia.grammar import Choice, JsonSchema, Lark, Regex, Rules, ToolRule, matching
 from ossia.grammar.plan import MOST_MESSAGES, Plan
 from ossia.grammar.tokens import Tokens
 from tests.grammar.hostile import ANSWERS
@@ -37,7 +38,9 @@ def test_a_hostile_grammar_is_refused_or_costs_little(name: str):
         assert nano().end not in may
 
 
-def test_a_grammar_that_fails_says_so_and_can_be_taken_back():
+def test_a_grammar_that_fails_says_so_and_can_be_taken_back(monkeypatch: pytest.MonkeyPatch):
+    # What it takes to meet the real limits takes seconds.
+    monkeypatch.setattr(matching, "LIMITS", LLParserLimits(max_items_in_row=2_000, verbose_errors=False))
     unions = [{"properties": {"kind": {"const": n}}, "required": ["kind"]} for n in range(2000)]
     grammar = walk(Rules(answer=JsonSchema({"anyOf": unions})))
     assert takes(grammar, "<|channel|>final<|message|>")
