@@ -35,7 +35,7 @@ class OneModel:
         self.leases = 0
         self.served = Served(
             name=NAME,
-            tokens=player,
+            tokens=player,  # type: ignore[arg-type]  # all but its status
             vocabulary=vocabulary,
             defaults=Defaults(SamplingParams(), Effort.MEDIUM, (), {}),
             settings={"backend": "played", "precision": "exact", "threads": 1},

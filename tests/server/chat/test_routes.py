@@ -130,7 +130,8 @@ def test_a_custom_tool_is_called_with_text():
     tool = {"type": "custom", "custom": {"name": "patch", "description": "Applies it."}}
     answer = "<|channel|>commentary to=functions.patch<|message|>*** Begin<|call|>"
     body = ask(answer, tools=[tool])
-    assert judged(body).choices[0].message.tool_calls[0].model_dump()["custom"] == {
+    (call,) = judged(body).choices[0].message.tool_calls or []
+    assert call.model_dump()["custom"] == {
         "name": "patch",
         "input": "*** Begin",
     }
