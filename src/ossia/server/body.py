@@ -10,7 +10,7 @@ import difflib
 import logging
 import re
 from contextlib import suppress
-from typing import TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -20,7 +20,7 @@ from ossia.server.faults import RefusedError
 from ossia.server.service import service_of
 from ossia.server.settings import Limits
 
-__all__ = ["decode", "read_json"]
+__all__ = ["convert", "decode", "read_json"]
 
 T = TypeVar("T", bound=Struct)
 
@@ -82,6 +82,16 @@ def decode(body: bytes, kind: type[T], limits: Limits) -> T:
         raise RefusedError(f"the body is not JSON: {_words(str(error))}", code="invalid_json") from error
     except UnicodeDecodeError as error:
         raise RefusedError(f"the body is not UTF-8: {error.reason}", code="invalid_json") from error
+
+
+def convert(value: object, kind: Any, path: str) -> Any:
+    """A part of a body that was left as it is, as `kind`. Raises RefusedError that names the field below `path`."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        words, _, place = str(error).partition(" - at `$")
+        param = (path + place.removesuffix("`"))[:200]
+        raise RefusedError(f"{param}: {words[:1].lower()}{words[1:]}".replace("`", "'"), param=param) from error
 
 
 def _check_type(request: Request) -> None:

@@ -1,18 +1,16 @@
 """Tools, the choice among them and the calls of Chat Completions, to and from what the other APIs share."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from ossia.server.ask import Called, Tool
+from ossia.server.body import convert
 from ossia.server.faults import RefusedError
 from ossia.server.structure import checked_name, choice_of, known_tools
 
 __all__ = ["called", "choice", "offered"]
-
-T = TypeVar("T")
 
 
 class Function(Struct, forbid_unknown_fields=True):
@@ -129,16 +127,6 @@ def called(given: dict[str, Any], path: str) -> Called:
     if isinstance(call, FunctionCall):
         return Called(call.id, f"functions.{checked_name(call.function.name, path)}", call.function.arguments)
     return Called(call.id, f"functions.{checked_name(call.custom.name, path)}", call.custom.input, custom=True)
-
-
-def convert(value: object, kind: Any, path: str) -> Any:
-    """`value` as `kind`. Raises RefusedError that names the field below `path`."""
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        words, _, place = str(error).partition(" - at `$")
-        param = path + place.removesuffix("`")
-        raise RefusedError(f"{param}: {words[:1].lower()}{words[1:]}".replace("`", "'"), param=param) from error
 
 
 def _function(function: Function, path: str) -> Tool:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from ossia.harmony import Effort
 from ossia.server.ask import Ask, Called, Item, Replied, Returned, Spoken, Thought, Tool
-from ossia.server.chat.tools import convert
+from ossia.server.body import convert
 from ossia.server.effort import resolve_effort
 from ossia.server.faults import RefusedError
 from ossia.server.sampling import stop_strings

@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 
 from ossia.server.ask import Called, Item, Replied, Returned, Spoken, Thought
+from ossia.server.body import convert
 from ossia.server.clients import Client
 from ossia.server.faults import RefusedError
 from ossia.server.responses import given
 from ossia.server.responses.sealed import unseal
-from ossia.server.responses.tools import Offer, convert
+from ossia.server.responses.tools import Offer
 from ossia.server.structure import checked_name
 
 __all__ = ["Reading", "kind_of", "later_tools"]

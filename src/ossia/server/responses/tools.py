@@ -6,19 +6,17 @@ would run are declined by name: the model is not told of them.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 from msgspec import Struct, field
 
 from ossia.harmony import FUNCTIONS
 from ossia.server.ask import Tool
+from ossia.server.body import convert
 from ossia.server.faults import RefusedError
 from ossia.server.structure import checked_name
 
-__all__ = ["Offer", "choice", "convert", "offer"]
-
-T = TypeVar("T")
+__all__ = ["Offer", "choice", "offer"]
 
 OURS = ("function", "custom", "namespace")
 
@@ -125,16 +123,6 @@ def choice(given: str | dict[str, Any] | None, offered: Offer) -> tuple[str, tup
     if given.get("type") == "allowed_tools":
         return _allowed(convert(given, AllowedChoice, "tool_choice"), offered)
     return _recipient(convert(given, NamedChoice, "tool_choice"), offered), None
-
-
-def convert(value: object, kind: Any, path: str) -> Any:
-    """`value` as `kind`. Raises RefusedError that names the field below `path`."""
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        words, _, place = str(error).partition(" - at `$")
-        param = (path + place.removesuffix("`"))[:200]
-        raise RefusedError(f"{param}: {words[:1].lower()}{words[1:]}".replace("`", "'"), param=param) from error
 
 
 def _tools(
