@@ -14,10 +14,12 @@ Several may be given if they agree. The line counts only where nothing else is g
 import re
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from ossia.harmony import Effort
 from ossia.server.faults import RefusedError
 
-__all__ = ["LEVELS", "effort_in_text", "resolve_effort"]
+__all__ = ["LEVELS", "TemplateOptions", "effort_in_text", "effort_of", "resolve_effort"]
 
 LEVELS: Mapping[str, Effort] = {effort.value: effort for effort in Effort} | {
     "minimal": Effort.LOW,
@@ -27,6 +29,14 @@ LEVELS: Mapping[str, Effort] = {effort.value: effort for effort in Effort} | {
 """What other models call their levels is the nearest that these have; the response says which it was."""
 
 _LINE = re.compile(r"^\s*reasoning(?: effort)?:\s*(none|low|medium|high)\s*$", re.IGNORECASE | re.MULTILINE)
+
+
+class TemplateOptions(Struct, forbid_unknown_fields=True):
+    """What servers that render with Jinja understand."""
+
+    reasoning_effort: str | None = None
+    model_identity: str | None = None
+    enable_thinking: bool | None = None
 
 
 def resolve_effort(given: Mapping[str, object]) -> Effort | None:
@@ -41,6 +51,21 @@ def resolve_effort(given: Mapping[str, object]) -> Effort | None:
         said = ", ".join(f"{name} {effort.value}" for name, effort in found.items())
         raise RefusedError(f"the effort is given as {said}; one of them, or the same in all, is right", param=first)
     return next(iter(found.values()), None)
+
+
+def effort_of(
+    reasoning: str | None, effort: str | None, think: bool | str | None, template: TemplateOptions
+) -> Effort | None:
+    """The effort in the fields that Chat Completions and Responses have for it. Raises RefusedError likewise."""
+    return resolve_effort(
+        {
+            "reasoning_effort": effort,
+            "reasoning.effort": reasoning,
+            "think": think,
+            "chat_template_kwargs.reasoning_effort": template.reasoning_effort,
+            "chat_template_kwargs.enable_thinking": template.enable_thinking,
+        }
+    )
 
 
 def effort_in_text(text: str) -> Effort | None:

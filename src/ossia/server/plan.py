@@ -26,6 +26,7 @@ from ossia.server.effort import effort_in_text
 from ossia.server.faults import RefusedError
 from ossia.server.models import Served
 from ossia.server.recall import Recall
+from ossia.server.sampling import sampled
 
 __all__ = ["Plan", "plan"]
 
@@ -59,7 +60,7 @@ def plan(ask: Ask, served: Served, recall: Recall, client: bytes) -> Plan:
     instructions = "\n\n".join(filter(None, [ask.instructions, *said.instructions])) or None
     effort = ask.effort or effort_in_text(instructions or "") or served.defaults.effort
     opening = _opening(ask, effort, instructions)
-    params = _params(ask, served)
+    params = sampled(served.defaults.params, ask.sampling)
     messages, prompt, left_out = _fitting(opening, said.messages, ask, served, params)
     conversation = Conversation((*opening, *messages))
     rules = _rules(ask, params)
@@ -104,14 +105,6 @@ def _namespaces(ask: Ask) -> dict[str, ToolNamespace]:
 def _shown(tool: Tool) -> ShownTool:
     parameters: Mapping[str, object] | None = {"type": "string"} if tool.custom else tool.parameters
     return ShownTool(tool.name, tool.description, parameters)
-
-
-def _params(ask: Ask, served: Served) -> SamplingParams:
-    try:
-        return replace(served.defaults.params, **ask.sampling)
-    except RequestError as error:
-        # Its first word is the field at fault.
-        raise RefusedError(str(error), param=str(error).split()[0], code="invalid_value") from error
 
 
 def _rules(ask: Ask, params: SamplingParams) -> Rules | None:

@@ -1,13 +1,16 @@
 """The parameters that OpenAI's APIs spell alike."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from msgspec import Struct
 
+from ossia.engine import SamplingParams
+from ossia.errors import RequestError
 from ossia.server.faults import RefusedError
 
-__all__ = ["PLAIN", "StreamOptions", "biases", "plain", "stop_strings"]
+__all__ = ["PLAIN", "StreamOptions", "biases", "plain", "sampled", "stop_strings"]
 
 PLAIN = ("temperature", "top_p", "top_k", "min_p", "seed", "frequency_penalty", "presence_penalty")
 """Fields that mean what those of SamplingParams mean."""
@@ -25,6 +28,15 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
 def plain(body: object) -> dict[str, Any]:
     """The fields of `PLAIN` that a body gives."""
     return {name: value for name in PLAIN if (value := getattr(body, name)) is not None}
+
+
+def sampled(own: SamplingParams, changes: Mapping[str, Any]) -> SamplingParams:
+    """The model's own parameters with these changed. Raises RefusedError with the one at fault."""
+    try:
+        return replace(own, **changes)
+    except RequestError as error:
+        # Its first word is the field at fault.
+        raise RefusedError(str(error), param=str(error).split()[0], code="invalid_value") from error
 
 
 def biases(given: Mapping[str, float]) -> dict[int, float]:

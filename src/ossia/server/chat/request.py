@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ossia.server.ask import Ask, Item, Replied, Returned, Spoken, Thought
 from ossia.server.chat.tools import called, choice, offered
-from ossia.server.effort import resolve_effort
+from ossia.server.effort import TemplateOptions, effort_of
 from ossia.server.faults import RefusedError
 from ossia.server.sampling import StreamOptions, biases, plain, stop_strings
 from ossia.server.structure import Form, checked_name, free_form, json_form, schema_form
@@ -93,12 +93,6 @@ class Reasoning(Struct, forbid_unknown_fields=True):
     max_tokens: int | None = None
 
 
-class TemplateOptions(Struct, forbid_unknown_fields=True):
-    reasoning_effort: str | None = None
-    model_identity: str | None = None
-    enable_thinking: bool | None = None
-
-
 class JsonSchemaFormat(Struct, forbid_unknown_fields=True):
     name: str
     schema: dict[str, Any] | None = None
@@ -171,7 +165,7 @@ def ask_of(body: ChatRequest) -> Ask:
     template = body.chat_template_kwargs or TemplateOptions()
     return Ask(
         items=tuple(_items(body.messages)),
-        effort=_effort(body, template),
+        effort=effort_of(body.reasoning and body.reasoning.effort, body.reasoning_effort, body.think, template),
         identity=template.model_identity,
         tools=tools,
         choice=picked,
@@ -189,7 +183,6 @@ def ask_of(body: ChatRequest) -> Ask:
 
 def _refuse_what_is_not_here(body: ChatRequest) -> None:
     wrong = {
-        "model": (bool(body.model), (True,), "a model's name is right"),
         "store": (body.store, (None, False), "false is right here, and POST /v1/responses stores"),
         "service_tier": (body.service_tier, (None, "auto", "default"), "auto or default is right, there is one tier"),
         "verbosity": (body.verbosity, (None, "medium"), "medium is right, the models were not trained for another"),
@@ -198,7 +191,9 @@ def _refuse_what_is_not_here(body: ChatRequest) -> None:
     }
     for name, (value, right, words) in wrong.items():
         if value not in right:
-            raise RefusedError(f"{name} is {json.dumps(getattr(body, name)):.80}; {words}", param=name)
+            raise RefusedError(f"{name} is {json.dumps(value):.80}; {words}", param=name)
+    if not body.model:
+        raise RefusedError('model is ""; a model\'s name is right', param="model")
     for name, remedy in {
         "audio": "text is what these models write",
         "moderation": "no moderation runs here",
@@ -273,18 +268,6 @@ def _format(given: ResponseFormat | None) -> Form:
             raise RefusedError(
                 f"response_format is of type {given.type!r:.80}; {right} is right", param="response_format"
             )
-
-
-def _effort(body: ChatRequest, template: TemplateOptions) -> Any:
-    return resolve_effort(
-        {
-            "reasoning_effort": body.reasoning_effort,
-            "reasoning.effort": body.reasoning and body.reasoning.effort,
-            "think": body.think,
-            "chat_template_kwargs.reasoning_effort": template.reasoning_effort,
-            "chat_template_kwargs.enable_thinking": template.enable_thinking,
-        }
-    )
 
 
 def _reasoning_tokens(body: ChatRequest) -> int | None:

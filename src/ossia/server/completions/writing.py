@@ -3,17 +3,16 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ossia.assistant import DrawnToken, Finish, Turn, Usage
 from ossia.assistant.stops import StopStrings
 from ossia.engine import Output, SamplingParams
-from ossia.errors import RequestError
 from ossia.harmony import Decoder, Vocabulary
 from ossia.server.completions.request import Wish
-from ossia.server.faults import RefusedError
 from ossia.server.models import Served
 from ossia.server.remote import Wanted
+from ossia.server.sampling import sampled
 from ossia.server.scores import LEAST_LOGPROB
 
 __all__ = ["Piece", "Placed", "Written", "written"]
@@ -108,7 +107,8 @@ async def written(
 ) -> AsyncGenerator[Piece | Written, None]:
     """The pieces of one answer, the last of them Written. Raises what the engine refuses."""
     begin, first = time.perf_counter(), None
-    params = _params(served, wish, seed)
+    own = {"max_tokens": max(wish.max_tokens, 1), "seed": seed}
+    params = sampled(served.defaults.params, wish.sampling | own)
     text = _Text(served.vocabulary, StopStrings(()))
     async for token in _echoed(served, prompt, wish, salt):
         for piece in text.push(token):
@@ -131,14 +131,6 @@ async def written(
     for piece in text.finish():
         yield piece
     yield _end(prompt, output, text, late, first, time.perf_counter() - begin)
-
-
-def _params(served: Served, wish: Wish, seed: int | None) -> SamplingParams:
-    try:
-        own = {"max_tokens": max(wish.max_tokens, 1), "seed": seed}
-        return replace(served.defaults.params, **(wish.sampling | own))
-    except RequestError as error:
-        raise RefusedError(str(error), param=str(error).split()[0], code="invalid_value") from error
 
 
 async def _echoed(served: Served, prompt: tuple[int, ...], wish: Wish, salt: bytes) -> AsyncIterator[DrawnToken]:

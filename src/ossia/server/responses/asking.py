@@ -6,7 +6,7 @@ from typing import Any
 
 from ossia.server.ask import Ask
 from ossia.server.clients import Client
-from ossia.server.effort import resolve_effort
+from ossia.server.effort import TemplateOptions, effort_of
 from ossia.server.faults import RefusedError
 from ossia.server.responses.items import Reading, later_tools
 from ossia.server.responses.requests import (
@@ -14,7 +14,6 @@ from ossia.server.responses.requests import (
     CreateRequest,
     JsonObject,
     JsonSchema,
-    TemplateOptions,
     refuse_what_is_not_here,
 )
 from ossia.server.responses.tools import Offer, choice, offer
@@ -48,11 +47,12 @@ def ask_of(body: CountRequest, earlier: Sequence[Mapping[str, Any]], new: Sequen
     picked, allowed = choice(body.tool_choice, offered)
     form = _form(body)
     whole = body if isinstance(body, CreateRequest) else CreateRequest()
+    template = whole.chat_template_kwargs or TemplateOptions()
     ask = Ask(
         items=said,
         instructions=body.instructions or None,
-        effort=_effort(body, whole),
-        identity=(whole.chat_template_kwargs or TemplateOptions()).model_identity,
+        effort=effort_of(body.reasoning and body.reasoning.effort, whole.reasoning_effort, whole.think, template),
+        identity=template.model_identity,
         tools=offered.tools,
         namespaces=dict(offered.namespaces),
         choice=picked,
@@ -79,19 +79,6 @@ def _form(body: CountRequest) -> Form:
         case _:
             form = Form()
     return free_form(getattr(body, "grammar", None), form, "text.format")
-
-
-def _effort(body: CountRequest, whole: CreateRequest) -> Any:
-    template = whole.chat_template_kwargs or TemplateOptions()
-    return resolve_effort(
-        {
-            "reasoning.effort": body.reasoning and body.reasoning.effort,
-            "reasoning_effort": whole.reasoning_effort,
-            "think": whole.think,
-            "chat_template_kwargs.reasoning_effort": template.reasoning_effort,
-            "chat_template_kwargs.enable_thinking": template.enable_thinking,
-        }
-    )
 
 
 def _sampling(body: CreateRequest) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from ossia.server.effort import TemplateOptions
 from ossia.server.faults import RefusedError
 from ossia.server.sampling import StreamOptions
 
-__all__ = ["CountRequest", "CreateRequest", "JsonObject", "JsonSchema", "TemplateOptions", "refuse_what_is_not_here"]
+__all__ = ["CountRequest", "CreateRequest", "JsonObject", "JsonSchema", "refuse_what_is_not_here"]
 
 MOST_METADATA = 16
 LONGEST_KEY = 64
@@ -50,14 +51,6 @@ class JsonSchema(Struct, tag="json_schema", forbid_unknown_fields=True):
 class TextOptions(Struct, forbid_unknown_fields=True):
     format: Plain | JsonObject | JsonSchema | None = None
     verbosity: str | None = None
-
-
-class TemplateOptions(Struct, forbid_unknown_fields=True):
-    """What servers that render with Jinja understand."""
-
-    reasoning_effort: str | None = None
-    model_identity: str | None = None
-    enable_thinking: bool | None = None
 
 
 class CountRequest(Struct, forbid_unknown_fields=True, kw_only=True):
