@@ -20,7 +20,7 @@ from ossia.harmony import ResponseFormat
 from ossia.server.ask import Tool
 from ossia.server.faults import RefusedError
 
-__all__ = ["Form", "checked_name", "choice_of", "free_form", "json_form", "known_tools", "schema_form"]
+__all__ = ["Form", "checked_name", "choice_of", "free_form", "json_form", "known_tools", "plain_choice", "schema_form"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 """Source: OpenAI's API reference, names of functions and formats (there at most 64 characters; MCP's are longer)."""
@@ -95,6 +95,14 @@ def known_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
             )
         seen.add(tool.recipient)
     return tuple(tools)
+
+
+def plain_choice(given: str) -> str:
+    """A choice among tools that is said in one word. Raises RefusedError."""
+    if given not in ("auto", "none", "required"):
+        found = f"tool_choice is {given!r:.80}"
+        raise RefusedError(f"{found}; auto, none, required or an object is right", param="tool_choice")
+    return given
 
 
 def choice_of(name: str, tools: Collection[Tool], param: str = "tool_choice") -> str:

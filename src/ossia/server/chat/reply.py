@@ -10,6 +10,7 @@ from typing import Any
 
 from ossia.assistant import DrawnToken, Kind, Text
 from ossia.harmony import Vocabulary
+from ossia.server.paragraphs import Paragraphs
 from ossia.server.scores import scored
 from ossia.server.turns import Call, Done, Event, Opened
 
@@ -29,24 +30,22 @@ class Deltas:
     logprobs: bool = False
     _call: Call | None = None
     _calls: int = 0
-    _said: set[str] = field(default_factory=set)
-    _gap: bool = False
+    _paragraphs: Paragraphs = field(default_factory=Paragraphs)
 
     def of(self, event: Event) -> Iterator[tuple[Delta, dict[str, list[Entry]] | None]]:
         """The deltas of an event, each with the log-probabilities of its tokens."""
         match event:
             case Opened(_, call):
-                self._call, self._gap = call, True
+                self._call = call
+                self._paragraphs.begin()
                 if call is not None:
                     yield self._begun(call), None
             case Text(Kind.CALL, text) if self._call is not None:
                 yield {"tool_calls": [{"index": self._calls - 1, **_arguments(self._call, text)}]}, None
             case Text(kind, text, _, drawn) if kind in _FIELDS:
                 names = _FIELDS[kind]
-                gap = "\n\n" if self._gap and names[0] in self._said else ""
-                self._gap = False
-                self._said.add(names[0])
-                yield dict.fromkeys(names, gap + text), self._entries(names[0], drawn)
+                more = self._paragraphs.add(names[0], text)
+                yield dict.fromkeys(names, more), self._entries(names[0], drawn)
             case _:
                 pass
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from ossia.server.ask import Called, Tool
 from ossia.server.body import convert
 from ossia.server.faults import RefusedError
-from ossia.server.structure import checked_name, choice_of, known_tools
+from ossia.server.structure import checked_name, choice_of, known_tools, plain_choice
 
 __all__ = ["called", "choice", "offered"]
 
@@ -110,11 +110,7 @@ def choice(given: str | dict[str, Any] | None, tools: Sequence[Tool]) -> tuple[s
     if given is None:
         return "auto", None
     if isinstance(given, str):
-        if given not in ("auto", "none", "required"):
-            raise RefusedError(
-                f"tool_choice is {given!r:.80}; auto, none, required or an object is right", param="tool_choice"
-            )
-        return given, None
+        return plain_choice(given), None
     named = convert(given, FunctionChoice | CustomChoice | AllowedChoice, "tool_choice")
     if isinstance(named, AllowedChoice):
         return _allowed(named.allowed_tools, tools)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ossia.assistant import Ended, Finish, Kind, Text
 from ossia.harmony import Message, Vocabulary
+from ossia.server.paragraphs import Paragraphs
 from ossia.server.scores import scored
 from ossia.server.turns import Call, Done, Event, Opened, arguments_of
 
@@ -35,24 +36,23 @@ class Lines:
     logprobs: bool = False
     _call: Call | None = None
     _calls: int = 0
-    _said: set[str] = field(default_factory=set)
-    _gap: bool = False
+    _paragraphs: Paragraphs = field(default_factory=Paragraphs)
     _cut: list[dict[str, str]] = field(default_factory=list)
 
     def of(self, event: Event) -> Iterator[dict[str, Any]]:
         """What an event adds."""
         match event:
             case Opened(_, call):
-                self._call, self._gap = call, True
+                self._call = call
+                self._paragraphs.begin()
             case Text(Kind.CALL):
                 pass  # a call goes out whole: its arguments are an object here
             case Text(kind, text, _, drawn) if kind is not Kind.OTHER:
                 name = "thinking" if kind is Kind.REASONING else "content"
-                gap = "\n\n" if self._gap and name in self._said else ""
-                self._gap = False
-                self._said.add(name)
                 scores = [entry for token in drawn if (entry := scored(token, self.vocabulary))]
-                yield self._part(name, gap + text) | ({"logprobs": scores} if self.logprobs and scores else {})
+                yield self._part(name, self._paragraphs.add(name, text)) | (
+                    {"logprobs": scores} if self.logprobs and scores else {}
+                )
             case Ended(message) if self._call is not None:
                 yield from self._called(self._call, message)
                 self._call = None

@@ -14,7 +14,7 @@ from ossia.harmony import FUNCTIONS
 from ossia.server.ask import Tool
 from ossia.server.body import convert
 from ossia.server.faults import RefusedError
-from ossia.server.structure import checked_name
+from ossia.server.structure import checked_name, plain_choice
 
 __all__ = ["Offer", "choice", "offer"]
 
@@ -115,11 +115,7 @@ def choice(given: str | dict[str, Any] | None, offered: Offer) -> tuple[str, tup
     if given is None:
         return "auto", None
     if isinstance(given, str):
-        if given not in ("auto", "none", "required"):
-            raise RefusedError(
-                f"tool_choice is {given!r:.80}; auto, none, required or an object is right", param="tool_choice"
-            )
-        return given, None
+        return plain_choice(given), None
     if given.get("type") == "allowed_tools":
         return _allowed(convert(given, AllowedChoice, "tool_choice"), offered)
     return _recipient(convert(given, NamedChoice, "tool_choice"), offered), None
