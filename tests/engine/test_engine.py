@@ -342,6 +342,8 @@ def test_a_grammar_that_fails_midway_is_not_complete(counting: LoadedModel):
     for grammar, finish in ((Pattern([[6], [7]]), "stop"), (broken, "no_token")):
         outputs = list(engine.generate(prompt, GREEDY, grammar=grammar))
         assert (text(outputs), outputs[-1].finish) == ([6, 7], finish)
+        assert all(output.failure is None for output in outputs[:-1])
+    assert outputs[-1].failure == "the answer cannot go on within what its grammar may cost: too complex"
 
 
 class _Always:

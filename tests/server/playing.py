@@ -16,15 +16,23 @@ Answer = str | Sequence[int]
 class Player:
     """Each request gets the next of `answers`: a text with control tokens by name, or tokens.
 
-    An answer ends with "stop" after `<|return|>` or `<|call|>`, else with "length". `wanted` are the requests that
-    came, `left` those whose reader went away before the end. With `endless`, the last answer is given again and again.
-    `before_step` is awaited before each step.
+    An answer ends with "stop" after `<|return|>` or `<|call|>`, else with "length", or "no_token" with `failure`.
+    `wanted` are the requests that came, `left` those whose reader went away before the end. With `endless`, the last
+    answer is given again and again. `before_step` is awaited before each step.
     """
 
     context = 4096
 
-    def __init__(self, vocabulary: Vocabulary, *answers: Answer, per_step: int = 1, endless: bool = False) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        *answers: Answer,
+        per_step: int = 1,
+        endless: bool = False,
+        failure: str | None = None,
+    ) -> None:
         self._vocabulary = vocabulary
+        self._failure = failure
         self._answers = self._given(answers, endless)
         self._per_step = per_step
         self.before_step: Callable[[], Any] = lambda: asyncio.sleep(0)
@@ -60,7 +68,8 @@ class Player:
     def _output(self, wanted: Any, part: list[int], done: int, last: bool) -> Output:
         finish: Finish | None = None
         if last:
-            finish = "stop" if part[-1] in self._vocabulary.stop_tokens else "length"
+            cut: Finish = "no_token" if self._failure else "length"
+            finish = "stop" if part[-1] in self._vocabulary.stop_tokens else cut
         return Output(
             request_id=len(self.wanted),
             tokens=tuple(part),
@@ -70,6 +79,7 @@ class Player:
             cached_tokens=1,
             generated_tokens=done,
             seed=7 if wanted.params.seed is None else wanted.params.seed,
+            failure=self._failure if finish == "no_token" else None,
         )
 
     def _logprobs(self, part: list[int], top: int | None) -> tuple[Logprob, ...] | None:

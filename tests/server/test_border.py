@@ -48,6 +48,7 @@ outputs = st.builds(
     cached_tokens=tokens,
     generated_tokens=tokens,
     seed=st.integers(0, 2**64 - 1),
+    failure=st.none() | st.text(),
 )
 
 

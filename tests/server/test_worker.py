@@ -25,6 +25,7 @@ from ossia.server.border import (
     Reported,
     Stepped,
     frame,
+    output_of,
 )
 from ossia.server.worker import Link, Worker
 from tests.engine.counting import counting_model
@@ -346,3 +347,17 @@ def test_books_are_in_order_after_thousands_of_adds_and_cancels(seed: int):
         assert (status.running, status.waiting, status.available_pages) == (0, 0, status.pages)
         assert crowd.ended > 300
         assert crowd.refused > 0
+
+
+def test_why_a_grammar_failed_crosses_the_border():
+    def failing(source: str) -> Grammar:
+        grammar = Pattern([[6], [7]])
+        grammar.failure = f"{source} is too much"
+        return grammar
+
+    with Harness(failing) as worker:
+        worker.send(add(1, grammar="this"))
+        entries = worker.finished(1)[1]
+        output = output_of(entries[-1])
+        assert (drawn(entries), output.finish) == ([6, 7], "no_token")
+        assert output.failure == "the answer cannot go on within what its grammar may cost: this is too much"

@@ -139,8 +139,8 @@ class Turn:
 
     `finish` is "stop" after an answer or at a stop string (then `stopped_by` is that string), "tool_calls" after calls
     that nobody here answers, "length" when the tokens ran out, "cancelled" when it was stopped, "no_token" when none
-    could be drawn (weights that are not numbers, or a bias that forbids everything), "repetition" when the model went
-    in circles, "time_limit" when whoever drives it had no more time.
+    could be drawn (`failure` says why), "repetition" when the model went in circles, "time_limit" when whoever drives
+    it had no more time.
     """
 
     messages: tuple[Message, ...]
@@ -149,6 +149,7 @@ class Turn:
     repairs: tuple[Repair, ...]
     seed: int
     stopped_by: str | None = None
+    failure: str | None = None
 
     @property
     def answer(self) -> str:

@@ -80,7 +80,7 @@ def turn(
         params = replace(params, seed=said.seed)
         finish, calls = _outcome(said, tools, params.max_tokens, done.usage)
         if not calls:
-            return Turn(tuple(messages), finish, done.usage, done.repairs, said.seed, said.stopped_by)
+            return Turn(tuple(messages), finish, done.usage, done.repairs, said.seed, said.stopped_by, said.failure)
         # What had to be called has been.
         rules = rules and replace(rules, choice="auto" if rules.choice != "none" else "none")
         for call in calls:
@@ -100,6 +100,7 @@ class _Said:
     usage: Usage
     seed: int
     stopped_by: str | None = None
+    failure: str | None = None
 
     def after(self, before: "_Said") -> "_Said":
         """This, with what was repaired and used before it."""
@@ -124,7 +125,8 @@ def _said(wanted: Generate, reader: Reader) -> Generator[Want | Event, Answer, _
     yield from reader.finish(cut=output.finish != "stop")
     finish: Finish = "stop" if reader.stopped_by else "repetition" if reader.circling else output.finish or "stop"
     usage = Usage(output.prompt_tokens, output.cached_tokens, output.generated_tokens, reader.reasoning_tokens)
-    return _Said(tuple(reader.messages), reader.repairs, finish, usage, output.seed, reader.stopped_by)
+    failure = output.failure if finish == "no_token" else None
+    return _Said(tuple(reader.messages), reader.repairs, finish, usage, output.seed, reader.stopped_by, failure)
 
 
 def _outcome(

@@ -318,6 +318,7 @@ class Engine:
             cached_tokens=request.cached_tokens or 0,
             generated_tokens=len(request.tokens) - request.prompt_tokens,
             seed=request.seed,
+            failure=request.failure if finish == "no_token" else None,
         )
 
 

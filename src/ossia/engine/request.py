@@ -69,7 +69,8 @@ class Output:
 
     `finish` is None while it goes on; "stop" after a stop token (the last of `tokens`) or when its grammar is complete;
     "length" when `max_tokens` or the context is reached; "cancelled" after `Engine.cancel`; "no_token" when none could
-    be drawn: the logits are not numbers, bias and grammar together forbid every token, or the grammar failed.
+    be drawn: the logits are not numbers, bias and grammar together forbid every token, or the grammar failed; `failure`
+    says which.
     """
 
     request_id: int
@@ -80,6 +81,7 @@ class Output:
     cached_tokens: int
     generated_tokens: int
     seed: int
+    failure: str | None = None
 
 
 class Request:
@@ -170,6 +172,13 @@ class Request:
         mask = np.zeros(words, np.int32)
         self.grammar.fill_mask(mask)
         return not mask.any() and self.grammar.failure is None
+
+    @property
+    def failure(self) -> str:
+        """Why no token could be drawn."""
+        if self.grammar and (why := self.grammar.failure):
+            return f"the answer cannot go on within what its grammar may cost: {why}"
+        return "the logits are not numbers, or logit_bias and grammar together forbid every token"
 
 
 class Share(NamedTuple):

@@ -50,6 +50,7 @@ Entry = tuple[
     int,
     int,
     int,
+    str | None,
 ]
 """An Output, field by field."""
 
@@ -237,12 +238,13 @@ def plain(output: Output, number: int) -> Entry:
         output.cached_tokens,
         output.generated_tokens,
         output.seed,
+        output.failure,
     )
 
 
 def output_of(entry: Entry) -> Output:
     """The output again."""
-    number, tokens, logprobs, finish, prompt_tokens, cached_tokens, generated_tokens, seed = entry
+    number, tokens, logprobs, finish, prompt_tokens, cached_tokens, generated_tokens, seed, failure = entry
     return Output(
         request_id=number,
         tokens=tokens,
@@ -252,6 +254,7 @@ def output_of(entry: Entry) -> Output:
         cached_tokens=cached_tokens,
         generated_tokens=generated_tokens,
         seed=seed,
+        failure=failure,
     )
 
 

@@ -192,6 +192,7 @@ class Running:
             "repairs": [asdict(repair) for repair in ended.repairs],
             "violations": [each for call, message in calls for each in _violations(call, message)],
             "stopped_by": ended.stopped_by,
+            "failure": ended.failure,
             # Without masks a model may speak as somebody else; no API has a place for that.
             "other": [message.to_json() for message in ended.messages if Kind.of(message) is Kind.OTHER],
         }

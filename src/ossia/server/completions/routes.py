@@ -168,6 +168,7 @@ def _told(ends: dict[int, Written]) -> dict[str, Any]:
         "finish": [end.finish for _, end in sorted(ends.items())],
         "seeds": [end.seed for _, end in sorted(ends.items())],
         "stopped_by": [end.stopped_by for _, end in sorted(ends.items())],
+        "failures": [end.failure for _, end in sorted(ends.items())],
     }
 
 

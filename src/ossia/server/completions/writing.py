@@ -47,11 +47,12 @@ class Written:
     stopped_by: str | None
     first_token_seconds: float | None
     seconds: float
+    failure: str | None = None
 
     @property
     def turn(self) -> Turn:
         """What is counted of it."""
-        return Turn((), self.finish, self.usage, (), self.seed, self.stopped_by)
+        return Turn((), self.finish, self.usage, (), self.seed, self.stopped_by, self.failure)
 
 
 @dataclass
@@ -171,4 +172,5 @@ def _end(
         stopped_by=text.stopped_by,
         first_token_seconds=first,
         seconds=seconds,
+        failure=output.failure if output is not None and finish == "no_token" else None,
     )

@@ -114,7 +114,12 @@ def _raw_end(end: Any) -> Line:
         "prompt_eval_duration": round(first * NANOSECONDS),
         "eval_count": end.usage.generated_tokens,
         "eval_duration": round((end.seconds - first) * NANOSECONDS),
-        "ossia": {"finish": end.finish, "seed": end.seed, "stopped_by": end.stopped_by},
+        "ossia": {
+            "finish": end.finish,
+            "seed": end.seed,
+            "stopped_by": end.stopped_by,
+            "failure": end.failure,
+        },
     }
 
 

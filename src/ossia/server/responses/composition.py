@@ -148,7 +148,7 @@ class Composition:
         if status in ("incomplete", "cancelled"):
             self.response["incomplete_details"] = {"reason": reason}
         if status == "failed":
-            message = "no token could be drawn: no logits are numbers, all is forbidden, or the grammar is too large"
+            message = f"no token could be drawn: {done.turn.failure}"
             self.response["error"] = {"code": "server_error", "message": message}
         yield self._over(status)
 
