@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from ossia.grammar import JsonObject, Rules, ToolRule
-from ossia.grammar.header import CONTENT_TYPES, Opens, escaped
+from ossia.grammar.header import CONTENT_TYPES, Opens
 from ossia.harmony import Vocabulary, parse
 from tests.grammar.walks import allowed, embedded, nano, takes, texts_next, tokens, walk
 
@@ -110,10 +110,6 @@ def test_nobody_else_speaks(role: str):
     before = "<|channel|>analysis<|message|>x<|end|><|start|>"
     assert takes(walk(RULES), f"{before}assistant<|channel|>")
     assert not takes(walk(RULES), f"{before}{role}<|channel|>")
-
-
-def test_a_name_is_taken_literally():
-    assert escaped("a.b|c(d)[e]{f}^$*+?\\-") == r"a\.b\|c\(d\)\[e\]\{f\}\^\$\*\+\?\\\-"
 
 
 def test_only_where_something_else_may_begin_has_final_a_type():

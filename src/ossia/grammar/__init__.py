@@ -7,15 +7,16 @@ tokens     the vocabulary, as masks need it
 digits     numbers of JSON, kept short
 matching   patterns over text, by llguidance
 loosening  from a schema to a pattern, and what stands in the way
+texts      one of a few texts
 header     Harmony's headers, piece by piece
 plan       rules, compiled
 walk       one answer's way through a plan
-compiler   `check` and `Compiler`
+compiler   `check`, `Compiler`, `prepare`
 late       a grammar that is still being compiled
 violations what a finished value breaks of its schema
 """
 
-from ossia.grammar.compiler import Checked, Compiler, check
+from ossia.grammar.compiler import Checked, Compiler, check, prepare
 from ossia.grammar.late import Late
 from ossia.grammar.rules import AnswerRule, Choice, JsonObject, JsonSchema, Lark, Regex, Rules, ToolRule
 from ossia.grammar.schemas import Loosened
@@ -36,4 +37,5 @@ __all__ = [
     "ToolRule",
     "Walk",
     "check",
+    "prepare",
 ]

@@ -12,7 +12,7 @@ from ossia.grammar.tokens import Tokens
 from ossia.grammar.walk import Walk
 from ossia.harmony import Vocabulary
 
-__all__ = ["Checked", "Compiler", "check"]
+__all__ = ["Checked", "Compiler", "check", "prepare"]
 
 MOST_PLANS = 64
 """Plans that a compiler remembers; each takes some hundred kilobytes."""
@@ -33,11 +33,16 @@ def check(rules: Rules, vocabulary: Vocabulary | None = None) -> Checked:
     return Checked(tuple(Plan(_tokens(vocabulary or Vocabulary.embedded()), rules).loosened))
 
 
+def prepare(vocabulary: Vocabulary) -> None:
+    """Make what schemas and patterns need of a vocabulary, so that the first of them need not wait for it."""
+    _ = _tokens(vocabulary).llguidance
+
+
 class Compiler:
     """Turns rules as text into the Grammar of one answer. May be used by several threads.
 
-    Making one takes most of a second for a large vocabulary. Compiling takes about a millisecond for each tool, the
-    second time for the same rules nothing.
+    Compiling takes about a millisecond for each tool, the second time for the same rules nothing; the first schema or
+    pattern of a large vocabulary takes a second more, unless `prepare` was called.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -65,7 +70,7 @@ class Compiler:
 
 
 def _tokens(vocabulary: Vocabulary) -> Tokens:
-    """The tables of a vocabulary: made once, however many ask for them at the same time."""
+    """The tables of a vocabulary: made once, however many ask at the same time."""
     with _making:
         return _made(vocabulary)
 

@@ -7,25 +7,22 @@ The recipient comes in one place or the other, the type only with a recipient or
 are meant; nothing else is let through.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from itertools import groupby
 from typing import NamedTuple
 
-from llguidance import LLMatcher
-
-from ossia.grammar.matching import Pattern
 from ossia.grammar.rules import Rules, ToolRule
+from ossia.grammar.texts import Texts
 from ossia.grammar.tokens import Tokens
 
-__all__ = ["Address", "Headers", "Opens", "Piece", "escaped"]
+__all__ = ["Address", "Headers", "Opens", "Piece"]
 
 CONTENT_TYPES = ("json", "code", "text", "python")
 """What the model calls a content."""
 
-_META = re.compile(r"([\\.+*?()|\[\]{}^$#&~/-])")
+_KINDS = ("", " ", *(f" {kind}" for kind in CONTENT_TYPES))
+"""What may stand behind a recipient or a channel that has one: nothing, the space before `<|constrain|>`, a type."""
 
 
 class Piece(Enum):
@@ -65,15 +62,14 @@ class Headers:
     def __init__(self, tokens: Tokens, rules: Rules) -> None:
         self._tokens = tokens
         self._tools = {tool.recipient: tool for tool in rules.offered}
-        self._patterns: dict[tuple[Piece, Opens, str | None], Pattern | None] = {}
+        self._made: dict[tuple[Piece, Opens, str | None], Texts] = {}
 
-    def pattern(self, piece: Piece, opens: Opens, recipient: str | None) -> Pattern | None:
-        """The texts that a piece may be, after a role with this recipient; None if only the empty one."""
+    def texts(self, piece: Piece, opens: Opens, recipient: str | None) -> Texts:
+        """The texts that a piece may be, after a role with this recipient."""
         key = piece, opens, recipient
-        if key not in self._patterns:
-            regex = self._regex(piece, opens, recipient)
-            self._patterns[key] = Pattern(self._tokens, LLMatcher.grammar_from_regex(regex)) if regex else None
-        return self._patterns[key]
+        if key not in self._made:
+            self._made[key] = Texts(self._tokens, self._texts(piece, opens, recipient))
+        return self._made[key]
 
     def closings(self, piece: Piece, text: str, opens: Opens, recipient: str | None) -> tuple[int, ...]:
         """The control tokens that may follow this text of a piece."""
@@ -118,41 +114,26 @@ class Headers:
             constrain = channel == "final" and opens.typed_final and rest in ([], [""])
         return (*((v.message,) if message else ()), *((v.constrain,) if constrain else ()))
 
-    def _regex(self, piece: Piece, opens: Opens, recipient: str | None) -> str:
-        types = "|".join(CONTENT_TYPES)
+    def _texts(self, piece: Piece, opens: Opens, recipient: str | None) -> Iterator[str]:
         match piece:
             case Piece.TYPE:
-                return types
+                yield from CONTENT_TYPES
             case Piece.GIVEN_ROLE | Piece.ROLE:
                 role = "assistant" if piece is Piece.ROLE else ""
-                to = f"( to=({_any(self._tools)}))?" if opens.calls and self._tools else ""
-                return role + to
+                yield role
+                yield from (f"{role} to={tool}" for tool in self._tools if opens.calls)
             case Piece.CHANNEL if recipient is not None:
-                return f"({'|'.join(_channels(self._tools[recipient]))})( ({types})?)?"
+                yield from (f"{channel}{kind}" for channel in _channels(self._tools[recipient]) for kind in _KINDS)
             case Piece.CHANNEL:
-                return "|".join(self._channel_texts(opens, types))
+                yield from self._channel_texts(opens)
 
-    def _channel_texts(self, opens: Opens, types: str) -> list[str]:
-        texts = [
-            *(["analysis"] if opens.analysis else []),
-            *(["commentary"] if opens.preamble else []),
-            *(["final ?" if opens.typed_final else "final"] if opens.final else []),
-        ]
-        if opens.calls:
-            tools = sorted(self._tools.values(), key=_channels)
-            for channels, group in groupby(tools, key=_channels):
-                names = _any([tool.recipient for tool in group])
-                texts.append(f"({'|'.join(channels)}) to=({names})( ({types})?)?")
-        return texts
-
-
-def escaped(text: str) -> str:
-    """A regular expression that matches just this text."""
-    return _META.sub(r"\\\1", text)
-
-
-def _any(texts: "Sequence[str] | dict[str, ToolRule]") -> str:
-    return "|".join(map(escaped, texts))
+    def _channel_texts(self, opens: Opens) -> Iterator[str]:
+        yield from ["analysis"] if opens.analysis else []
+        yield from ["commentary"] if opens.preamble else []
+        yield from ["final"] if opens.final else []
+        yield from ["final "] if opens.typed_final else []
+        for recipient, tool in self._tools.items() if opens.calls else ():
+            yield from (f"{channel} to={recipient}{kind}" for channel in _channels(tool) for kind in _KINDS)
 
 
 def _channels(tool: ToolRule) -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from llguidance import LLMatcher
 
 from ossia.errors import GrammarError
-from ossia.grammar.header import Headers, Opens, Piece, escaped
+from ossia.grammar.header import Headers, Opens
 from ossia.grammar.limits import check_rules
 from ossia.grammar.loosening import to_pattern
 from ossia.grammar.matching import Pattern
 from ossia.grammar.rules import AnswerRule, Choice, JsonObject, JsonSchema, Lark, Regex, Rules, Schema, ToolRule
 from ossia.grammar.schemas import Loosened
+from ossia.grammar.texts import Texts
 from ossia.grammar.tokens import Tokens
 
 __all__ = ["Content", "Plan"]
@@ -26,7 +27,7 @@ LARK_OPTIONS = '%llguidance {"no_forcing": true}\n'
 class Content:
     """What a message contains: text that follows `pattern` (None: any text), then one of the control tokens `ends`."""
 
-    pattern: Pattern | None
+    pattern: Pattern | Texts | None
     ends: tuple[int, ...]
     reasoning: bool = False
 
@@ -46,7 +47,6 @@ class Plan:
         self.final = Content(self._pattern("answer", rules.answer), (v.return_,))
         ends = (v.call, v.end) if rules.parallel else (v.call,)
         self.calls = {tool.recipient: Content(self._call(tool), ends) for tool in rules.offered}
-        self.headers.pattern(Piece.CHANNEL, Opens(True, True, True, bool(self.calls)), None)
 
     def opens(self, reasoning: int, messages: int, *, called: bool, hurried: bool) -> Opens:
         """Which messages may begin after so many reasoning tokens and so many messages.
@@ -75,14 +75,14 @@ class Plan:
             return self.calls[recipient]
         return {"analysis": self.analysis, "commentary": self.preamble}.get(channel, self.final)
 
-    def _call(self, tool: ToolRule) -> Pattern | None:
+    def _call(self, tool: ToolRule) -> Pattern | Texts | None:
         if not tool.text:
             return self._schema(tool.recipient, {} if tool.parameters is None else tool.parameters, tool.strict)
         if tool.lark is not None:
             return self._pattern(tool.recipient, Lark(tool.lark))
         return None if tool.regex is None else self._pattern(tool.recipient, Regex(tool.regex))
 
-    def _pattern(self, where: str, answer: AnswerRule | None) -> Pattern | None:
+    def _pattern(self, where: str, answer: AnswerRule | None) -> Pattern | Texts | None:
         match answer:
             case None:
                 return None
@@ -95,7 +95,7 @@ class Plan:
             case Lark(source):
                 return self._compiled(where, LLMatcher.grammar_from_lark(LARK_OPTIONS + source), forces=False)
             case Choice(values):
-                return self._compiled(where, LLMatcher.grammar_from_regex("|".join(map(escaped, values))))
+                return Texts(self.tokens, values)
 
     def _schema(self, where: str, schema: Schema, strict: bool, *, arguments: bool = True) -> Pattern:
         pattern, loosened = to_pattern(self.tokens, where, schema, strict=strict, arguments=arguments)

@@ -25,8 +25,7 @@ both cases, a digit, the endings that a pattern may take for a contraction, spac
 class Tokens:
     """The tokens of a vocabulary in the forms that grammars want; one instance serves all grammars.
 
-    Making one takes most of a second for o200k, so a server does it in a thread while the model loads. Control tokens
-    have no bytes here: no text, pattern or schema can let one through.
+    Control tokens have no bytes here: no text, pattern or schema can let one through.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -35,13 +34,24 @@ class Tokens:
         ordinary = [v in vocabulary and not vocabulary.is_control(v) for v in range(vocabulary.size)]
         self._bytes = [vocabulary.bytes_of(v) if ordinary[v] else b"" for v in range(vocabulary.size)]
         self.text = mask_of(np.flatnonzero(ordinary), self.words)
-        # The tokens that begin with more than 0, 1 and 2 digits.
-        digits = np.array([_leading_digits(token) for token in self._bytes])
-        self.digits = [mask_of(np.flatnonzero(digits > count), self.words) for count in range(3)]
         self._completing: dict[bytes, Mask] = {b"": self._starting}
         self._lock = Lock()
-        # The matcher wants a token that says "complete". It is taken out of every mask again.
-        self.llguidance = LLTokenizer(TokenizerWrapper(_Tables(self)), n_vocab=vocabulary.size)
+        self._matcher_tables: LLTokenizer | None = None
+        self._making = Lock()
+
+    @property
+    def llguidance(self) -> LLTokenizer:
+        """The tables of llguidance, made when first asked for; that takes a second for o200k, most of it its own."""
+        with self._making:
+            if self._matcher_tables is None:
+                self._matcher_tables = LLTokenizer(TokenizerWrapper(_Tables(self)), n_vocab=self.vocabulary.size)
+            return self._matcher_tables
+
+    @cached_property
+    def digits(self) -> Sequence[Mask]:
+        """The tokens that begin with more than 0, 1 and 2 digits."""
+        digits = np.array([_leading_digits(token) for token in self._bytes])
+        return [mask_of(np.flatnonzero(digits > count), self.words) for count in range(3)]
 
     def bytes_of(self, token: int) -> bytes:
         """The bytes of a token of text; none for a control token, or an id that is no token."""
@@ -130,6 +140,7 @@ class _Tables:
         self.bos_token_id = None
         self.special_token_ids = [self.eos_token_id]
         self.tokens = [tokens.bytes_of(v) for v in range(tokens.vocabulary.size)]
+        # The matcher wants a token that says "complete". It is taken out of every mask again.
         self.tokens[self.eos_token_id] = b"<|endoftext|>"
 
     def __call__(self, text: bytes) -> Sequence[int]:

@@ -10,6 +10,7 @@ import numpy as np
 from ossia.grammar.header import Opens, Piece
 from ossia.grammar.matching import Matcher, Pattern
 from ossia.grammar.plan import Content, Plan
+from ossia.grammar.texts import Texts, Way
 from ossia.grammar.tokens import GOINGS_ON, Mask, bit, ids_of, pending_after
 
 __all__ = ["Walk"]
@@ -44,7 +45,7 @@ class Step(NamedTuple):
     """What was before a token: the place, the matcher, and whether that took the token."""
 
     place: Place
-    matcher: Matcher | None
+    matcher: Matcher | Way | None
     took: bool
 
 
@@ -60,7 +61,7 @@ class Walk:
         self._tokens = plan.tokens
         self._place: Place = Place()
         self._trail: deque[Step] = deque(maxlen=FARTHEST_ROLLBACK)
-        self._matcher: Matcher | None = self._begun(self._header_pattern())
+        self._matcher: Matcher | Way | None = self._begun(self._header())
 
     @property
     def failure(self) -> str | None:
@@ -227,7 +228,7 @@ class Walk:
             else:
                 content = self._plan.content(place.channel, place.recipient)
                 self._place = replace(place, piece=None, content=content, text=b"")
-        self._matcher = self._begun(self._place.content.pattern if self._place.content else self._header_pattern())
+        self._matcher = self._begun(self._place.content.pattern if self._place.content else self._header())
 
     def _after_content(self, place: Place, content: Content, token: int) -> Place:
         return Place(
@@ -239,12 +240,12 @@ class Walk:
             done=token != self._tokens.vocabulary.end,
         )
 
-    def _header_pattern(self) -> Pattern | None:
+    def _header(self) -> Texts | None:
         place = self._place
         if place.piece is None:
             return None
-        return self._plan.headers.pattern(place.piece, self._opens(place), place.recipient)
+        return self._plan.headers.texts(place.piece, self._opens(place), place.recipient)
 
     @staticmethod
-    def _begun(pattern: Pattern | None) -> Matcher | None:
+    def _begun(pattern: Pattern | Texts | None) -> Matcher | Way | None:
         return pattern.begin() if pattern else None

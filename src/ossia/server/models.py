@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from ossia.checkpoint import Checkpoint, find, open_checkpoint
 from ossia.config import ModelConfig
 from ossia.errors import ModelNotFoundError, OverloadedError, UnavailableError
-from ossia.grammar import Rules, check
+from ossia.grammar import prepare
 from ossia.harmony import Vocabulary
 from ossia.loading import Defaults, available_bytes, default_precision, defaults_of, token_bytes, vocabulary_of
 from ossia.ops import Precision
@@ -362,7 +362,7 @@ async def _waited(model: _Loaded, progress: Progress | None) -> Served:
 
 def _described(checkpoint: Checkpoint) -> tuple[Vocabulary, Defaults]:
     vocabulary = vocabulary_of(checkpoint)
-    check(Rules(), vocabulary)  # makes the tables of a large vocabulary, which take seconds, beside the load
+    prepare(vocabulary)  # a second of work for a large vocabulary, beside the load
     return vocabulary, defaults_of(checkpoint)
 
 

@@ -25,7 +25,7 @@ import msgspec
 from ossia.checkpoint import find, open_checkpoint
 from ossia.engine import Engine, Grammar, Replay, SamplingParams
 from ossia.errors import OssiaError, RequestError
-from ossia.grammar import Compiler
+from ossia.grammar import Compiler, prepare
 from ossia.harmony import Vocabulary
 from ossia.loading import defaults_of, engine_config, load_weights, vocabulary_of
 from ossia.server.border import (
@@ -261,7 +261,7 @@ class Worker:
         elif number in self._compiling:
             command, future = self._compiling.pop(number)
             future.cancel()
-            self._link.send(Stepped([(number, (), None, "cancelled", len(command.prompt), 0, 0, 0)]))
+            self._link.send(Stepped([(number, (), None, "cancelled", len(command.prompt), 0, 0, 0, None)]))
 
     def _audit(self) -> str | None:
         try:
@@ -326,6 +326,7 @@ def _loaded(link: Link, begin: Begin) -> Worker:
 
 def _vocabulary(model: str) -> tuple[Vocabulary, Compiler]:
     vocabulary = vocabulary_of(open_checkpoint(find(model)))
+    prepare(vocabulary)
     return vocabulary, Compiler(vocabulary)
 
 
