@@ -14,7 +14,19 @@ from random import Random
 from ossia.harmony import Effort
 from recipes.nano.problem import Problem
 
-__all__ = ["OPERATIONS", "arithmetic", "asked", "compared", "held_out", "labelled", "problem", "working", "written"]
+__all__ = [
+    "OPERATIONS",
+    "Labelled",
+    "arithmetic",
+    "asked",
+    "compared",
+    "first_difference",
+    "held_out",
+    "labelled",
+    "problem",
+    "working",
+    "written",
+]
 
 OPERATIONS = ("+", "-", "*")
 Labelled = list[tuple[str, int]]
@@ -118,12 +130,22 @@ def compared(a: int, b: int) -> str:
     """
     above, below = labelled(a, _ABOVE), labelled(b, _BELOW)
     sign = "=" if len(above) == len(below) else "<" if len(above) < len(below) else ">"
-    steps = [f"{above[-1][0]}{sign}{below[-1][0]}"]
-    for (x, p), (y, q) in zip(above, below, strict=False):
-        if sign != "=":
-            break
+    lengths = f"{above[-1][0]}{sign}{below[-1][0]}"
+    return lengths if sign != "=" else f"{lengths},{first_difference(above, below)}"
+
+
+def first_difference(above: Labelled, below: Labelled) -> str:
+    """Digits of two numbers of one length from the left, as far as they are level, and the first that are not.
+
+    >>> first_difference([("a", 3), ("b", 5)], [("v", 3), ("w", 7)])
+    'a3=v3,b5<w7'
+    """
+    steps = []
+    for (x, p), (y, q) in zip(above, below, strict=True):
         sign = "=" if p == q else "<" if p < q else ">"
         steps.append(f"{x}{p}{sign}{y}{q}")
+        if sign != "=":
+            break
     return ",".join(steps)
 
 

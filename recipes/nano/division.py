@@ -1,12 +1,16 @@
-"""Division of whole numbers with remainder, by one digit, as on paper."""
+"""Division of whole numbers with remainder, as on paper: by one digit, and by two or three.
+
+By one digit each step is a fact. By more it is four: guess a digit from the leading digits, multiply, take less while
+that is too much, subtract.
+"""
 
 from random import Random
 
 from ossia.harmony import Effort
-from recipes.nano.arithmetic import asked, labelled, written
+from recipes.nano.arithmetic import Labelled, asked, first_difference, labelled, written
 from recipes.nano.problem import Problem, kept, thoughts
 
-__all__ = ["divided", "division"]
+__all__ = ["divided", "division", "long_division"]
 
 _FORMS = ("{a} / {b}", "{a}/{b}", "{a} divided by {b}", "{a} \u00f7 {b}")
 _REMAINDERS = (
@@ -18,22 +22,21 @@ _REMAINDERS = (
 
 
 def division(random: Random, *, held: bool) -> Problem:
-    """A quotient with its remainder, or the remainder alone."""
+    """A quotient by one digit with its remainder, or the remainder alone."""
     while True:
         a, b = random.randrange(10 ** random.randrange(1, 6)), random.randrange(2, 10)
         if kept(f"{a}/{b}") == held:
-            break
-    quotient, rest = divmod(a, b)
-    reasoning = thoughts(divided(a, b, Effort.MEDIUM), divided(a, b, Effort.HIGH))
-    if random.random() < 0.2:
-        question = random.choice(_REMAINDERS).format(a=a, b=b)
-        return Problem("remainder", question, str(rest), reasoning)
-    if random.random() < 0.15:
-        question = random.choice((f"Divide {a} by {b}", f"Divide {a} by {b}.", f"divide {a} by {b}"))
-    else:
-        question = asked(random, random.choice(_FORMS).format(a=a, b=b))
-    answer = f"{quotient} remainder {rest}" if rest else str(quotient)
-    return Problem(f"division {len(str(a))}", question, answer, reasoning)
+            return _asked(random, a, b, f"division {len(str(a))}", "remainder")
+
+
+def long_division(random: Random, *, held: bool) -> Problem:
+    """Up to six digits by two or three."""
+    while True:
+        size = random.choice((2, 3))
+        a = random.randrange(10 ** (size - 1), 10 ** random.randrange(size, 7))
+        b = random.randrange(10 ** (size - 1), 10**size)
+        if kept(f"{a}/{b}") == held:
+            return _asked(random, a, b, f"division {len(str(a))} by {size}", "remainder of long division")
 
 
 def divided(a: int, b: int, effort: Effort) -> str:
@@ -43,13 +46,77 @@ def divided(a: int, b: int, effort: Effort) -> str:
     'a9b6c4/x7\\na09=1r2b26=3r5c54=7r5\\n=137r5'
     >>> divided(964, 7, Effort.MEDIUM)
     '1r2,3r5,7r5'
+    >>> divided(964, 48, Effort.MEDIUM)
+    '2r0,0r4'
     """
-    digits, steps, rest = labelled(a, "abcde"), [], 0
-    for letter, digit in digits:
+    digits, size = labelled(a, "abcdef"), len(str(b))
+    rest, steps = int("".join(str(digit) for _, digit in digits[: size - 1]) or 0), []
+    for letter, digit in digits[size - 1 :]:
         total = 10 * rest + digit
-        quotient, left = divmod(total, b)
-        equation = f"{letter}{rest}{digit}=" if effort is Effort.HIGH else ""
-        steps.append(f"{equation}{quotient}r{left}")
-        rest = left
-    line = ("" if effort is Effort.HIGH else ",").join(steps)
-    return f"{written(digits)}/x{b}\n{line}\n={a // b}r{a % b}" if effort is Effort.HIGH else line
+        if effort is not Effort.HIGH:
+            steps.append(f"{total // b}r{total % b}")
+        elif size == 1:
+            steps.append(f"{letter}{total:02d}={total // b}r{total % b}")
+        else:
+            steps.append(f"{letter}:{_digit_found(total, b)}\n")
+        rest = total % b
+    if effort is not Effort.HIGH:
+        return ",".join(steps) or f"0r{a}"
+    lines = [f"{written(digits)}/{written(labelled(b, 'xyz'))}", "".join(steps).rstrip(), f"={a // b}r{a % b}"]
+    return "\n".join(line for line in lines if line)
+
+
+def _digit_found(total: int, b: int) -> str:
+    """One digit of the quotient: guessed from leading digits, multiplied, compared, taken less, subtracted.
+
+    Leading are the divisor's first digit and of the rest one more; a 1 says too little, and takes its neighbour along.
+
+    >>> _digit_found(317, 48)
+    'p3q1r7/4=7\\ny8*7+0=56x4*7+5=33:t3u3v6\\np3=t3,q1<u3\\n6\\ny8*6+0=48x4*6+4=28:t2u8v8\\np3>t2\\nr7v8-0=19q1u8-1=12p3t2-1=00'
+    >>> _digit_found(17, 48)
+    'p0q1r7/4=0'
+    """
+    size, divisor = len(str(b)), labelled(b, "xyz")
+    above = list(zip("pqrs", map(int, str(total).zfill(size + 1)), strict=False))
+    unit = 10 ** (size - (2 if divisor[0][1] == 1 else 1))
+    guess = min(9, total // unit // (b // unit))
+    lines = [f"{written(above)}/{b // unit}={guess}"]
+    while guess:
+        product = list(zip("tuvw", map(int, str(guess * b).zfill(size + 1)), strict=False))
+        lines += [f"{_product(divisor, guess)}:{written(product)}", first_difference(above, product)]
+        if guess * b <= total:
+            return "\n".join([*lines, _difference(above, product)])
+        guess -= 1
+        lines.append(str(guess))
+    return "\n".join(lines)
+
+
+def _product(divisor: Labelled, digit: int) -> str:
+    steps, carry = [], 0
+    for letter, x in reversed(divisor):
+        total = x * digit + carry
+        steps.append(f"{letter}{x}*{digit}+{carry}={total:02d}")
+        carry = total // 10
+    return "".join(steps)
+
+
+def _difference(above: Labelled, below: Labelled) -> str:
+    steps, borrow = [], 0
+    for (p, x), (q, y) in zip(reversed(above), reversed(below), strict=True):
+        total = x - y - borrow
+        steps.append(f"{p}{x}{q}{y}-{borrow}={int(total < 0)}{total % 10}")
+        borrow = int(total < 0)
+    return "".join(steps)
+
+
+def _asked(random: Random, a: int, b: int, cell: str, remainder: str) -> Problem:
+    """The question for both, or for the remainder alone."""
+    quotient, rest = divmod(a, b)
+    reasoning = thoughts(divided(a, b, Effort.MEDIUM), divided(a, b, Effort.HIGH))
+    if random.random() < 0.2:
+        return Problem(remainder, random.choice(_REMAINDERS).format(a=a, b=b), str(rest), reasoning)
+    if random.random() < 0.15:
+        question = random.choice((f"Divide {a} by {b}", f"Divide {a} by {b}.", f"divide {a} by {b}"))
+    else:
+        question = asked(random, random.choice(_FORMS).format(a=a, b=b))
+    return Problem(cell, question, f"{quotient} remainder {rest}" if rest else str(quotient), reasoning)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ossia.harmony import Effort
 from recipes.nano.comparison import comparison
-from recipes.nano.division import divided, division
+from recipes.nano.division import divided, division, long_division
 from recipes.nano.expressions import expression, story
 from recipes.nano.problem import Problem
 
@@ -33,11 +33,34 @@ def test_every_step_of_a_division_holds(a: int, b: int):
     assert int("".join(re.findall(r"(\d)r", divided(a, b, Effort.MEDIUM)))) == a // b
 
 
+@given(st.integers(0, 999_999), st.integers(10, 999))
+def test_every_step_of_a_long_division_holds(a: int, b: int):
+    text = divided(a, b, Effort.HIGH)
+    for x, y, carry, total in re.findall(r"[xyz](\d)\*(\d)\+(\d)=(\d\d)", text):
+        assert int(x) * int(y) + int(carry) == int(total)
+    for x, y, borrow, new, digit in re.findall(r"[pqrs](\d)[tuvw](\d)-(\d)=(\d)(\d)", text):
+        assert int(x) - int(y) - int(borrow) == int(digit) - 10 * int(new)
+    for total, leading, guess in re.findall(r":((?:[pqrs]\d)+)/(\d+)=(\d)", text):
+        number = int("".join(re.findall(r"\d", total)))
+        shown = number // 10 ** (len(str(b)) - len(leading))
+        assert int(guess) == min(9, shown // int(leading))
+        assert int(guess) >= number // b  # so that going down finds it
+    assert text.endswith(f"\n={a // b}r{a % b}")
+    steps = re.findall(r"(\d+)r(\d+)", divided(a, b, Effort.MEDIUM))
+    assert int("".join(quotient for quotient, _ in steps)) == a // b
+    assert int(steps[-1][1]) == a % b
+
+
 @pytest.mark.parametrize("held", [True, False])
-def test_divisions_ask_what_is_answered(held: bool):
-    for one in drawn(division, held):
+@pytest.mark.parametrize("draw", [division, long_division])
+def test_divisions_ask_what_is_answered(draw: object, held: bool):
+    for one in drawn(draw, held):
         a, b = (int(number) for number in re.findall(r"\d+", one.question))
-        expected = str(a % b) if one.cell == "remainder" else f"{a // b} remainder {a % b}".removesuffix(" remainder 0")
+        expected = (
+            str(a % b)
+            if one.cell.startswith("remainder")
+            else f"{a // b} remainder {a % b}".removesuffix(" remainder 0")
+        )
         assert one.answer == expected
 
 
@@ -69,7 +92,7 @@ def test_stories_follow_from_their_numbers(held: bool):
         assert steps[-1][3] == one.answer
 
 
-@pytest.mark.parametrize("draw", [division, comparison])
+@pytest.mark.parametrize("draw", [division, long_division, comparison])
 def test_numbers_that_are_kept_are_never_learned(draw: object):
     kept, learned = ({re.sub(r"\D+", " ", one.question) for one in drawn(draw, held)} for held in (True, False))
     assert not kept & learned
