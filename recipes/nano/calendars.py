@@ -1,0 +1,137 @@
+"""Dates and weekdays: what day it is after so many, how far two dates are apart, leap years."""
+
+from calendar import isleap, monthrange
+from datetime import date, timedelta
+from random import Random
+
+from ossia.harmony import Effort
+from recipes.nano.division import divided
+from recipes.nano.problem import Problem, kept, thoughts
+
+__all__ = ["MONTHS", "WEEKDAYS", "calendar_question", "leap"]
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+_AFTER = (
+    "Today is {day}. What day is it in {n} days?",
+    "Today is {day}. Which weekday is it after {n} days?",
+    "It is {day}. What day of the week will it be in {n} days?",
+    "Which day comes {n} days after {day}?",
+    "If today is {day}, what day is it {n} days from now?",
+)
+_BEFORE = (
+    "Today is {day}. What day was it {n} days ago?",
+    "Which day is {n} days before {day}?",
+    "It is {day}. Which weekday was it {n} days ago?",
+)
+_BETWEEN = (
+    "How many days are between {a} and {b}?",
+    "How many days is it from {a} to {b}?",
+    "How many days are there from {a} until {b}?",
+    "Count the days from {a} to {b}.",
+)
+_DATE_AFTER = (
+    "What date is {n} days after {a}?",
+    "Which date comes {n} days after {a}?",
+    "It is {a}. What is the date in {n} days?",
+    "Add {n} days to {a}.",
+)
+_LEAP = ("Is {} a leap year?", "Was {} a leap year?", "Does February {} have 29 days?", "Is the year {} a leap year?")
+
+
+def calendar_question(random: Random, *, held: bool) -> Problem:
+    """One question of any kind, of the kept ones or of the others."""
+    draw = random.choices((_weekday, _between, _date_after, _leap_year), (4, 3, 3, 2))[0]
+    while True:
+        numbers, problem = draw(random)
+        if kept(f"{problem.cell} {numbers}") == held:
+            return problem
+
+
+def leap(year: int) -> str:
+    """Whether the year is one, by its last two digits, or by the first two where these are zero.
+
+    >>> leap(2024), leap(1900)
+    ('24/4=6r0:leap', '00:19/4=4r3:no')
+    """
+    century, rest = divmod(year, 100)
+    number = rest or century
+    verdict = "leap" if isleap(year) else "no"
+    return f"{'' if rest else '00:'}{number:02d}/4={number // 4}r{number % 4}:{verdict}"
+
+
+def _weekday(random: Random) -> tuple[str, Problem]:
+    """Weekdays count from 1; only what is left by 7 moves them."""
+    first, count, back = (
+        random.randrange(7),
+        random.randrange(1, random.choice((10, 32, 100, 400))),
+        random.random() < 0.3,
+    )
+    rest = count % 7
+    moved = first + 1 - rest if back else first + 1 + rest
+    last = (moved - 1) % 7
+    sign = "-" if back else "+"
+    lines = [f"{count}/7", divided(count, 7, Effort.HIGH), f"{WEEKDAYS[first]} {first + 1}{sign}{rest}={moved}"]
+    if moved != last + 1:
+        lines.append(f"{moved}{'-' if moved > 7 else '+'}7={last + 1}")
+    lines.append(f"{last + 1} {WEEKDAYS[last]}")
+    question = random.choice(_BEFORE if back else _AFTER).format(day=WEEKDAYS[first], n=count)
+    if count == 1:
+        question = question.replace("1 days", "1 day")
+    return f"{first} {count}", Problem("weekday", question, WEEKDAYS[last], thoughts(f"{rest}", "\n".join(lines)))
+
+
+def _between(random: Random) -> tuple[str, Problem]:
+    """What is left of the first month, whole months, the days of the last; each added to the sum so far."""
+    first = _day(random)
+    last = first + timedelta(random.randrange(1, random.choice((28, 60, 150))))
+    lines, sums = [], []
+    if (first.year, first.month) == (last.year, last.month):
+        lines.append(f"{last.day}-{first.day}={last.day - first.day}")
+    else:
+        length = monthrange(first.year, first.month)[1]
+        total = length - first.day
+        lines.append(f"{MONTHS[first.month - 1]} {length}-{first.day}={total}")
+        for year, month in _months(first, last):
+            days = last.day if (year, month) == (last.year, last.month) else monthrange(year, month)[1]
+            lines.append(f"{MONTHS[month - 1]} {days}")
+            sums.append(f"{total}+{days}={total + days}")
+            total += days
+    answer = str((last - first).days)
+    question = random.choice(_BETWEEN).format(a=first, b=last)
+    return f"{first} {last}", Problem(
+        "days between", question, answer, thoughts(",".join(lines), "\n".join(lines + sums))
+    )
+
+
+def _date_after(random: Random) -> tuple[str, Problem]:
+    first, count = _day(random), random.randrange(1, 41)
+    last = first + timedelta(count)
+    day, lines = first.day + count, [f"{first.day}+{count}={first.day + count}"]
+    year, month = first.year, first.month
+    while day > (length := monthrange(year, month)[1]):
+        lines.append(f"{MONTHS[month - 1]} {length}:{day}-{length}={day - length}")
+        day -= length
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+    lines.append(f"{MONTHS[month - 1]} {day}")
+    question = random.choice(_DATE_AFTER).format(n=count, a=first)
+    return f"{first} {count}", Problem("date after", question, str(last), thoughts(lines[0], "\n".join(lines)))
+
+
+def _leap_year(random: Random) -> tuple[str, Problem]:
+    year = 100 * random.randrange(16, 25) if random.random() < 0.25 else random.randrange(1600, 2400)
+    question, answer = random.choice(_LEAP).format(year), "Yes." if isleap(year) else "No."
+    return str(year), Problem("leap year", question, answer, thoughts(leap(year)))
+
+
+def _day(random: Random) -> date:
+    return date(2000, 1, 1) + timedelta(random.randrange(365 * 40))
+
+
+def _months(first: date, last: date) -> list[tuple[int, int]]:
+    """Year and month of every month after that of the first day, to that of the last."""
+    numbers = range(12 * first.year + first.month, 12 * last.year + last.month)
+    return [(number // 12, number % 12 + 1) for number in numbers]

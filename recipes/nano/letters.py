@@ -1,0 +1,114 @@
+"""Letters of words: spelling, counting, reversing, first and last, upper and lower case, palindromes.
+
+A word is a few tokens that say nothing of their letters; the working writes them one by one, each with its number.
+"""
+
+from collections.abc import Callable
+from random import Random
+
+from recipes.nano.problem import Problem, thoughts
+from recipes.nano.words import word
+
+__all__ = ["numbered", "text_question"]
+
+_SPELL = ("How do you spell {}?", "Spell {}.", "Spell the word {}", "spell {}")
+_LENGTH = (
+    "How many letters are in {}?",
+    "How many letters has {}?",
+    "How long is the word {}?",
+    "Count the letters of {}.",
+)
+_COUNT = (
+    "How many {l}'s are in {w}?",
+    "How many times does {l} occur in {w}?",
+    "How many {l} are in {w}?",
+    "How often is the letter {l} in {w}?",
+    "Count the letter {l} in {w}.",
+)
+_REVERSE = ("Reverse {}.", "Reverse the word {}", "Write {} backwards.", "What is {} backwards?", "Spell {} backwards.")
+_FIRST = ("What is the first letter of {}?", "Which letter does {} begin with?", "First letter of {}?")
+_LAST = ("What is the last letter of {}?", "Which letter does {} end with?", "Last letter of {}?")
+_UPPER = ("Write {} in upper case.", "Put {} in capital letters.", "{} in upper case", "Capitalise every letter of {}.")
+_LOWER = ("Write {} in lower case.", "Put {} in small letters.", "{} in lower case")
+_PALINDROME = ("Is {} a palindrome?", "Does {} read the same backwards?", "Is the word {} a palindrome?")
+
+
+def text_question(random: Random, *, held: bool) -> Problem:
+    """A question of any kind about a word of at most twelve letters."""
+    while len(one := word(random, held=held)) > 12:
+        pass
+    kinds = (_spelled, _length, _counted, _counted, _reversed, _first, _last, _upper, _lower, _palindrome)
+    return random.choice(kinds)(random, one)
+
+
+def numbered(text: str) -> str:
+    """Every letter with its number.
+
+    >>> numbered("noon")
+    'n1o2o3n4'
+    """
+    return "".join(f"{letter}{number}" for number, letter in enumerate(text, 1))
+
+
+Draw = Callable[[Random, str], Problem]
+
+
+def _spelled(random: Random, one: str) -> Problem:
+    return Problem("spell", random.choice(_SPELL).format(one), "-".join(one))
+
+
+def _length(random: Random, one: str) -> Problem:
+    return Problem("count letters", random.choice(_LENGTH).format(one), str(len(one)), thoughts(numbered(one)))
+
+
+def _counted(random: Random, one: str) -> Problem:
+    """One of its letters, seldom one that it has not; each that is met gets the next number."""
+    letter = random.choice(one) if random.random() < 0.85 else random.choice("abcdefghijklmnopqrstuvwxyz")
+    count, met = 0, ""
+    for each in one:
+        count += each == letter
+        met += f"{each}{count}" if each == letter else each
+        met += ","
+    medium = ",".join(one)
+    question = random.choice(_COUNT).format(l=letter, w=one)
+    return Problem("count a letter", question, str(count), thoughts(medium, met.rstrip(",")))
+
+
+def _reversed(random: Random, one: str) -> Problem:
+    backwards = "".join(f"{one[number - 1]}{number}" for number in range(len(one), 0, -1))
+    high = f"{numbered(one)}\n{backwards}"
+    return Problem("reverse", random.choice(_REVERSE).format(one), one[::-1], thoughts(numbered(one), high))
+
+
+def _first(random: Random, one: str) -> Problem:
+    return Problem("first letter", random.choice(_FIRST).format(one), one[0], thoughts("First.", numbered(one)))
+
+
+def _last(random: Random, one: str) -> Problem:
+    return Problem("last letter", random.choice(_LAST).format(one), one[-1], thoughts("Last.", numbered(one)))
+
+
+def _upper(random: Random, one: str) -> Problem:
+    return Problem("upper case", random.choice(_UPPER).format(one), one.upper(), thoughts("Upper.", numbered(one)))
+
+
+def _lower(random: Random, one: str) -> Problem:
+    asked = one.upper()
+    return Problem("lower case", random.choice(_LOWER).format(asked), one, thoughts("Lower.", numbered(asked)))
+
+
+def _palindrome(random: Random, one: str) -> Problem:
+    """Half of them are: the word's beginning, and that again backwards. Letters are compared from both ends."""
+    if random.random() < 0.5:
+        half = one[:4]
+        one = half + half[::-1][random.randrange(2) :]
+    steps = []
+    for place in range(len(one) // 2):
+        other = len(one) - 1 - place
+        sign = "=" if one[place] == one[other] else "/"
+        steps.append(f"{one[place]}{place + 1}{sign}{one[other]}{other + 1}")
+        if sign == "/":
+            break
+    high = "\n".join([numbered(one), *([",".join(steps)] if steps else [])])
+    answer = "Yes." if one == one[::-1] else "No."
+    return Problem("palindrome", random.choice(_PALINDROME).format(one), answer, thoughts(numbered(one), high))

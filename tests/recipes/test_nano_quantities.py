@@ -1,0 +1,136 @@
+"""Fractions, percentages, units and dates, judged by the standard library and by pint."""
+
+import re
+from calendar import isleap
+from datetime import date, timedelta
+from fractions import Fraction
+from random import Random
+
+import pint
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ossia.harmony import Effort
+from recipes.nano.calendars import MONTHS, WEEKDAYS, calendar_question, leap
+from recipes.nano.fractions import fraction, percentage, reduced, shifted
+from recipes.nano.problem import Problem
+from recipes.nano.units import units
+
+MANY = 400
+HELD = pytest.mark.parametrize("held", [True, False])
+
+
+def drawn(draw: object, held: bool) -> list[Problem]:
+    random = Random(0)
+    return [draw(random, held=held) for _ in range(MANY)]  # type: ignore[operator] # the skills themselves
+
+
+@given(st.integers(0, 132), st.integers(1, 144))
+def test_reducing_keeps_the_value_and_ends_in_lowest_terms(a: int, b: int):
+    lines = reduced(a, b)
+    assert {Fraction(line) for line in lines} == {Fraction(a, b)}
+    if max(a, b) < 13 * 2:  # larger ones may have a prime in common that is not tried
+        assert lines[-1] == str(Fraction(a, b))
+
+
+@HELD
+def test_fractions_are_worth_what_python_says(held: bool):
+    for one in drawn(fraction, held):
+        numbers = [Fraction(text) for text in re.findall(r"\d+/\d+", one.question)]
+        sign = -1 if re.search(r"\d ?- ?\d|minus", one.question) else 1
+        assert one.answer == str(numbers[0] + (sign * numbers[1] if len(numbers) == 2 else 0))
+        assert one.reasoning[Effort.HIGH].endswith(one.answer)
+
+
+@HELD
+def test_percentages_are_exact(held: bool):
+    for one in drawn(percentage, held):
+        x, n = (int(number) for number in re.findall(r"\d+", one.question))
+        assert Fraction(one.answer) == Fraction(x * n, 100)
+        assert not re.search(r"\.\d*0$", one.answer)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_a_shifted_point_divides_by_a_power_of_ten(number: int, places: int):
+    assert Fraction(shifted(number, places)) == Fraction(number, 10**places)
+
+
+@HELD
+def test_units_are_converted_as_pint_does(held: bool):
+    registry = pint.UnitRegistry(non_int_type=Fraction)
+    names = {"Celsius": "degC", "Fahrenheit": "degF", "C": "degC", "F": "degF"}
+
+    def unit(text: str) -> str:
+        text = text.removeprefix("degrees ").removeprefix("\u00b0")
+        return names.get(text, "metric_ton" if text.startswith("t") else text)
+
+    def worth(text: str, of: str) -> Fraction:
+        return registry.Quantity(Fraction(text), unit(of)).to_base_units().magnitude
+
+    form = r"(?:How many (?P<to>.+?) (?:are|are in) |(?:Convert |What is )?)(?P<n>-?\d+) (?P<of>.+?)"
+    for one in drawn(units, held):
+        if one.cell == "unit, time":
+            count, of = re.findall(r"(\d+) (\w+)", one.question)[-1]
+            told = sum(worth(part, unit) for part, unit in re.findall(r"(\d+) (\w+)", one.answer))
+            assert told == worth(count, of), one
+            continue
+        found = re.fullmatch(rf"{form}(?: (?:to|into|in) (?P<other>.+?))?[.?]?", one.question)
+        assert found, one.question
+        to = found["to"] or found["other"]
+        assert worth(one.answer, to) == worth(found["n"], found["of"]), one
+
+
+def weekday_moved(one: Problem) -> str:
+    day, count = next(day for day in WEEKDAYS if day in one.question), int(re.findall(r"\d+", one.question)[0])
+    back = "ago" in one.question or "before" in one.question
+    # 2024-01-01 was a Monday.
+    there = date(2024, 1, 1) + timedelta(WEEKDAYS.index(day)) + timedelta(-count if back else count)
+    return f"{there:%A}"
+
+
+@HELD
+def test_dates_are_those_of_the_calendar(held: bool):
+    for one in drawn(calendar_question, held):
+        days = [date.fromisoformat(text) for text in re.findall(r"\d{4}-\d\d-\d\d", one.question)]
+        match one.cell:
+            case "weekday":
+                expected = weekday_moved(one)
+            case "days between":
+                expected = str((days[1] - days[0]).days)
+            case "date after":
+                count = re.findall(r"\b(\d+) days", one.question)[0]
+                expected = str(days[0] + timedelta(int(count)))
+            case _:
+                expected = "Yes." if isleap(int(re.findall(r"\d{4}", one.question)[0])) else "No."
+        assert one.answer == expected, one
+
+
+@HELD
+def test_every_equation_of_quantities_holds(held: bool):
+    for draw in (calendar_question, units, fraction):
+        for one in drawn(draw, held):
+            lines = one.reasoning[Effort.HIGH].split("\n")
+            for line in lines:
+                if found := re.fullmatch(r"(?:[A-Z]\w+ (?:\d+:)?)?(-?\d+)([-+*])(\d+)=(-?\d+)", line):
+                    a, sign, b, result = found.groups()
+                    assert eval(f"{a}{sign}{b}") == int(result), line
+
+
+@given(st.integers(1600, 2399))
+def test_leap_years(year: int):
+    assert leap(year).endswith(":leap") == isleap(year)
+
+
+def test_months_and_weekdays_are_those_of_the_standard_library():
+    assert [f"{date(2024, month, 1):%B}" for month in range(1, 13)] == list(MONTHS)
+
+
+@pytest.mark.parametrize("draw", [fraction, percentage, units, calendar_question])
+def test_what_is_kept_is_never_learned(draw: object):
+    def numbers(held: bool) -> set[tuple[str, str]]:
+        return {(one.cell, " ".join(re.findall(r"\w*\d+|[A-Z]\w+day", one.question))) for one in drawn(draw, held)}
+
+    both = numbers(True) & numbers(False)
+    # The same numbers may stand in questions of other units, and of either direction.
+    assert not both if draw not in (units, calendar_question) else len(both) < MANY / 10

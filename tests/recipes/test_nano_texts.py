@@ -1,0 +1,143 @@
+"""Sorting, letters and logic, judged by Python itself."""
+
+import re
+from itertools import pairwise
+from random import Random
+
+import pytest
+
+from ossia.harmony import Effort
+from recipes.nano.letters import numbered, text_question
+from recipes.nano.logic import conclusion, truth
+from recipes.nano.ordering import ordering
+from recipes.nano.problem import Problem
+
+MANY = 400
+HELD = pytest.mark.parametrize("held", [True, False])
+
+
+def drawn(draw: object, held: bool) -> list[Problem]:
+    random = Random(0)
+    return [draw(random, held=held) for _ in range(MANY)]  # type: ignore[operator] # the skills themselves
+
+
+@HELD
+def test_what_is_sorted_is_what_python_sorts(held: bool):
+    for one in drawn(ordering, held):
+        items = re.findall(r"\w+(?=,)|(?<=, )\w+", one.question)
+        backwards = re.search("descending|largest to|backwards|from z|reverse|z to a", one.question) is not None
+        key = int if one.cell == "sort numbers" else str
+        assert one.answer == ", ".join(sorted(items, key=key, reverse=backwards))
+        lines = one.reasoning[Effort.HIGH].split("\n")[1:]
+        assert ", ".join(line.split(":")[0] for line in lines) == one.answer
+        for line, following in pairwise(lines):
+            left = line.split(":")[1].split(",")
+            taken = following.split(":")[0]
+            rest = following.split(":")[1].split(",") if ":" in following else []
+            left.remove(taken)
+            assert left == rest
+
+
+def by_python(one: Problem, word: str) -> str:
+    letter = re.search(r"(?:How many |does |letter )(\w)\b", one.question)
+    results = {
+        "spell": "-".join(word),
+        "count letters": str(len(word)),
+        "count a letter": str(word.count(letter[1])) if letter else "",
+        "reverse": word[::-1],
+        "first letter": word[0],
+        "last letter": word[-1],
+        "upper case": word.upper(),
+        "lower case": word.lower(),
+        "palindrome": "Yes." if word == word[::-1] else "No.",
+    }
+    return results[one.cell]
+
+
+@HELD
+def test_letters_are_counted_turned_and_changed_as_python_does(held: bool):
+    seen = set()
+    common = set(" ".join(frames()).lower().split())
+    for one in drawn(text_question, held):
+        words = re.findall(r"[A-Za-z]{2,}", one.question)
+        word = next((word for word in words if word.lower() not in common), None)
+        if word is not None:
+            seen.add(one.cell)
+            assert one.answer == by_python(one, word), one
+    assert len(seen) == 9
+
+
+def frames() -> list[str]:
+    from recipes.nano import letters  # noqa: PLC0415 # only for its sentences
+
+    kinds = ("SPELL", "LENGTH", "COUNT", "REVERSE", "FIRST", "LAST", "UPPER", "LOWER", "PALINDROME")
+    texts = [frame for kind in kinds for frame in getattr(letters, f"_{kind}")]
+    return [re.sub(r"\{\w*\}|[?.]|'s", "", text) for text in texts]
+
+
+def test_letters_have_their_numbers():
+    assert numbered("strawberry") == "s1t2r3a4w5b6e7r8r9y10"
+
+
+@HELD
+def test_truth_is_what_python_says(held: bool):
+    for one in drawn(truth, held):
+        text = re.sub(r"^(Is (.*) true( or false)?|(What is|Evaluate) (.*)|(.*))[?.]$", r"\2\5\6", one.question)
+        code = text.replace("true", "True").replace("false", "False")
+        assert one.answer == f"{eval(code)}.", one
+        for a, sign, b, result in re.findall(r"(true|false) (and|or) (true|false)=(\w+)", one.reasoning[Effort.HIGH]):
+            assert eval(f"{a.title()} {sign} {b.title()}") == eval(result.title())
+
+
+def follows(text: str) -> str:
+    """By looking at every way in which four things of two individuals may be: yes in all, no in all, or neither."""
+    subset = [tuple(pair) for pair in re.findall(r"All (\w+) are (\w+)\.", text)]
+    apart = [tuple(pair) for pair in re.findall(r"No (\w+) are (\w+)\.", text)]
+    member = re.findall(r"([\w ]+?) is one of the (\w+)\.", text)
+    words = sorted({word for pair in subset + apart for word in pair} | {word for _, word in member})
+    asked = re.search(r"Are all (\w+) (\w+)\?", text) or re.search(r"Is [\w ]+ one of the (\w+)\?", text)
+    assert asked
+    words = sorted({*words, *asked.groups()})
+    worlds = [{word for bit, word in enumerate(words) if number >> bit & 1} for number in range(2 ** len(words))]
+    # A kind of individual is the set of words that it is; the premises forbid some kinds.
+    kinds = [
+        kind
+        for kind in worlds
+        if all(a not in kind or b in kind for a, b in subset) and not any(a in kind and b in kind for a, b in apart)
+    ]
+    if len(asked.groups()) == 2:
+        a, b = asked.groups()
+        return "Yes." if all(b in kind for kind in kinds if a in kind) else "That does not follow."
+    possible = {asked[1] in kind for kind in kinds if all(word in kind for _, word in member)}
+    return {(True,): "Yes.", (False,): "No."}.get(tuple(possible), "That does not follow.")
+
+
+@HELD
+def test_conclusions_are_those_that_hold_in_every_world(held: bool):
+    seen = set()
+    for one in drawn(conclusion, held):
+        if found := re.fullmatch(
+            r"(?:If it is (\w+), it is (\w+)\. It is (not )?(\w+)\.|It is (not )?(\w+)\. If it is (\w+), it is (\w+)\.)"
+            r" Is it (\w+)\?",
+            one.question,
+        ):
+            groups = found.groups()
+            (a, b, negated, fact) = groups[:4] if groups[0] else (groups[6], groups[7], groups[4], groups[5])
+            worlds = [(x, y) for x in (True, False) for y in (True, False) if not x or y]
+            value = {a: 0, b: 1}
+            left = [world for world in worlds if world[value[fact]] != bool(negated)]
+            possible = tuple({world[value[groups[8]]] for world in left})
+            expected = {(True,): "Yes.", (False,): "No."}.get(possible, "That does not follow.")
+        else:
+            expected = follows(one.question)
+        seen.add(one.answer)
+        assert one.answer == expected, one
+    assert seen == {"Yes.", "No.", "That does not follow."}
+
+
+@pytest.mark.parametrize("draw", [ordering, text_question, conclusion])
+def test_words_that_are_kept_are_never_learned(draw: object):
+    def questions(held: bool) -> set[str]:
+        return {one.question for one in drawn(draw, held)}
+
+    assert not questions(True) & questions(False)
