@@ -12,7 +12,7 @@ from matplotlib import pyplot  # the backend is chosen first
 
 from .load import FIGURES
 
-__all__ = ["BEGIN", "END", "drawn", "put", "section"]
+__all__ = ["BEGIN", "END", "drawn", "placed", "put", "section", "table"]
 
 BEGIN, END = "<!-- serving: begin -->", "<!-- serving: end -->"
 
@@ -34,9 +34,14 @@ def section(result: dict[str, Any], plot: str) -> str:
 
 def put(page: Path, section: str) -> None:
     """Put the part into the page, in the place of what was there."""
+    placed(page, section, BEGIN, END)
+
+
+def placed(page: Path, section: str, begin: str, end: str) -> None:
+    """Put what stands between two marks into the page, in the place of what was between them there, or at its end."""
     text = page.read_text("utf-8") if page.exists() else "# Performance\n"
-    before, found, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2].strip() if found else ""
+    before, found, rest = text.partition(begin)
+    after = rest.partition(end)[2].strip() if found else ""
     page.write_text("\n\n".join(part for part in (before.rstrip(), section.rstrip(), after) if part) + "\n", "utf-8")
 
 
@@ -69,7 +74,7 @@ def _throughput(result: dict[str, Any]) -> str:
         for other, ratios in point["ahead"].items()
     ]
     head = ["clients", "figure", "ossia", "llama-server", "ours is ahead by"]
-    return _table(head + (["rival"] if len(result["forms"]) > 1 else []), rows)
+    return table(head + (["rival"] if len(result["forms"]) > 1 else []), rows)
 
 
 def _conversation(result: dict[str, Any]) -> str:
@@ -90,7 +95,7 @@ def _conversation(result: dict[str, Any]) -> str:
     ]
     sums = [str(sum(turn[0][key] for turn in turns)) for key in ("prompt", "needed")]
     rows.append(["all", *sums, *(str(sum(each["computed"] for each in talk)) for talk in talks.values())])
-    return f"{text}\n\n{_table(['turn', 'prompt', 'parted', *talks], rows)}"
+    return f"{text}\n\n{table(['turn', 'prompt', 'parted', *talks], rows)}"
 
 
 def _overhead(result: dict[str, Any]) -> str:
@@ -114,14 +119,15 @@ def _overhead(result: dict[str, Any]) -> str:
         f"{row['server_wall_us']:.0f} us a token against {row['engine_wall_us']:.0f} with {row['clients']} at once"
         for row in rows
     ]
-    return f"{text}\n\n{_table(head, cells)}\n\nOn the wall clock: {', '.join(walls)}."
+    return f"{text}\n\n{table(head, cells)}\n\nOn the wall clock: {', '.join(walls)}."
 
 
 def _filled(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
 
 

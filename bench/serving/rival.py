@@ -1,14 +1,15 @@
-"""llama.cpp's server: found, or built from the source distribution of llama-cpp-python."""
+"""llama.cpp and its fork: found, or built from the source distributions of their Python bindings."""
 
 import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["SDIST", "build", "found", "version"]
+__all__ = ["SDISTS", "build", "found", "version"]
 
-SDIST = "llama-cpp-python==0.3.36"
+SDISTS = {"llama.cpp": "llama-cpp-python==0.3.36", "ik_llama.cpp": "ik-llama-cpp-python==0.1.5"}
 
 FLAGS = (
     "-DCMAKE_BUILD_TYPE=Release",
@@ -26,32 +27,29 @@ def found(given: Path | None, folder: Path) -> Path | None:
     """The program: the one given, else the one built before, else that of the PATH."""
     if given is not None:
         return given
-    built = _program(folder)
+    built = folder / "build" / "bin" / "llama-server"
     on_path = shutil.which("llama-server")
     return built if built.exists() else Path(on_path) if on_path else None
 
 
-def build(folder: Path) -> Path:
-    """Fetch the sources and compile them under `folder`, which takes an hour of one processor."""
+def build(folder: Path, sdist: str = SDISTS["llama.cpp"], programs: Sequence[str] = ("llama-server",)) -> Path:
+    """Fetch the sources and compile the programs under `folder`, which takes an hour of one processor; the first."""
     folder.mkdir(parents=True, exist_ok=True)
-    name, _ = SDIST.split("==")
-    pip = [sys.executable, "-m", "pip", "download", "--no-binary", name, "--no-deps", "--dest", str(folder), SDIST]
-    subprocess.run(pip, check=True)
-    with tarfile.open(next(folder.glob("llama_cpp_python-*.tar.gz"))) as sources:
+    name = sdist.partition("==")[0]
+    pip = [sys.executable, "-m", "pip", "download", "--no-binary", name, "--no-deps"]
+    subprocess.run([*pip, "--dest", str(folder), sdist], check=True)
+    with tarfile.open(next(folder.glob(f"{name.replace('-', '_')}-*.tar.gz"))) as sources:
         sources.extractall(folder, filter="data")
-    source = next(folder.glob("llama_cpp_python-*/vendor/llama.cpp"))
+    source = next(each.parent for each in folder.glob("*/vendor/*/CMakeLists.txt"))
     tools = Path(sys.executable).parent
     cmake, ninja = str(tools / "cmake"), f"-DCMAKE_MAKE_PROGRAM={tools / 'ninja'}"
     subprocess.run([cmake, "-S", str(source), "-B", str(folder / "build"), "-G", "Ninja", ninja, *FLAGS], check=True)
-    subprocess.run([cmake, "--build", str(folder / "build"), "--target", "llama-server"], check=True)
-    return _program(folder)
+    targets = [word for program in programs for word in ("--target", program)]
+    subprocess.run([cmake, "--build", str(folder / "build"), *targets], check=True)
+    return folder / "build" / "bin" / programs[0]
 
 
 def version(program: Path) -> str:
     """What the program says it is."""
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     return next((line for line in (done.stdout + done.stderr).splitlines() if line.startswith("version")), "unknown")
-
-
-def _program(folder: Path) -> Path:
-    return folder / "build" / "bin" / "llama-server"

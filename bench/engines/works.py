@@ -1,0 +1,69 @@
+"""What engines are given to do, alike for all, and how their figures of some rounds compare."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = ["Engine", "Work", "compared", "ratios", "spread"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Tokens of a prompt, of an answer, and before both; requests at once. `prefill` says which speed is meant."""
+
+    prompt: int
+    generate: int
+    batch: int = 1
+    depth: int = 0
+    prefill: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the page calls it."""
+        if self.prefill:
+            return f"prompt of {self.prompt:,}"
+        together = "" if self.batch == 1 else f", {self.batch} together"
+        return f"answer of {self.generate}{together}" + (f" at depth {self.depth:,}" if self.depth else "")
+
+
+class Engine(Protocol):
+    """An engine with the weights that it runs."""
+
+    @property
+    def name(self) -> str:
+        """What the page calls it."""
+        ...
+
+    def speed(self, work: Work) -> float | None:
+        """Tokens a second, of all requests together, measured once; None for work that its bench has no form for."""
+        ...
+
+
+def compared(engines: Sequence[Engine], work: Work, rounds: int) -> dict[str, list[float]]:
+    """The speed of each engine in each round. They take turns, and who begins changes."""
+    found: dict[str, list[float]] = {engine.name: [] for engine in engines}
+    for number in range(rounds):
+        for engine in engines if number % 2 == 0 else reversed(engines):
+            speed = engine.speed(work)
+            if speed is not None:
+                found[engine.name].append(speed)
+    return {name: speeds for name, speeds in found.items() if speeds}
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, least and most."""
+    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
+
+
+def ratios(speeds: dict[str, list[float]], own: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Of each of our ways to compute, by rival: our speed over theirs, within a round."""
+    return {
+        name: {
+            rival: spread([mine / other for mine, other in zip(speeds[name], theirs, strict=True)])
+            for rival, theirs in speeds.items()
+            if rival not in own
+        }
+        for name in own
+        if name in speeds
+    }

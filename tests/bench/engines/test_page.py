@@ -1,0 +1,78 @@
+"""The part of a page that a result makes."""
+
+from pathlib import Path
+from typing import Any
+
+from bench.engines.page import BEGIN, END, described, drawn, put, section
+
+NANO = Path(__file__).parents[3] / "src/ossia/data/nano"
+
+
+def spread(value: float) -> dict[str, float]:
+    return {"median": value, "least": value / 2, "most": value * 2}
+
+
+RESULT: dict[str, Any] = {
+    "date": "2026-01-31",
+    "commit": "abc1234",
+    "command": "python bench/cpu.py",
+    "machine": {"processor": "a processor", "processors": 2},
+    "load_average": 0.5,
+    "model": "a random one",
+    "threads": 2,
+    "rounds": 3,
+    "works": [
+        {
+            "name": name,
+            "speeds": {engine: spread(value) for engine, value in speeds.items()},
+            "ahead": {"ossia fast": {"llama.cpp": spread(3.25)}},
+        }
+        for name, speeds in (
+            ("prompt of 512", {"ossia fast": 300.0, "llama.cpp": 100.0}),
+            ("answer of 32 at depth 4,096", {"ossia fast": 30.0}),
+        )
+    ],
+    "bounds": [
+        {
+            "generate": generate,
+            "batch": 1,
+            "depth": 0,
+            "precision": "fast",
+            "decode_bytes_per_step": 3.71e9,
+            "read_bandwidth_bytes_per_second": 31e9,
+            "decode_bound_fraction": share,
+        }
+        for generate, share in ((1, 0.1), (32, 0.6), (32, 0.7), (32, 0.9))
+    ],
+}
+
+
+def test_figures_stand_in_the_part():
+    made = section(RESULT, "cpu.png")
+    assert made.startswith(BEGIN)
+    assert made.rstrip().endswith(END)
+    assert "| prompt of 512 | 300.0 (150.0-600.0) | 100.0 (50.0-200.0) | fast 3.25 of llama.cpp |" in made
+    assert "| answer of 32 at depth 4,096 | 30.0 (15.0-60.0) | - |" in made
+    # Prompts alone have no decoding that counts.
+    assert "| fast, 1 at once, depth 0 | 3,710 MB | 31.0 (31.0-31.0) GB/s | 70% (60%-90%) |" in made
+
+
+def test_it_takes_the_place_of_the_one_before_and_leaves_the_rest(tmp_path: Path):
+    page = tmp_path / "performance.md"
+    page.write_text("# Performance\n\n<!-- serving: begin -->\n\nkept\n\n<!-- serving: end -->\n")
+    put(page, section(RESULT, "cpu.png"))
+    put(page, section(RESULT | {"commit": "def5678"}, "cpu.png"))
+    text = page.read_text()
+    assert "kept" in text
+    assert "def5678" in text
+    assert "abc1234" not in text
+    assert text.count(BEGIN) == 1
+
+
+def test_a_picture_is_drawn(tmp_path: Path):
+    drawn(RESULT, tmp_path / "cpu.png")
+    assert (tmp_path / "cpu.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_model_is_described():
+    assert described(NANO).startswith("a random one of 4 layers, width 128, 8 experts and")

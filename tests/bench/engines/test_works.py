@@ -1,0 +1,45 @@
+"""Turns, ratios within a round, and what a work is called."""
+
+from dataclasses import dataclass, field
+
+from bench.engines.works import Work, compared, ratios
+
+
+@dataclass
+class Scripted:
+    """An engine whose speeds are given; it notes when it was asked."""
+
+    name: str
+    speeds: list[float | None]
+    asked: list[str] = field(default_factory=list)
+
+    def speed(self, work: Work) -> float | None:
+        self.asked.append(self.name)
+        return self.speeds.pop(0)
+
+
+def test_engines_take_turns_and_who_begins_changes():
+    asked: list[str] = []
+    one, other = Scripted("one", [1.0, 2.0, 3.0], asked), Scripted("other", [4.0, 5.0, 6.0], asked)
+    assert compared([one, other], Work(1, 1), 3) == {"one": [1.0, 2.0, 3.0], "other": [4.0, 5.0, 6.0]}
+    assert asked == ["one", "other", "other", "one", "one", "other"]
+
+
+def test_who_cannot_do_a_work_is_left_out():
+    assert compared([Scripted("one", [1.0]), Scripted("other", [None])], Work(1, 1), 1) == {"one": [1.0]}
+
+
+def test_ratios_are_taken_within_a_round():
+    # The machine was ten times as fast in the second round: the ratio of the medians would say something else.
+    found = ratios({"ours": [3.0, 20.0, 3.0], "rival": [1.0, 10.0, 2.0], "ours too": [1.0, 1.0, 1.0]}, ["ours"])
+    assert found == {
+        "ours": {
+            "rival": {"median": 2.0, "least": 1.5, "most": 3.0},
+            "ours too": {"median": 3.0, "least": 3.0, "most": 20.0},
+        }
+    }
+
+
+def test_a_work_says_what_it_is():
+    assert Work(2048, 1, prefill=True).name == "prompt of 2,048"
+    assert Work(32, 16, batch=4, depth=4096).name == "answer of 16, 4 together at depth 4,096"
