@@ -71,7 +71,11 @@ class ConversationError(OssiaError, ValueError):
 
 
 class RequestError(OssiaError, ValueError):
-    """A request's parameters cannot be honoured."""
+    """A request's parameters cannot be honoured. `param` is the one at fault."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
 
 
 class ContextLengthError(RequestError):
@@ -82,11 +86,13 @@ class GrammarError(RequestError):
     """The structure asked for cannot be guaranteed.
 
     `path` is the JSON pointer of what is at fault, in the schema of `where` (a tool's full name, or "answer"), and
-    `keyword` the keyword there, if it is one.
+    `keyword` the keyword there, if it is one. `param` is `where`, unless something else is at fault.
     """
 
-    def __init__(self, message: str, *, where: str = "", path: str = "", keyword: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, where: str = "", path: str = "", keyword: str | None = None, param: str | None = None
+    ) -> None:
+        super().__init__(message, param=param or where or None)
         self.where, self.path, self.keyword = where, path, keyword
 
 

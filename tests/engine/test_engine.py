@@ -148,7 +148,7 @@ def test_what_the_model_does_not_have_is_refused():
     with pytest.raises(RequestError, match="logprobs is 54; at most the vocabulary's size, 53"):
         engine.add([1], SamplingParams(logprobs=54))
     for params in (SamplingParams(logit_bias={53: 1.0}), SamplingParams(stop_tokens=(53,))):
-        with pytest.raises(RequestError, match="53 in logit_bias or stop_tokens is no token; ids end at 52"):
+        with pytest.raises(RequestError, match=r"(logit_bias|stop_tokens) has 53, which is no token; ids from 0 to 52"):
             engine.add([1], params)
     assert not engine.has_work
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from ossia.errors import ConversationError
 from ossia.harmony import Conversation, DeveloperContent, Message, render
 from ossia.server.ask import Called, Replied, Returned, Spoken, Thought
 from ossia.server.dialogue import dialogue
+from ossia.server.faults import RefusedError
 from ossia.server.recall import Recall
 from tests.cli.tiny import VOCABULARY
 from tests.scripted import ids
@@ -111,9 +111,9 @@ def test_results_without_ids_go_by_name_and_by_order():
 
 
 def test_a_result_without_its_call_is_refused_by_its_id():
-    with pytest.raises(ConversationError, match="'call_9'"):
+    with pytest.raises(RefusedError, match="'call_9'"):
         said(ADD, Returned("call_9", "4"))
-    with pytest.raises(ConversationError, match="without an id or a name"):
+    with pytest.raises(RefusedError, match="neither id nor name"):
         said(Spoken("user", "?"), Returned(None, "4"))
 
 

@@ -14,6 +14,7 @@ from ossia.errors import (
     ContextLengthError,
     ConversationError,
     DownloadError,
+    GrammarError,
     ModelNotFoundError,
     OssiaError,
     OverloadedError,
@@ -21,7 +22,7 @@ from ossia.errors import (
     UnavailableError,
 )
 from ossia.server.endpoint import Endpoint
-from ossia.server.faults import ClientGone, RefusedError, Style, fault_of, style_of
+from ossia.server.faults import ClientGone, Fault, RefusedError, Style, fault_of, placing, style_of
 from tests.server.door import browser
 
 ANTHROPIC = TypeAdapter(anthropic_types.ErrorResponse)
@@ -46,7 +47,7 @@ def test_a_path_belongs_to_an_api(path: str, style: Style):
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (RequestError("x"), 400, None),
+        (RequestError("x"), 400, "invalid_value"),
         (ConversationError("x"), 400, None),
         (ContextLengthError("x"), 400, "context_length_exceeded"),
         (ModelNotFoundError("x"), 404, "model_not_found"),
@@ -72,10 +73,34 @@ def test_an_overload_says_when_to_come_again():
 
 
 def test_a_field_that_an_error_knows_is_named():
-    error = RequestError("x")
-    error.path = "/tools/0"  # type: ignore[attr-defined]
-    assert fault_of(error).param == "/tools/0"
+    assert fault_of(RequestError("x", param="tools[0]")).param == "tools[0]"
+    assert fault_of(GrammarError("x", where="functions.f", path="/a")).param == "functions.f"
     assert fault_of(ModelNotFoundError("x")).param == "model"
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "param"),
+    [
+        (RequestError("max_tokens is 0; 1 is right", param="max_tokens"), "most is 0; 1 is right", "most"),
+        (RequestError("a token of max_tokens is 0", param="max_tokens"), "a token of most is 0", "most"),
+        (RequestError("too long for max_tokens is this", param="max_tokens"), None, "most"),
+        (RequestError("top_p is 0", param="top_p"), None, "top_p"),
+        (GrammarError("'not' cannot be", where="functions.f", path="/a"), None, "tools[0].parameters"),
+        (RequestError("x"), None, None),
+        (RefusedError("max_tokens is 0", param="max_tokens"), None, "max_tokens"),
+    ],
+)
+def test_what_is_raised_within_names_the_requests_field(error: RequestError, message: str | None, param: str | None):
+    before = str(error)
+    with pytest.raises(RequestError) as caught, placing({"max_tokens": "most", "functions.f": "tools[0].parameters"}):
+        raise error
+    assert (str(caught.value), caught.value.param) == (message or before, param)
+
+
+def test_shapes_without_a_place_for_the_field_have_it_in_their_words():
+    fault = Fault(status=400, message="x is 5", param="x")
+    assert fault.words == "x is 5"
+    assert Fault(status=400, message="5 is too much", param="x").words == "x: 5 is too much"
 
 
 @pytest.mark.parametrize("kind", [RequestError, RefusedError, CheckpointError])
@@ -114,11 +139,12 @@ class Raising:
 def test_every_api_gets_its_own_shape(error: Exception, openai: str, anthropic: str):
     fault, raising = fault_of(error), Raising(error)
     answer = raising.answer("/v1/x")
+    words = fault.words
     body = {"message": "words", "type": openai, "param": fault.param, "code": fault.code}
     assert (answer.status_code, answer.json()) == (fault.status, {"error": body})
-    assert raising.answer("/api/x").json() == {"error": "words"}
+    assert raising.answer("/api/x").json() == {"error": words}
     said = raising.answer("/v1/messages/x").json()
-    assert said == {"type": "error", "error": {"type": anthropic, "message": "words"}}
+    assert said == {"type": "error", "error": {"type": anthropic, "message": words}}
     # The SDK's own type for each error, except for the sizes, which it does not list.
     if anthropic != "request_too_large":
         assert ANTHROPIC.validate_python(said | {"request_id": None}).error.type == anthropic

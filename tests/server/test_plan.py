@@ -9,7 +9,6 @@ from ossia.errors import ContextLengthError, RequestError
 from ossia.grammar import JsonSchema
 from ossia.harmony import Effort, ResponseFormat, Vocabulary
 from ossia.server.ask import Ask, Called, Replied, Returned, Spoken, Thought, Tool
-from ossia.server.faults import RefusedError
 from ossia.server.plan import Plan, plan
 from ossia.server.recall import Recall
 from tests.cli.tiny import VOCABULARY
@@ -109,7 +108,7 @@ def test_reasoning_leaves_room_for_the_answer():
 
 
 def test_a_parameter_that_is_none_is_named():
-    with pytest.raises(RefusedError, match="top_p is 0") as refused:
+    with pytest.raises(RequestError, match="top_p is 0") as refused:
         planned(sampling={"top_p": 0.0})
     assert refused.value.param == "top_p"
 

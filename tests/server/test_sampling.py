@@ -6,7 +6,7 @@ import pytest
 
 from ossia.engine import SamplingParams
 from ossia.server.faults import RefusedError
-from ossia.server.sampling import PLAIN, biases, plain, stop_strings
+from ossia.server.sampling import PLAIN, biases, plain, reasoning_limit, stop_strings
 
 
 def test_plain_fields_are_those_of_the_engine():
@@ -26,6 +26,17 @@ def test_biases_by_id():
 def test_stop_strings():
     assert stop_strings(None) == stop_strings([]) == ()
     assert stop_strings("a") == stop_strings(["a"]) == ("a",)
-    for stop in ("", ["a", ""], ["a"] * 17):
-        with pytest.raises(RefusedError, match="at most 16"):
+    for stop, param in (("", "stop"), (["a", ""], "stop[1]"), (["a"] * 17, "stop")):
+        with pytest.raises(RefusedError, match=r"at most 16|at least one character") as refused:
             stop_strings(stop)
+        assert refused.value.param == param
+
+
+def test_bounds_on_the_reasoning():
+    assert reasoning_limit({"a": None, "b": None}) == (None, "a")
+    assert reasoning_limit({"a": None, "b": 0}) == (0, "b")
+    assert reasoning_limit({"a": 5, "b": 5}) == (5, "a")
+    for given, param in (({"a": None, "b": -1}, "b"), ({"a": 1, "b": 2}, "a")):
+        with pytest.raises(RefusedError) as refused:
+            reasoning_limit(given)
+        assert refused.value.param == param

@@ -39,7 +39,7 @@ def test_two_forms_are_one_too_many():
 
 def test_a_schema_is_held_and_shown():
     schema = {"type": "object"}
-    assert schema_form("sum", schema, "Of all.") == Form(
+    assert schema_form("sum", schema, "format", "Of all.") == Form(
         JsonSchema(schema), (ResponseFormat("sum", schema, "Of all."),)
     )
     assert json_form().answer == JsonObject()

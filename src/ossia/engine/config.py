@@ -125,9 +125,11 @@ class SamplingParams:
     def __post_init__(self) -> None:
         temperature = _number("temperature", self.temperature, 0.0, 100.0)
         if 0.0 < temperature < LEAST_TEMPERATURE:
-            raise RequestError(f"temperature is {temperature}; 0, or from {LEAST_TEMPERATURE} to 100, is right")
+            raise RequestError(
+                f"temperature is {temperature}; 0, or from {LEAST_TEMPERATURE} to 100, is right", param="temperature"
+            )
         if _number("top_p", self.top_p, 0.0, 1.0) == 0.0:
-            raise RequestError("top_p is 0, which leaves no token; more than 0 and at most 1 is right")
+            raise RequestError("top_p is 0, which leaves no token; more than 0 and at most 1 is right", param="top_p")
         _number("min_p", self.min_p, 0.0, 1.0)
         _number("frequency_penalty", self.frequency_penalty, -LARGEST_PENALTY, LARGEST_PENALTY)
         _number("presence_penalty", self.presence_penalty, -LARGEST_PENALTY, LARGEST_PENALTY)
@@ -157,31 +159,42 @@ def _known(error: type[OssiaError], cls: type[Any], data: Mapping[str, Any]) -> 
         raise error(f"unknown keys {', '.join(unknown)}; known: {', '.join(known)}")
 
 
-def _whole(error: type[OssiaError], key: str, value: object, least: int, most: int | None = None) -> int:
+def _whole(
+    error: type[OssiaError], key: str, value: object, least: int, most: int | None = None, *, what: str | None = None
+) -> int:
+    """The value, if it is a whole number within bounds; `what` is it in words, where it is not all of the key's."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
         right = f"an integer of at least {least}" if most is None else f"an integer from {least} to {most}"
-        raise error(f"{key} is {value!r}; {right} is right")
+        raise _wrong(error, key, f"{what or key} is {value!r:.80}; {right} is right")
     return value
 
 
-def _number(key: str, value: object, least: float, most: float) -> float:
+def _number(key: str, value: object, least: float, most: float, *, what: str | None = None) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise RequestError(f"{key} is {value!r}; a number from {least:g} to {most:g} is right")
+        found = f"{what or key} is {value!r:.80}"
+        raise RequestError(f"{found}; a number from {least:g} to {most:g} is right", param=key)
     return float(value)
+
+
+def _wrong(error: type[OssiaError], key: str, words: str) -> OssiaError:
+    """An error about one key; those of requests tell which."""
+    return RequestError(words, param=key) if error is RequestError else error(words)
 
 
 def _tokens(error: type[OssiaError], key: str, value: object) -> tuple[int, ...]:
     if not isinstance(value, list | tuple | set | frozenset):
-        raise error(f"{key} is {value!r}; a list of token ids is right")
+        raise _wrong(error, key, f"{key} is {value!r:.80}; a list of token ids is right")
     listed = cast("list[object]", list(value))  # pyright: ignore[reportUnknownArgumentType]
-    return tuple(_whole(error, f"a token of {key}", token, least=0) for token in listed)
+    return tuple(_whole(error, key, token, least=0, what=f"a token of {key}") for token in listed)
 
 
 def _biases(value: object) -> Mapping[int, float]:
     if not isinstance(value, Mapping):
-        raise RequestError(f"logit_bias is {value!r}; a mapping of token ids to numbers is right")
+        found = f"logit_bias is {value!r:.80}"
+        raise RequestError(f"{found}; a mapping of token ids to numbers is right", param="logit_bias")
     biases: dict[int, float] = {}
     for key, bias in cast("Mapping[object, object]", value).items():
-        token = _whole(RequestError, "a token of logit_bias", key, least=0)
-        biases[token] = -math.inf if bias == -math.inf else _number(f"logit_bias of token {token}", bias, *BIASES)
+        token = _whole(RequestError, "logit_bias", key, least=0, what="a token of logit_bias")
+        what = f"logit_bias of token {token}"
+        biases[token] = -math.inf if bias == -math.inf else _number("logit_bias", bias, *BIASES, what=what)
     return biases

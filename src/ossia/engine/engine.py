@@ -133,11 +133,12 @@ class Engine:
         """The prompt as a list of its own. Raises RequestError if it is empty, or has what is no token."""
         tokens, vocabulary = _whole_numbers(prompt), self.model.config.vocab_size
         if not tokens:
-            raise RequestError("the prompt is empty; at least one token is right")
+            raise RequestError("the prompt is empty; at least one token is right", param="prompt")
         if min(tokens) < 0 or max(tokens) >= vocabulary:
             place = next(place for place, token in enumerate(tokens) if not 0 <= token < vocabulary)
             raise RequestError(
-                f"token {place} of the prompt is {tokens[place]}; ids from 0 to {vocabulary - 1} are right"
+                f"token {place} of the prompt is {tokens[place]}; ids from 0 to {vocabulary - 1} are right",
+                param="prompt",
             )
         return tokens
 
@@ -257,13 +258,17 @@ class Engine:
         if len(tokens) + asked > self.context:
             raise ContextLengthError(
                 f"the prompt has {len(tokens)} tokens and the answer may take {asked} more, "
-                f"together {len(tokens) + asked}; the context holds {self.context}"
+                f"together {len(tokens) + asked}; the context holds {self.context}",
+                param="prompt" if len(tokens) >= self.context else "max_tokens",
             )
-        for token in (*params.logit_bias, *(params.stop_tokens or ())):
-            if token >= vocabulary:
-                raise RequestError(f"{token} in logit_bias or stop_tokens is no token; ids end at {vocabulary - 1}")
+        for name, listed in (("logit_bias", params.logit_bias), ("stop_tokens", params.stop_tokens or ())):
+            for token in listed:
+                if token >= vocabulary:
+                    words = f"{name} has {token}, which is no token; ids from 0 to {vocabulary - 1} are right"
+                    raise RequestError(words, param=name)
         if params.logprobs is not None and params.logprobs > vocabulary:
-            raise RequestError(f"logprobs is {params.logprobs}; at most the vocabulary's size, {vocabulary}, is right")
+            found = f"logprobs is {params.logprobs}"
+            raise RequestError(f"{found}; at most the vocabulary's size, {vocabulary}, is right", param="logprobs")
         return tokens
 
     def _adapter(self, name: str | None) -> int:
@@ -271,7 +276,7 @@ class Engine:
             return -1
         if name not in self.model.adapters:
             known = ", ".join(map(repr, self.model.adapters)) or "none"
-            raise RequestError(f"no adapter is called {name!r}; loaded: {known}")
+            raise RequestError(f"no adapter is called {name!r}; loaded: {known}", param="adapter")
         return self.model.adapters.index(name)
 
     def _compiled(self, grammar: Grammar | str | None) -> Grammar | None:
@@ -327,7 +332,7 @@ def _whole_numbers(prompt: Sequence[int]) -> list[int]:
     try:
         return [index(token) for token in prompt]
     except TypeError as error:
-        raise RequestError(f"the prompt is not a sequence of token ids: {error}") from error
+        raise RequestError(f"the prompt is not a sequence of token ids: {error}", param="prompt") from error
 
 
 def _choice(request: Request, place: int, choices: Iterator[Choice]) -> Choice:

@@ -22,7 +22,7 @@ _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"|/(?![/*])(?:[^/\\\n]|\\.)+/|//[^\n]*|
 def check_rules(rules: Rules) -> None:
     """Raise GrammarError for what no rules may be, whatever the vocabulary."""
     if len(rules.tools) > MOST_TOOLS:
-        raise GrammarError(f"there are {len(rules.tools)} tools; at most {MOST_TOOLS} are right")
+        raise GrammarError(f"there are {len(rules.tools)} tools; at most {MOST_TOOLS} are right", param="tools")
     for tool in rules.tools:
         _check_tool(tool)
     names = [tool.recipient for tool in rules.tools]
@@ -31,7 +31,9 @@ def check_rules(rules: Rules) -> None:
     _check_choice(rules.choice, names)
     limit = rules.max_reasoning_tokens
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise GrammarError(f"max_reasoning_tokens is {limit!r}; a whole number from 0 is right")
+        raise GrammarError(
+            f"max_reasoning_tokens is {limit!r}; a whole number from 0 on is right", param="max_reasoning_tokens"
+        )
     match rules.answer:
         case Regex(pattern):
             _check_pattern("answer", pattern)
@@ -80,7 +82,9 @@ def _check_tool(tool: ToolRule) -> None:
             f"{tool.recipient} has a grammar but its calls are JSON; text=True is right", where=tool.recipient
         )
     if tool.lark is not None and tool.regex is not None:
-        raise GrammarError(f"{tool.recipient} has both a Lark grammar and a regular expression; one is right")
+        raise GrammarError(
+            f"{tool.recipient} has both a Lark grammar and a regular expression; one is right", where=tool.recipient
+        )
     if tool.lark is not None:
         _check_lark(tool.recipient, tool.lark)
     if tool.regex is not None:
@@ -91,10 +95,12 @@ def _check_choice(choice: str, names: Sequence[str]) -> None:
     if choice in ("auto", "none"):
         return
     if choice == "required" and not names:
-        raise GrammarError("a call is required, and there are no tools")
+        raise GrammarError("a call is required, and there are no tools", param="tool_choice")
     if choice != "required" and choice not in names:
         known = ", ".join(names[:20]) or "none"
-        raise GrammarError(f"the tool to be called is {choice!r:.300}, which is not among the tools: {known}")
+        raise GrammarError(
+            f"the tool to be called is {choice!r:.300}, which is not among the tools: {known}", param="tool_choice"
+        )
 
 
 def _check_values(values: Sequence[str]) -> None:

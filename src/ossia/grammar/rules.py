@@ -127,7 +127,9 @@ class Rules:
     def from_source(cls, source: str) -> Self:
         """The rules that `to_source` wrote. Raises GrammarError for any other text."""
         if len(source) > LONGEST_SOURCE:
-            raise GrammarError(f"the rules have {len(source)} characters; at most {LONGEST_SOURCE} are right")
+            raise GrammarError(
+                f"the rules have {len(source)} characters; at most {LONGEST_SOURCE} are right", param="tools"
+            )
         try:
             data = _object(json.loads(source), "the rules")
             data["tools"] = tuple(ToolRule(**_object(tool, "a tool")) for tool in data.get("tools", ()))

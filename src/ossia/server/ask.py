@@ -5,12 +5,14 @@ What was said before comes as `Item`s, in order: the smallest pieces that all of
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ossia.assistant import Loop
 from ossia.grammar import AnswerRule, ToolRule
 from ossia.harmony import FUNCTIONS, Effort, ResponseFormat
+from ossia.server.faults import placing
 
 __all__ = ["Ask", "Called", "Item", "Replied", "Returned", "Spoken", "Thought", "Tool"]
 
@@ -20,7 +22,8 @@ class Tool:
     """One function that the client offers, and will answer itself.
 
     The content of a call is JSON that `parameters` describes, or, for a `custom` tool, text in the form that `lark` or
-    `regex` gives, if either does. `namespace` is the one that the model sees it in.
+    `regex` gives, if either does. `namespace` is the one that the model sees it in. `path` is where in the request that
+    form stands.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Tool:
     lark: str | None = None
     regex: str | None = None
     namespace: str = FUNCTIONS
+    path: str = field(default="", compare=False)
 
     @property
     def recipient(self) -> str:
@@ -89,11 +93,15 @@ class Called:
 
 @dataclass(frozen=True)
 class Returned:
-    """What a call gave. It is told by the call's id, or by the tool's name where the API has no ids."""
+    """What a call gave. It is told by the call's id, or by the tool's name where the API has no ids.
+
+    `path` is where in the request the id stands.
+    """
 
     id: str | None
     text: str
     name: str | None = None
+    path: str = field(default="", compare=False)
 
 
 Item = Spoken | Thought | Replied | Called | Returned
@@ -109,6 +117,9 @@ class Ask:
     what the answer must look like, `formats` what the model is told of it. `truncate` lets whole old turns go where the
     conversation does not fit the context. `declined` names what was asked for and is not there, to be reported.
     `grammar` False switches all masks off.
+
+    `paths` are the request's own fields, by what they are called here: those of `sampling`, and `prompt` (what was
+    said), `answer`, `max_reasoning_tokens`. A name that is the same in both need not be there.
     """
 
     items: tuple[Item, ...]
@@ -131,3 +142,8 @@ class Ask:
     truncate: bool = False
     seconds: float | None = None
     declined: tuple[str, ...] = ()
+    paths: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def placing(self) -> AbstractContextManager[None]:
+        """A context in which what is raised names the request's own field."""
+        return placing({tool.recipient: tool.path for tool in self.tools} | dict(self.paths))

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ossia.assistant import Kind
-from ossia.errors import ConversationError
 from ossia.harmony import DeveloperContent, Message
 from ossia.server.ask import Called, Item, Replied, Returned, Spoken, Thought
+from ossia.server.faults import RefusedError
 from ossia.server.recall import Recall
 
 __all__ = ["Dialogue", "dialogue"]
@@ -30,7 +30,7 @@ class Dialogue:
 
 
 def dialogue(items: Sequence[Item], recall: Recall, client: bytes) -> Dialogue:
-    """The messages of a conversation. Raises ConversationError for a result whose call is not there."""
+    """The messages of a conversation. Raises RefusedError for a result whose call is not there."""
     leading = 0
     while leading < len(items) and _instructs(items[leading]):
         leading += 1
@@ -113,8 +113,14 @@ class _Said:
             return called[0] if called else f"functions.{item.name}"
         if item.id is None and self._unnamed:
             return self._unnamed.pop(0)
-        what = "without an id or a name" if item.id is None else f"to {item.id!r:.80}"
-        raise ConversationError(f"a tool's result {what} follows no such call; the call before its result is right")
+        found = (
+            "a tool's result has neither id nor name" if item.id is None else f"a tool's result is for {item.id!r:.80}"
+        )
+        raise RefusedError(
+            f"{found}, and no call before it is; the call before its result is right",
+            param=item.path or None,
+            code="invalid_value",
+        )
 
 
 def _joined(texts: Iterable[str]) -> str:

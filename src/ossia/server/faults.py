@@ -10,6 +10,8 @@ Source: OpenAI's API reference, "Error codes"; Ollama's docs/api.md; Anthropic's
 import logging
 import math
 import secrets
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
@@ -41,6 +43,7 @@ __all__ = [
     "RefusedError",
     "Style",
     "fault_of",
+    "placing",
     "refused",
     "style_of",
     "unforeseen",
@@ -59,7 +62,7 @@ _KINDS: tuple[tuple[type[OssiaError], int, str | None], ...] = (
     (DownloadError, 502, "download_failed"),
     (ModelNotFoundError, 404, "model_not_found"),
     (ContextLengthError, 400, "context_length_exceeded"),
-    (RequestError, 400, None),
+    (RequestError, 400, "invalid_value"),
     (ConversationError, 400, None),
     (OssiaError, 500, "model_error"),
 )
@@ -122,9 +125,8 @@ class RefusedError(RequestError):
         code: str | None = None,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, param=param)
         self.status = status
-        self.param = param
         self.code = code
         self.headers = headers
 
@@ -144,12 +146,17 @@ class Fault:
     headers: tuple[tuple[str, str], ...] = ()
     id: str | None = None
 
+    @property
+    def words(self) -> str:
+        """The message with the field at fault, for shapes that have no place of its own for that."""
+        return self.message if self.param is None or self.param in self.message else f"{self.param}: {self.message}"
+
     def shaped(self, style: Style) -> "OpenAIError | OllamaError | AnthropicError":
         """The body, as `style` has it."""
         if style is Style.OLLAMA:
-            return OllamaError(self.message)
+            return OllamaError(self.words)
         if style is Style.ANTHROPIC:
-            return AnthropicError(AnthropicDetail(_anthropic_type(self.status), self.message))
+            return AnthropicError(AnthropicDetail(_anthropic_type(self.status), self.words))
         return OpenAIError(OpenAIDetail(self.message, _openai_type(self.status), self.param, self.code))
 
     def response(self, style: Style) -> Response:
@@ -170,6 +177,16 @@ def style_of(path: str) -> Style:
 def refused(request: Request, error: Exception) -> Response:
     """The answer to a request that ended in one of the errors of `fault_of`."""
     return fault_of(error).response(style_of(request.url.path))
+
+
+@contextmanager
+def placing(paths: Mapping[str, str]) -> Generator[None]:
+    """What is raised within names the request's own field: `paths` has them by what they are called elsewhere."""
+    try:
+        yield
+    except RequestError as error:
+        _place(error, paths)
+        raise
 
 
 def fault_of(error: Exception) -> Fault:
@@ -198,17 +215,25 @@ def unforeseen(error: BaseException) -> Fault:
     return Fault(status=500, message=message, code="internal_error", id=name)
 
 
+def _place(error: RequestError, paths: Mapping[str, str]) -> None:
+    name = error.param
+    if isinstance(error, RefusedError) or name is None or not paths.get(name):
+        return
+    error.param = paths[name]
+    begin, found, rest = str(error).partition(f"{name} ")
+    if found and begin in ("", "a token of "):
+        error.args = (f"{begin}{paths[name]} {rest}",)
+
+
 def _own(error: OssiaError) -> Fault:
     status, code = next((status, code) for kind, status, code in _KINDS if isinstance(error, kind))
-    param = "model" if isinstance(error, ModelNotFoundError) else None
-    for name in ("param", "path"):
-        # The field at fault, where the error knows it: a grammar's is a JSON pointer.
-        if isinstance(found := getattr(error, name, None), str) and found:
-            param = found[:200]
+    param = error.param if isinstance(error, RequestError) else None
+    if isinstance(error, ModelNotFoundError):
+        param = "model"
     return Fault(
         status=status,
         message=_shortened(str(error)),
-        param=param,
+        param=param and param[:200],
         code=getattr(error, "code", None) or code,
         headers=_retry(getattr(error, "retry_after", None) or (1.0 if status == 503 else None)),
     )

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from ossia.engine import SamplingParams
-from ossia.errors import ContextLengthError, RequestError
+from ossia.errors import ContextLengthError, ConversationError, RequestError
 from ossia.grammar import Loosened, Rules, check
 from ossia.harmony import (
     Conversation,
@@ -26,7 +26,6 @@ from ossia.server.effort import effort_in_text
 from ossia.server.faults import RefusedError
 from ossia.server.models import Served
 from ossia.server.recall import Recall
-from ossia.server.sampling import sampled
 
 __all__ = ["Plan", "plan"]
 
@@ -54,14 +53,22 @@ class Plan:
 def plan(ask: Ask, served: Served, recall: Recall, client: bytes) -> Plan:
     """How to do what is asked, on this model.
 
-    Raises ConversationError, RequestError and its kinds for what cannot be honoured.
+    Raises RequestError and its kinds for what cannot be honoured.
     """
+    with ask.placing():
+        return _planned(ask, served, recall, client)
+
+
+def _planned(ask: Ask, served: Served, recall: Recall, client: bytes) -> Plan:
     said = dialogue(ask.items, recall, client)
     instructions = "\n\n".join(filter(None, [ask.instructions, *said.instructions])) or None
     effort = ask.effort or effort_in_text(instructions or "") or served.defaults.effort
     opening = _opening(ask, effort, instructions)
-    params = sampled(served.defaults.params, ask.sampling)
-    messages, prompt, left_out = _fitting(opening, said.messages, ask, served, params)
+    params = replace(served.defaults.params, **ask.sampling)
+    try:
+        messages, prompt, left_out = _fitting(opening, said.messages, ask, served, params)
+    except ConversationError as error:
+        raise _unshowable(ask, served, error) from error
     conversation = Conversation((*opening, *messages))
     rules = _rules(ask, params)
     loosened = check(rules, served.vocabulary).loosened if rules else ()
@@ -92,6 +99,18 @@ def _opening(ask: Ask, effort: Effort, instructions: str | None) -> tuple[Messag
     return (system, Message("developer", DeveloperContent(instructions, _namespaces(ask), ask.formats)))
 
 
+def _unshowable(ask: Ask, served: Served, error: ConversationError) -> RequestError:
+    """The error that names which schema it is that the model cannot be shown."""
+    alone = {tool.recipient: replace(ask, tools=(tool,), formats=()) for tool in ask.tools}
+    alone |= {"answer": replace(ask, tools=(), formats=ask.formats)} if ask.formats else {}
+    for name, part in alone.items():
+        try:
+            render(Conversation(_opening(part, Effort.LOW, None)), served.vocabulary, faithful=True)
+        except ConversationError as found:
+            return RequestError(f"the schema of {name} cannot be shown to the model: {found}", param=name)
+    return RequestError(str(error), param="prompt")
+
+
 def _namespaces(ask: Ask) -> dict[str, ToolNamespace]:
     names = dict.fromkeys(tool.namespace for tool in ask.tools)
     return {
@@ -110,7 +129,9 @@ def _shown(tool: Tool) -> ShownTool:
 def _rules(ask: Ask, params: SamplingParams) -> Rules | None:
     if not ask.grammar:
         if ask.answer or ask.choice not in ("auto", "none") or any(tool.lark or tool.regex for tool in ask.tools):
-            raise RequestError("grammar is off, and the request asks for what only a grammar guarantees; one is right")
+            raise RequestError(
+                "grammar is off, and the request asks for what only a grammar guarantees; one is right", param="grammar"
+            )
         return None
     tools = [tool for tool in ask.tools if ask.allowed is None or tool.recipient in ask.allowed]
     if ask.choice not in ("auto", "none", "required") and ask.choice not in {tool.recipient for tool in tools}:
@@ -166,7 +187,8 @@ def _check_length(prompt: int, max_tokens: int | None, context: int) -> None:
     if prompt + (max_tokens or 1) > context:
         raise ContextLengthError(
             f"the prompt has {prompt} tokens and the answer may take {max_tokens or 1} more, together "
-            f"{prompt + (max_tokens or 1)}; the context holds {context}"
+            f"{prompt + (max_tokens or 1)}; the context holds {context}",
+            param="prompt" if prompt >= context else "max_tokens",
         )
 
 

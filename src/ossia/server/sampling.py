@@ -1,16 +1,13 @@
 """The parameters that OpenAI's APIs spell alike."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from msgspec import Struct
 
-from ossia.engine import SamplingParams
-from ossia.errors import RequestError
 from ossia.server.faults import RefusedError
 
-__all__ = ["PLAIN", "StreamOptions", "biases", "plain", "sampled", "stop_strings"]
+__all__ = ["PLAIN", "StreamOptions", "biases", "plain", "reasoning_limit", "stop_strings"]
 
 PLAIN = ("temperature", "top_p", "top_k", "min_p", "seed", "frequency_penalty", "presence_penalty")
 """Fields that mean what those of SamplingParams mean."""
@@ -30,15 +27,6 @@ def plain(body: object) -> dict[str, Any]:
     return {name: value for name in PLAIN if (value := getattr(body, name)) is not None}
 
 
-def sampled(own: SamplingParams, changes: Mapping[str, Any]) -> SamplingParams:
-    """The model's own parameters with these changed. Raises RefusedError with the one at fault."""
-    try:
-        return replace(own, **changes)
-    except RequestError as error:
-        # Its first word is the field at fault.
-        raise RefusedError(str(error), param=str(error).split()[0], code="invalid_value") from error
-
-
 def biases(given: Mapping[str, float]) -> dict[int, float]:
     """`logit_bias` by token id. Raises RefusedError for a key that is none."""
     for key in given:
@@ -47,10 +35,27 @@ def biases(given: Mapping[str, float]) -> dict[int, float]:
     return {int(key): value for key, value in given.items()}
 
 
-def stop_strings(stop: str | list[str] | None) -> tuple[str, ...]:
+def stop_strings(stop: str | list[str] | None, param: str = "stop") -> tuple[str, ...]:
     """`stop`, one or several. Raises RefusedError for empty ones and too many."""
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
-    if len(stops) > MOST_STOPS or not all(stops):
-        found = f"stop has {len(stops)} strings"
-        raise RefusedError(f"{found}; at most {MOST_STOPS}, none of them empty, is right", param="stop")
+    if len(stops) > MOST_STOPS:
+        raise RefusedError(f"{param} has {len(stops)} strings; at most {MOST_STOPS} are right", param=param)
+    if "" in stops:
+        place = param if isinstance(stop, str) else f"{param}[{stops.index('')}]"
+        raise RefusedError(f'{place} is ""; a string of at least one character is right', param=place)
     return stops
+
+
+def reasoning_limit(given: Mapping[str, int | None]) -> tuple[int | None, str]:
+    """The bound on reasoning in the fields that have one, and which of them has it.
+
+    Raises RefusedError for a number below 0, and for fields that contradict each other.
+    """
+    found = {name: value for name, value in given.items() if value is not None}
+    for name, value in found.items():
+        if value < 0:
+            raise RefusedError(f"{name} is {value}; a whole number from 0 on is right", param=name)
+    if len(set(found.values())) > 1:
+        said = " and ".join(f"{name} is {value}" for name, value in found.items())
+        raise RefusedError(f"{said}; one of them, or the same in all, is right", param=next(iter(found)))
+    return next(((value, name) for name, value in found.items()), (None, next(iter(given))))

@@ -10,7 +10,7 @@ no other field has.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -28,11 +28,15 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 @dataclass(frozen=True)
 class Form:
-    """What the answer must look like, what the model is told of it, and whether anything is masked at all."""
+    """What the answer must look like, what the model is told of it, and whether anything is masked at all.
+
+    `path` is where in the request that form stands.
+    """
 
     answer: AnswerRule | None = None
     formats: tuple[ResponseFormat, ...] = ()
     grammar: bool = True
+    path: str = field(default="", compare=False)
 
 
 class _Regex(msgspec.Struct, tag="regex", forbid_unknown_fields=True):
@@ -65,7 +69,8 @@ def free_form(value: object, form: Form, others: str) -> Form:
     except msgspec.ValidationError as error:
         right = '"off", or an object of the type regex (pattern), choice (values) or lark (source)'
         raise RefusedError(f"grammar: {error}; {right} is right", param="grammar") from error
-    return Form(_rule(given))
+    rule, name = _rule(given)
+    return Form(rule, path=f"grammar.{name}")
 
 
 def json_form() -> Form:
@@ -73,9 +78,9 @@ def json_form() -> Form:
     return Form(JsonObject())
 
 
-def schema_form(name: str, schema: Mapping[str, Any], description: str | None = None) -> Form:
-    """JSON that follows a schema, which the model is shown too."""
-    return Form(JsonSchema(schema), (ResponseFormat(name, schema, description),))
+def schema_form(name: str, schema: Mapping[str, Any], path: str, description: str | None = None) -> Form:
+    """JSON that follows a schema, which the model is shown too; `path` is where in the request it stands."""
+    return Form(JsonSchema(schema), (ResponseFormat(name, schema, description),), path=path)
 
 
 def checked_name(name: str, param: str) -> str:
@@ -114,11 +119,12 @@ def choice_of(name: str, tools: Collection[Tool], param: str = "tool_choice") ->
     raise RefusedError(f"{param} names {name!r:.80}; the tools are: {known}", param=param)
 
 
-def _rule(given: _Regex | _Choice | _Lark) -> AnswerRule:
+def _rule(given: _Regex | _Choice | _Lark) -> tuple[AnswerRule, str]:
+    """The rule, and the name of the field that has it."""
     match given:
         case _Regex(pattern):
-            return Regex(pattern)
+            return Regex(pattern), "pattern"
         case _Choice(values):
-            return Choice(tuple(values))
+            return Choice(tuple(values)), "values"
         case _Lark(source):
-            return Lark(source)
+            return Lark(source), "source"

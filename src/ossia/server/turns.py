@@ -163,7 +163,8 @@ class Running:
         if self._why is None:
             self._pending = asyncio.ensure_future(anext(self._stream))
             try:
-                self._last = await self._pending
+                with self.plan.ask.placing():
+                    self._last = await self._pending
                 return self._last
             except asyncio.CancelledError:
                 if self._why is None:  # not the turn, but whoever waits for it

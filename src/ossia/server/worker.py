@@ -252,7 +252,9 @@ class Worker:
             elif isinstance(error, OssiaError):
                 self._link.send(Refused(number, *raised(error)))
             else:
-                refused = RequestError(f"the grammar cannot be compiled: {type(error).__name__}: {error}")
+                refused = RequestError(
+                    f"the grammar cannot be compiled: {type(error).__name__}: {error}", param="grammar"
+                )
                 self._link.send(Refused(number, *raised(refused)))
 
     def _cancel(self, number: int) -> None:

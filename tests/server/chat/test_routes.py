@@ -269,7 +269,7 @@ def test_schemas_are_shown_and_held():
         ({"top_p": 0}, "top_p"),
         ({"n": 0}, "n"),
         ({"n": 1000}, "n"),
-        ({"stop": [""]}, "stop"),
+        ({"stop": [""]}, "stop[0]"),
         ({"logit_bias": {"x": 1}}, "logit_bias"),
         ({"top_logprobs": 3}, "top_logprobs"),
         ({"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens"),

@@ -18,4 +18,4 @@ def test_defaults():
     body = msgspec.convert({"model": "m", "prompt": "<|end|>a"}, CompletionRequest)
     wish = wish_of(body)
     assert (wish.sampling, wish.max_tokens, wish.n, wish.echo, wish.scores) == ({}, 16, 1, False, False)
-    assert prompts_of(body, VOCABULARY) == [(VOCABULARY.end, *VOCABULARY.encode("a"))]
+    assert prompts_of(body, VOCABULARY, VOCABULARY.size) == [(VOCABULARY.end, *VOCABULARY.encode("a"))]

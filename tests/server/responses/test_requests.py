@@ -40,7 +40,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"top_logprobs": 21}, "top_logprobs"),
     ({"max_reasoning_tokens": -1}, "max_reasoning_tokens"),
     ({"logit_bias": {"x": 1}}, "logit_bias"),
-    ({"stop": [""]}, "stop"),
+    ({"stop": [""]}, "stop[0]"),
     ({"grammar": {"type": "poem"}}, "grammar"),
     ({"grammar": {"type": "regex", "pattern": "a"}, "text": {"format": {"type": "json_object"}}}, "grammar"),
     ({"input": []}, "input"),

@@ -16,7 +16,7 @@ from ossia.server.ask import Ask, Item, Replied, Returned, Spoken, Thought
 from ossia.server.chat.tools import called, choice, offered
 from ossia.server.effort import TemplateOptions, effort_of
 from ossia.server.faults import RefusedError
-from ossia.server.sampling import StreamOptions, biases, plain, stop_strings
+from ossia.server.sampling import StreamOptions, biases, plain, reasoning_limit, stop_strings
 from ossia.server.structure import Form, checked_name, free_form, json_form, schema_form
 
 __all__ = ["ChatRequest", "ask_of"]
@@ -163,6 +163,11 @@ def ask_of(body: ChatRequest) -> Ask:
     form = free_form(body.grammar, _format(body.response_format), "response_format")
     picked, allowed = choice(body.tool_choice, tools)
     template = body.chat_template_kwargs or TemplateOptions()
+    reasoning = {
+        "max_reasoning_tokens": body.max_reasoning_tokens,
+        "reasoning.max_tokens": body.reasoning and body.reasoning.max_tokens,
+    }
+    limit, limiting = reasoning_limit(reasoning)
     return Ask(
         items=tuple(_items(body.messages)),
         effort=effort_of(body.reasoning and body.reasoning.effort, body.reasoning_effort, body.think, template),
@@ -176,8 +181,15 @@ def ask_of(body: ChatRequest) -> Ask:
         grammar=form.grammar,
         sampling=_sampling(body),
         stop=stop_strings(body.stop),
-        max_reasoning_tokens=_reasoning_tokens(body),
+        max_reasoning_tokens=limit,
         declined=declined,
+        paths={
+            "prompt": "messages",
+            "answer": form.path,
+            "max_tokens": "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens",
+            "logprobs": "top_logprobs",
+            "max_reasoning_tokens": limiting,
+        },
     )
 
 
@@ -218,7 +230,7 @@ def _items(messages: list[Message]) -> Iterator[Item]:
             case UserMessage(content, name):
                 yield Spoken("user", _text(content, path), name and checked_name(name, f"{path}.name"))
             case ToolMessage():
-                yield Returned(message.tool_call_id, _text(message.content, path))
+                yield Returned(message.tool_call_id, _text(message.content, path), path=f"{path}.tool_call_id")
             case AssistantMessage() as said:
                 yield from _assistant(said, path)
 
@@ -262,23 +274,12 @@ def _format(given: ResponseFormat | None) -> Form:
             return json_form()
         case ResponseFormat("json_schema", JsonSchemaFormat(name, schema, description)) if schema is not None:
             checked_name(name, "response_format.json_schema.name")
-            return schema_form(name, schema, description)
+            return schema_form(name, schema, "response_format.json_schema.schema", description)
         case _:
             right = "text, json_object, or json_schema with a json_schema that has a schema"
             raise RefusedError(
                 f"response_format is of type {given.type!r:.80}; {right} is right", param="response_format"
             )
-
-
-def _reasoning_tokens(body: ChatRequest) -> int | None:
-    given = [body.max_reasoning_tokens, body.reasoning and body.reasoning.max_tokens]
-    found = [value for value in given if value is not None]
-    if len(set(found)) > 1 or any(value < 0 for value in found):
-        raise RefusedError(
-            f"max_reasoning_tokens and reasoning.max_tokens are {found}; one number from 0 on is right",
-            param="max_reasoning_tokens",
-        )
-    return found[0] if found else None
 
 
 def _sampling(body: ChatRequest) -> dict[str, Any]:

@@ -131,6 +131,7 @@ def _function(function: Function, path: str) -> Tool:
         description=function.description or "",
         parameters=function.parameters,
         strict=bool(function.strict),
+        path=f"{path}.parameters",
     )
 
 
@@ -147,7 +148,14 @@ def _custom(custom: Custom, path: str) -> Tool:
             raise RefusedError(
                 f"{path}.format: text, or a grammar of syntax lark or regex, is right", param=f"{path}.format"
             )
-    return Tool(name=name, description=custom.description or "", custom=True, lark=lark, regex=regex)
+    return Tool(
+        name=name,
+        description=custom.description or "",
+        custom=True,
+        lark=lark,
+        regex=regex,
+        path=f"{path}.format.grammar.definition",
+    )
 
 
 def _allowed(allowed: AllowedTools, tools: Sequence[Tool]) -> tuple[str, tuple[str, ...]]:

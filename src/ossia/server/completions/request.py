@@ -4,7 +4,8 @@ Source: OpenAI's API reference, "Create completion". `top_k`, `min_p`, `stop_tok
 that others have made common.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import Struct
@@ -51,13 +52,17 @@ class CompletionRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What all answers to a request have in common. `max_tokens` 0 only scores the prompt."""
+    """What all answers to a request have in common. `max_tokens` 0 only scores the prompt.
+
+    `paths` are the request's own fields, by their names in `sampling` where they differ.
+    """
 
     sampling: dict[str, Any]
     max_tokens: int
     stop: tuple[str, ...]
     echo: bool
     n: int
+    paths: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def scores(self) -> bool:
@@ -82,25 +87,33 @@ def wish_of(body: CompletionRequest) -> Wish:
         stop=stop_strings(body.stop),
         echo=bool(body.echo),
         n=n,
+        paths={"stop_tokens": "stop_token_ids"},
     )
 
 
-def prompts_of(body: CompletionRequest, vocabulary: Vocabulary) -> list[tuple[int, ...]]:
-    """The prompts as token ids. Raises RefusedError for one that is empty or mixed, and for too many."""
+def prompts_of(body: CompletionRequest, vocabulary: Vocabulary, rows: int) -> list[tuple[int, ...]]:
+    """The prompts as token ids, of which the model has so many `rows`.
+
+    Raises RefusedError for a prompt that is empty or mixed, or has what is no token, and for too many.
+    """
     given = body.prompt
     whole = isinstance(given, str) or all(isinstance(part, int) for part in given)
-    prompts = [_ids(each, vocabulary, f"prompt[{place}]") for place, each in enumerate([given] if whole else given)]
+    prompts = [
+        _ids(each, vocabulary, rows, f"prompt[{place}]") for place, each in enumerate([given] if whole else given)
+    ]
     if not prompts or len(prompts) * (body.n or 1) > MOST_ANSWERS:
         found = f"{len(prompts)} prompts, {body.n or 1} answers each"
         raise RefusedError(f"{found}; 1 to {MOST_ANSWERS} answers in all are right", param="prompt")
     return prompts
 
 
-def _ids(prompt: Any, vocabulary: Vocabulary, path: str) -> tuple[int, ...]:
+def _ids(prompt: Any, vocabulary: Vocabulary, rows: int, path: str) -> tuple[int, ...]:
     if isinstance(prompt, str):
         prompt = vocabulary.encode_raw(prompt)
     if not isinstance(prompt, list) or not prompt:
         raise RefusedError(f"{path} is empty or mixed; a text, or at least one token id, is right", param="prompt")
+    if wrong := next((token for token in prompt if not 0 <= token < rows), None):
+        raise RefusedError(f"{path} has {wrong}, which is no token; ids from 0 to {rows - 1} are right", param="prompt")
     return tuple(prompt)
 
 

@@ -101,7 +101,7 @@ async def _events(
     """The pieces of all answers as they come, each with its answer's index."""
     service = service_of(request)
     async with service.models.lease(body.model) as served:
-        prompts = prompts_of(body, served.vocabulary)
+        prompts = prompts_of(body, served.vocabulary, served.config.vocab_size)
         streams = [
             _answer(request, service, served, prompt, wish, body.seed, copy)
             for prompt in prompts

@@ -3,16 +3,16 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ossia.assistant import DrawnToken, Finish, Turn, Usage
 from ossia.assistant.stops import StopStrings
 from ossia.engine import Output, SamplingParams
 from ossia.harmony import Decoder, Vocabulary
 from ossia.server.completions.request import Wish
+from ossia.server.faults import placing
 from ossia.server.models import Served
 from ossia.server.remote import Wanted
-from ossia.server.sampling import sampled
 from ossia.server.scores import LEAST_LOGPROB
 
 __all__ = ["Piece", "Placed", "Written", "written"]
@@ -107,9 +107,18 @@ async def written(
     served: Served, prompt: tuple[int, ...], wish: Wish, *, seed: int | None, salt: bytes, most_seconds: float
 ) -> AsyncGenerator[Piece | Written, None]:
     """The pieces of one answer, the last of them Written. Raises what the engine refuses."""
+    with placing(wish.paths):
+        own = {"max_tokens": max(wish.max_tokens, 1), "seed": seed}
+        params = replace(served.defaults.params, **wish.sampling | own)
+        async with aclosing(_written(served, prompt, wish, params, salt, most_seconds)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
+async def _written(
+    served: Served, prompt: tuple[int, ...], wish: Wish, params: SamplingParams, salt: bytes, most_seconds: float
+) -> AsyncGenerator[Piece | Written, None]:
     begin, first = time.perf_counter(), None
-    own = {"max_tokens": max(wish.max_tokens, 1), "seed": seed}
-    params = sampled(served.defaults.params, wish.sampling | own)
     text = _Text(served.vocabulary, StopStrings(()))
     async for token in _echoed(served, prompt, wish, salt):
         for piece in text.push(token):

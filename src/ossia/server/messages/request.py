@@ -163,9 +163,10 @@ def ask_of(body: CountRequest) -> Ask:
         formats=form.formats,
         grammar=form.grammar,
         sampling=_sampling(body),
-        stop=stop_strings(body.stop_sequences),
+        stop=stop_strings(body.stop_sequences, "stop_sequences"),
         max_reasoning_tokens=_budget(body),
         declined=(*declined, *redacted),
+        paths={"prompt": "messages", "answer": form.path, "max_reasoning_tokens": "thinking.budget_tokens"},
     )
 
 
@@ -219,7 +220,8 @@ def _from_user(block: Block, where: str) -> Item:
         case "tool_result":
             result: ToolResult = convert(block, ToolResult, where)
             text = _result_text(result, where)
-            return Returned(result.tool_use_id, f"Error: {text}" if result.is_error else text)
+            told = f"Error: {text}" if result.is_error else text
+            return Returned(result.tool_use_id, told, path=f"{where}.tool_use_id")
         case kind:
             raise RefusedError(f"{where} is of type {kind!s:.40}; these models read text only", param=where)
 
@@ -268,6 +270,7 @@ def _offered(tools: Sequence[dict[str, Any]]) -> tuple[tuple[Tool, ...], tuple[s
                 description=tool.description or "",
                 parameters=tool.input_schema,
                 strict=bool(tool.strict),
+                path=f"tools[{place}].input_schema",
             )
         )
     return known_tools(found), tuple(declined)
@@ -309,7 +312,7 @@ def _form(given: OutputFormat | None) -> Form:
     if given.type != "json_schema":
         found = f"output_config.format is of type {given.type!r:.40}"
         raise RefusedError(f"{found}; json_schema is right", param="output_config.format")
-    return schema_form("answer", given.schema)
+    return schema_form("answer", given.schema, "output_config.format.schema")
 
 
 def _sampling(body: CountRequest) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from ossia.server.faults import RefusedError
-from ossia.server.sampling import plain, stop_strings
+from ossia.server.sampling import PLAIN, plain, stop_strings
 
-__all__ = ["Options", "keep_alive_of", "options_of", "sampling_of"]
+__all__ = ["PATHS", "Options", "keep_alive_of", "options_of", "sampling_of"]
 
 _DURATION = re.compile(r"(-?)((?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+)")  # Go writes it so
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
@@ -59,6 +59,12 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True):
     draft_num_predict: int | None = None
 
 
+PATHS = {name: f"options.{name}" for name in PLAIN} | {
+    "max_tokens": "options.num_predict",
+    "logprobs": "top_logprobs",
+}
+"""Where in a request the parameters stand."""
+
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "repeat_penalty": (None, 1, 0),
     "tfs_z": (None, 1),
@@ -78,10 +84,15 @@ def sampling_of(options: Options) -> tuple[dict[str, Any], tuple[str, ...]]:
     wanted = plain(options)
     # Ollama's way of saying that there is no bound.
     if options.num_predict is not None and options.num_predict not in (-1, -2):
+        if options.num_predict < 1:
+            found = f"options.num_predict is {options.num_predict}"
+            raise RefusedError(
+                f"{found}; -1 for no bound, or a whole number from 1 on, is right", param="options.num_predict"
+            )
         wanted["max_tokens"] = options.num_predict
     if wanted.get("seed") == -1:
         del wanted["seed"]
-    return wanted, stop_strings(options.stop)
+    return wanted, stop_strings(options.stop, "options.stop")
 
 
 def keep_alive_of(value: float | str | None) -> float | None:

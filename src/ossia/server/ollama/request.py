@@ -10,7 +10,8 @@ from ossia.server.ask import Ask, Called, Item, Replied, Returned, Spoken, Thoug
 from ossia.server.chat.tools import offered
 from ossia.server.effort import resolve_effort
 from ossia.server.faults import RefusedError
-from ossia.server.ollama.options import options_of, sampling_of
+from ossia.server.ollama.options import PATHS, options_of, sampling_of
+from ossia.server.sampling import reasoning_limit
 from ossia.server.structure import Form, checked_name, free_form, json_form, schema_form
 
 __all__ = ["ChatRequest", "GenerateRequest", "ask_of_chat", "ask_of_generate", "sampling"]
@@ -109,7 +110,8 @@ def _ask(body: _Request, items: tuple[Item, ...], **more: Any) -> Ask:
         grammar=form.grammar,
         sampling=wanted,
         stop=stops,
-        max_reasoning_tokens=body.max_reasoning_tokens,
+        max_reasoning_tokens=reasoning_limit({"max_reasoning_tokens": body.max_reasoning_tokens})[0],
+        paths=PATHS | {"prompt": "messages" if isinstance(body, ChatRequest) else "prompt", "answer": form.path},
         # Both say that a conversation that is too long may lose its beginning; Ollama does so unless told.
         truncate=bool(body.truncate),
         **more,
@@ -122,7 +124,7 @@ def _form(given: str | dict[str, Any] | None) -> Form:
     if given == "json":
         return json_form()
     if isinstance(given, dict):
-        return schema_form("answer", given)
+        return schema_form("answer", given, "format")
     raise RefusedError(f"format is {given!r:.80}; json, or a JSON Schema, is right", param="format")
 
 
@@ -138,7 +140,7 @@ def _items(messages: list[Message]) -> Iterator[Item]:
                 yield from _assistant(message, path)
             case "tool":
                 name = message.tool_name and checked_name(message.tool_name, f"{path}.tool_name")
-                yield Returned(message.tool_call_id, message.content or "", name)
+                yield Returned(message.tool_call_id, message.content or "", name, f"{path}.tool_call_id")
             case role:
                 right = "system, user, assistant and tool are"
                 raise RefusedError(f"{path}.role is {role!r:.40}; {right} right", param=f"{path}.role")

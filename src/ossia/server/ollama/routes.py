@@ -14,7 +14,7 @@ from ossia.server.completions.writing import Piece, written
 from ossia.server.endpoint import Endpoint
 from ossia.server.exchange import Planned, exchange
 from ossia.server.faults import RefusedError
-from ossia.server.ollama.options import keep_alive_of
+from ossia.server.ollama.options import PATHS, keep_alive_of
 from ossia.server.ollama.reply import DONE_REASON, NANOSECONDS, Lines, now, together
 from ossia.server.ollama.request import ChatRequest, GenerateRequest, ask_of_chat, ask_of_generate, sampling
 from ossia.server.service import client_of, service_of
@@ -84,7 +84,14 @@ async def _raw(request: Request, body: GenerateRequest) -> AsyncGenerator[Line, 
     async with _leased(request, body) as served:
         prompt = tuple(served.vocabulary.encode_raw(body.prompt or ""))
         most = served.tokens.context - len(prompt)
-        wish = Wish(sampling=wanted, max_tokens=max(1, most if limit is None else limit), stop=stops, echo=False, n=1)
+        wish = Wish(
+            sampling=wanted,
+            max_tokens=max(1, most) if limit is None else limit,
+            stop=stops,
+            echo=False,
+            n=1,
+            paths=PATHS,
+        )
         service = service_of(request)
         pieces = written(
             served,

@@ -17,7 +17,7 @@ from ossia.server.responses.requests import (
     refuse_what_is_not_here,
 )
 from ossia.server.responses.tools import Offer, choice, offer
-from ossia.server.sampling import biases, plain, stop_strings
+from ossia.server.sampling import biases, plain, reasoning_limit, stop_strings
 from ossia.server.structure import Form, checked_name, free_form, json_form, schema_form
 
 __all__ = ["Asked", "ask_of"]
@@ -63,9 +63,15 @@ def ask_of(body: CountRequest, earlier: Sequence[Mapping[str, Any]], new: Sequen
         grammar=form.grammar,
         sampling=_sampling(whole),
         stop=stop_strings(whole.stop),
-        max_reasoning_tokens=_from_zero("max_reasoning_tokens", whole.max_reasoning_tokens),
+        max_reasoning_tokens=reasoning_limit({"max_reasoning_tokens": whole.max_reasoning_tokens})[0],
         truncate=body.truncation == "auto",
         declined=offered.declined,
+        paths={
+            "prompt": "input",
+            "answer": form.path,
+            "max_tokens": "max_output_tokens",
+            "logprobs": "top_logprobs",
+        },
     )
     return Asked(ask, offered, tuple(reading.passed_over))
 
@@ -75,7 +81,7 @@ def _form(body: CountRequest) -> Form:
         case JsonObject():
             form = json_form()
         case JsonSchema(name, schema, description):
-            form = schema_form(checked_name(name, "text.format.name"), schema, description)
+            form = schema_form(checked_name(name, "text.format.name"), schema, "text.format.schema", description)
         case _:
             form = Form()
     return free_form(getattr(body, "grammar", None), form, "text.format")

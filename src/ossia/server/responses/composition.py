@@ -109,7 +109,7 @@ class Composition:
     def fail(self, fault: Fault) -> Iterator[Happening]:
         """End it with an error."""
         yield from self._close("incomplete")
-        self.response["error"] = {"code": _CODES.get(fault.status, "server_error"), "message": fault.message}
+        self.response["error"] = {"code": _CODES.get(fault.status, "server_error"), "message": fault.words}
         yield self._over("failed")
 
     def abandon(self) -> Iterator[Happening]:

@@ -121,7 +121,7 @@ class Reading:
     def output(self, read: given.Output, path: str) -> Told:
         """What the client's tool gave."""
         name = read.name and checked_name(read.name, f"{path}.name")
-        yield Returned(read.call_id, self._text(read.output, f"{path}.output"), name)
+        yield Returned(read.call_id, self._text(read.output, f"{path}.output"), name, f"{path}.call_id")
 
     def local_shell(self, read: given.LocalShellCall, path: str) -> Told:
         """A command that the client ran."""
@@ -130,7 +130,8 @@ class Reading:
 
     def local_shell_output(self, read: given.LocalShellOutput, path: str) -> Told:
         """What it gave; the item's own id is the call's."""
-        yield Returned(read.call_id or read.id, self._text(read.output, f"{path}.output"))
+        identifier = read.call_id or read.id
+        yield Returned(identifier, self._text(read.output, f"{path}.output"), path=f"{path}.call_id")
 
     def shell(self, read: given.ShellCall, path: str) -> Told:
         """Commands that the client ran."""
@@ -138,7 +139,7 @@ class Reading:
 
     def shell_output(self, read: given.ShellOutput, path: str) -> Told:
         """What they gave."""
-        yield Returned(read.call_id, _json(read.output))
+        yield Returned(read.call_id, _json(read.output), path=f"{path}.call_id")
 
     def patch(self, read: given.PatchCall, path: str) -> Told:
         """A change of a file."""
@@ -146,7 +147,8 @@ class Reading:
 
     def patch_output(self, read: given.PatchOutput, path: str) -> Told:
         """What came of it."""
-        yield Returned(read.call_id, read.output or _json({"status": read.status}))
+        text = read.output or _json({"status": read.status})
+        yield Returned(read.call_id, text, path=f"{path}.call_id")
 
     def tool_search(self, read: given.SearchCall, path: str) -> Told:
         """A search for tools that the client made."""
@@ -156,7 +158,7 @@ class Reading:
     def tools(self, read: given.WithTools, path: str) -> Told:
         """Tools that came later: they are offered like all others; a search is told what it found."""
         if read.call_id is not None:
-            yield Returned(read.call_id, _json(read.tools))
+            yield Returned(read.call_id, _json(read.tools), path=f"{path}.call_id")
 
     def web_search(self, read: given.WebSearch, path: str) -> Told:
         """A search or page of a server's browser; what was found is not in the item, but for its sources."""

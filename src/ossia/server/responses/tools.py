@@ -139,6 +139,7 @@ def _tools(
                 parameters=read.parameters,
                 strict=bool(read.strict),
                 namespace=namespace,
+                path=f"{path}.parameters",
             )
         case CustomTool():
             yield _custom(read, path, namespace)
@@ -160,6 +161,7 @@ def _custom(read: CustomTool, path: str, namespace: str) -> Tool:
         lark=lark,
         regex=regex,
         namespace=namespace,
+        path=f"{path}.format.definition",
     )
 
 
