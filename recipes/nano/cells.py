@@ -20,6 +20,7 @@ from recipes.nano.functions import Toolset
 from recipes.nano.instructions import Instruction
 from recipes.nano.mixture import draw_date, draw_problem
 from recipes.nano.problem import Problem, ToolUse
+from recipes.nano.python_tool import parsed
 from recipes.nano.structured import Form
 from recipes.nano.weather import DECLARATION, weather
 
@@ -28,9 +29,9 @@ __all__ = ["CELLS", "Case", "called"]
 Draw = Callable[[Random], Problem]
 
 _CALL = re.compile(
-    r" to=functions\.(?P<name>\w+)<\|channel\|>commentary <\|constrain\|>json<\|message\|>(?P<arguments>.*)<\|call\|>$",
-    re.S,
+    r" to=(?P<to>[\w.]+)<\|channel\|>(?P<channel>\w+) (?P<type>\S+)<\|message\|>(?P<text>.*)<\|call\|>$", re.S
 )
+_HEADERS = {False: ("commentary", "<|constrain|>json"), True: ("analysis", "code")}
 _FINAL = re.compile(r"<\|channel\|>final<\|message\|>.*<\|return\|>$", re.S)
 
 
@@ -53,7 +54,7 @@ class Case:
     def right(self, text: str) -> bool:
         """Whether the model's text is right: exactly the next call, or the answer."""
         if self.done < len(self.problem.calls):
-            return text.endswith(called(self.problem.calls[self.done]))
+            return _same_call(text, self.problem.calls[self.done])
         head, final, answer = text.rpartition("<|channel|>final<|message|>")
         closed = answer.endswith("<|return|>") and head.count("<|channel|>") <= 1
         return bool(final) and closed and self.problem.right(answer.removesuffix("<|return|>"))
@@ -63,35 +64,63 @@ class Case:
         call = _CALL.search(text)
         if not call:
             return bool(_FINAL.search(text)) and text.count("<|channel|>final") == 1
-        declared = {str(one["name"]): cast(Any, one["parameters"]) for one in self.prefix.functions}
-        try:
-            given = json.loads(call["arguments"])
-        except ValueError:
-            return False
-        return call["name"] in declared and _fits(given, declared[call["name"]])
+        return _valid_call(self.prefix, call["to"], (call["channel"], call["type"]), call["text"])
+
+
+def _valid_call(prefix: Prefix, recipient: str, header: tuple[str, str], text: str) -> bool:
+    """Whether the recipient is declared, is called on its channel, and takes such a text."""
+    schemas = {f"functions.{one['name']}": (False, cast(Any, one["parameters"])) for one in prefix.functions}
+    for namespace in prefix.builtin:
+        schemas |= {f"{namespace.name}.{tool.name}": (True, cast(Any, tool.parameters)) for tool in namespace.tools}
+        schemas |= {} if namespace.tools else {namespace.name: (True, None)}
+    if recipient not in schemas:
+        return False
+    builtin, schema = schemas[recipient]
+    if header != _HEADERS[builtin]:
+        return False
+    if schema is None:
+        return parsed(text) is not None
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return _fits(given, schema)
 
 
 def _fits(given: Any, schema: Mapping[str, Any]) -> bool:
     """Whether a value fits one of the few kinds of schema that functions here have."""
-    match schema["type"]:
+    kinds = schema["type"]
+    if isinstance(kinds, list):
+        return any(_fits(given, {**schema, "type": kind}) for kind in kinds)
+    match kinds:
         case "object":
             properties = schema["properties"]
             return (
                 isinstance(given, dict)
-                and set(schema["required"]) <= set(given) <= set(properties)
+                and set(schema.get("required", ())) <= set(given) <= set(properties)
                 and all(_fits(value, properties[key]) for key, value in given.items())
             )
-        case "integer":
-            return isinstance(given, int) and not isinstance(given, bool)
+        case "integer" | "number":
+            return isinstance(given, int if kinds == "integer" else int | float) and not isinstance(given, bool)
         case "boolean":
             return isinstance(given, bool)
         case _:
             return isinstance(given, str) and given in schema.get("enum", [given])
 
 
+def _same_call(text: str, use: ToolUse) -> bool:
+    """Whether the text ends with this call; of code only the meaning counts, not its spaces."""
+    if text.endswith(called(use)):
+        return True
+    call = _CALL.search(text)
+    if use.recipient != "python" or not call or call["to"] != "python":
+        return False
+    return (call["channel"], call["type"]) == _HEADERS[True] and parsed(call["text"]) == parsed(use.arguments)
+
+
 def called(use: ToolUse) -> str:
     """A call as the model writes it, after its reasoning."""
-    return f" to=functions.{use.function}<|channel|>commentary <|constrain|>json<|message|>{use.arguments}<|call|>"
+    return f" to={use.recipient}<|channel|>{use.channel} {use.content_type}<|message|>{use.arguments}<|call|>"
 
 
 def _plain(draw: Draw) -> Callable[[Random, Effort], Case]:

@@ -43,7 +43,10 @@ def vocabulary() -> Vocabulary:
 
 @dataclass(frozen=True)
 class Prefix:
-    """What stands before a conversation. Unless `full`, only the effort is said: a shorter start to learn from."""
+    """What stands before a conversation.
+
+    Unless `full`, only the effort is said, and which built-in tools there are: a shorter start to learn from.
+    """
 
     effort: Effort
     date: str | None = None
@@ -51,18 +54,25 @@ class Prefix:
     functions: Sequence[Mapping[str, object]] = ()
     form: ResponseFormat | None = None
     full: bool = True
+    builtin: Sequence[ToolNamespace] = ()
 
     @cached_property
     def messages(self) -> tuple[Message, ...]:
         """The system message, and the developer's where there is something to say."""
-        system = SystemContent(reasoning_effort=self.effort, conversation_start_date=self.date)
-        first = Message("system", system if self.full else f"Reasoning: {self.effort}")
+        tools = {tool.name: tool for tool in self.builtin}
+        system = SystemContent(reasoning_effort=self.effort, conversation_start_date=self.date, tools=tools)
+        first = Message("system", system if self.full else self._short)
         if not self.instructions and not self.functions and not self.form:
             return (first,)
         tools = tuple(Tool.from_json(one, "tool") for one in self.functions)
         namespaces = {"functions": ToolNamespace("functions", tools=tools)} if tools else {}
         forms = (self.form,) if self.form else ()
         return first, Message("developer", DeveloperContent(self.instructions, namespaces, forms))
+
+    @property
+    def _short(self) -> str:
+        names = "".join(f"\n\n## {tool.name}" for tool in self.builtin)
+        return f"Reasoning: {self.effort}{names}"
 
 
 class Format:
@@ -112,10 +122,8 @@ def turn(problem: Problem, effort: Effort) -> Iterator[Message]:
     if reasoning := problem.reasoning.get(effort):
         yield Message("assistant", reasoning, channel="analysis")
     for use in problem.calls:
-        name = f"functions.{use.function}"
-        form = "<|constrain|>json"
-        yield Message("assistant", use.arguments, channel="commentary", recipient=name, content_type=form)
-        yield Message("tool", use.result, channel="commentary", recipient="assistant", name=name)
+        yield use.message()
+        yield use.answer()
     yield Message("assistant", problem.answer, channel="final")
 
 

@@ -4,14 +4,15 @@ from random import Random
 
 from ossia.harmony import Effort
 from recipes.nano.arithmetic import asked, held_out, working
+from recipes.nano.division import divided
 from recipes.nano.problem import Problem
 from recipes.nano.words import WORDS
 
-__all__ = ["expression", "story"]
+__all__ = ["NAMES", "Step", "expression", "result", "story", "worked"]
 
 Step = tuple[str, int, int]
 
-_NAMES = ("Tom", "Anna", "Ben", "Lucy", "Sam", "Emma", "Max", "Nina", "Paul", "Rosa", "Leo", "Mia", "Omar", "Ivy")
+NAMES = ("Tom", "Anna", "Ben", "Lucy", "Sam", "Emma", "Max", "Nina", "Paul", "Rosa", "Leo", "Mia", "Omar", "Ivy")
 _STORIES = (
     ("+", "{who} has {a} {things} and gets {b} more. How many {things} does {who} have?"),
     ("+", "There are {a} {things} in one box and {b} in another. How many are there together?"),
@@ -46,7 +47,7 @@ def expression(random: Random, *, held: bool) -> Problem:
     text = "".join({"a": str(a), "b": str(b), "c": str(c)}.get(sign, sign) for sign in kind)
     if random.random() < 0.6:
         text = "".join(f" {sign} " if sign in "+-*" else sign for sign in text)
-    return Problem("expression", asked(random, text), str(_result(steps[-1])), _worked(steps))
+    return Problem("expression", asked(random, text), str(result(steps[-1])), worked(steps))
 
 
 def story(random: Random, *, held: bool) -> Problem:
@@ -59,12 +60,12 @@ def story(random: Random, *, held: bool) -> Problem:
             a, b = b, a
         steps: list[Step] = [(kind[0], a, b)]
         if len(kind) == 2:
-            steps.append((kind[1], _result(steps[0]), c))
-        if held_out(*steps[0]) == held and _result(steps[-1]) >= 0:
+            steps.append((kind[1], result(steps[0]), c))
+        if held_out(*steps[0]) == held and result(steps[-1]) >= 0:
             break
-    words = {"who": random.choice(_NAMES), "things": random.choice(WORDS["things"])}
+    words = {"who": random.choice(NAMES), "things": random.choice(WORDS["things"])}
     cell = "story, one step" if len(steps) == 1 else "story, two steps"
-    return Problem(cell, text.format(a=a, b=b, c=c, **words), str(_result(steps[-1])), _worked(steps))
+    return Problem(cell, text.format(a=a, b=b, c=c, **words), str(result(steps[-1])), worked(steps))
 
 
 def _number(random: Random, operation: str) -> int:
@@ -80,22 +81,25 @@ def _steps(kind: str, a: int, b: int, c: int) -> list[Step]:
         return [("+", a, b), ("*", c, a + b)]
     signs = [sign for sign in kind if sign in "+-*"]
     first: Step = (signs[0], a, b)
-    return [first, (signs[1], _result(first), c)]
+    return [first, (signs[1], result(first), c)]
 
 
-def _result(step: Step) -> int:
+def result(step: Step) -> int:
+    """What the operation gives; a division is one that leaves nothing."""
     operation, a, b = step
-    return {"+": a + b, "-": a - b, "*": a * b}[operation]
+    return a // b if operation == "/" else {"+": a + b, "-": a - b, "*": a * b}[operation]
 
 
-def _worked(steps: list[Step]) -> dict[Effort, str]:
+def worked(steps: list[Step]) -> dict[Effort, str]:
     """Each operation with its working; with a negative number in it, only with its result."""
     high = "\n".join(f"{a}{sign}{b}\n{_line(sign, a, b)}" for sign, a, b in steps)
-    medium = ",".join(f"{a}{sign}{b}={_result((sign, a, b))}" for sign, a, b in steps)
+    medium = ",".join(f"{a}{sign}{b}={result((sign, a, b))}" for sign, a, b in steps)
     return {Effort.MEDIUM: medium, Effort.HIGH: high}
 
 
 def _line(sign: str, a: int, b: int) -> str:
+    if sign == "/":
+        return divided(a, b, Effort.HIGH)
     if a >= 0:
         return working(sign, a, b, Effort.HIGH)
     # a < 0: -|a| + b is b - |a|, and -|a| - b is -(|a| + b).

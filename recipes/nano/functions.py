@@ -10,7 +10,19 @@ from ossia.harmony import Effort
 from recipes.nano.problem import Problem, ToolUse
 from recipes.nano.words import WORDS, identifier, number, value, word
 
-__all__ = ["NO_FUNCTION", "Function", "Toolset", "parameter", "schema", "spoken"]
+__all__ = [
+    "NO_FUNCTION",
+    "Function",
+    "Toolset",
+    "arguments_of",
+    "asked_for",
+    "called_with",
+    "given_phrases",
+    "parameter",
+    "parameter_value",
+    "schema",
+    "spoken",
+]
 
 NO_FUNCTION = "I have no function for that."
 
@@ -109,24 +121,24 @@ class Toolset:
     def single(self, random: Random) -> Problem:
         """One call answers it, or fails."""
         function = random.choice(self.functions)
-        arguments = _arguments(random, function, held=self.held)
-        question = _asked(random, function, arguments)
-        use, answer = _used(random, function, arguments, held=self.held)
+        arguments = arguments_of(random, function, held=self.held)
+        question = asked_for(random, function, arguments)
+        use, answer = called_with(random, function, arguments, held=self.held)
         reasoning = self._reasoning(function, arguments)
         return Problem(f"call, {len(self.functions)} offered", question, answer, reasoning, (use,))
 
     def double(self, random: Random) -> Problem:
         """The same function twice, with another value of one parameter."""
         function = random.choice(self.functions)
-        arguments = _arguments(random, function, held=self.held)
+        arguments = arguments_of(random, function, held=self.held)
         key = next(iter(arguments))
         other = parameter_value(random, function.parameters[key], held=self.held)
         if other == arguments[key] or isinstance(other, bool):
             return self.single(random)
         both = {key: f"{spoken(arguments[key])} and {spoken(other)}"}
-        question = _asked(random, function, both | {k: v for k, v in arguments.items() if k != key})
+        question = asked_for(random, function, both | {k: v for k, v in arguments.items() if k != key})
         uses, answers = zip(
-            *(_used(random, function, arguments | {key: one}, held=self.held) for one in (arguments[key], other)),
+            *(called_with(random, function, arguments | {key: one}, held=self.held) for one in (arguments[key], other)),
             strict=True,
         )
         reasoning = self._reasoning(function, arguments | {key: f"{spoken(arguments[key])}, {spoken(other)}"})
@@ -137,11 +149,11 @@ class Toolset:
         function = random.choice([one for one in self.functions if one.required] or self.functions)
         if not function.required:
             return self.single(random)
-        arguments = _arguments(random, function, held=self.held)
+        arguments = arguments_of(random, function, held=self.held)
         missing = random.choice(function.required)
         given = {key: given for key, given in arguments.items() if key != missing}
         reasoning = self._reasoning(function, given, missing)
-        return Problem("value missing", _asked(random, function, given), f"Which {missing}?", reasoning)
+        return Problem("value missing", asked_for(random, function, given), f"Which {missing}?", reasoning)
 
     def unfit(self, random: Random) -> Problem:
         """What none of the functions does."""
@@ -149,7 +161,7 @@ class Toolset:
             other = _function(random, held=self.held)
             if all(other.noun != one.noun for one in self.functions):
                 break
-        question = _asked(random, other, _arguments(random, other, held=self.held))
+        question = asked_for(random, other, arguments_of(random, other, held=self.held))
         names = ",".join(f"{one.title} no" for one in self.functions)
         return Problem("no function", question, NO_FUNCTION, {Effort.MEDIUM: "None.", Effort.HIGH: f"{names}."})
 
@@ -233,13 +245,15 @@ def _function(random: Random, *, held: bool) -> Function:
     return Function(title, verb, noun, description, parameters, required)
 
 
-def _arguments(random: Random, function: Function, *, held: bool) -> dict[str, Any]:
+def arguments_of(random: Random, function: Function, *, held: bool) -> dict[str, Any]:
+    """A value for all that is required and for half of the rest, of one parameter at least."""
     keys = [key for key in function.parameters if key in function.required or random.random() < 0.5]
     keys = keys or [next(iter(function.parameters))]
     return {key: parameter_value(random, function.parameters[key], held=held) for key in keys}
 
 
-def _asked(random: Random, function: Function, arguments: Mapping[str, Any]) -> str:
+def asked_for(random: Random, function: Function, arguments: Mapping[str, Any]) -> str:
+    """A question that the function answers, with these values in it."""
     opening, text = random.choice(_OPENINGS), random.choice(_VERBS[function.verb]).format(function.noun)
     if random.random() < 0.12:
         text = f"{function.verb} {function.noun}"
@@ -248,7 +262,7 @@ def _asked(random: Random, function: Function, arguments: Mapping[str, Any]) -> 
     return text + random.choice(("", "", ".", "?"))
 
 
-def _used(random: Random, function: Function, arguments: Mapping[str, Any], *, held: bool) -> tuple[ToolUse, str]:
+def called_with(random: Random, function: Function, arguments: Mapping[str, Any], *, held: bool) -> tuple[ToolUse, str]:
     """The call, its result, and the answer that says the result."""
     ordered = {key: arguments[key] for key in function.parameters if key in arguments}
     if random.random() < 0.2:

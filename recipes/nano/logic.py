@@ -34,10 +34,10 @@ def conclusion(random: Random, *, held: bool) -> Problem:
         if (one := word(random, held=held)) not in things:
             things.append(one)
     draw = random.choice((_chain, _chain, _individual, _none, _condition))
-    premises, question, answer, high = draw(random, things, name(random, held=held))
+    premises, asked, answer, high = draw(random, things, name(random, held=held))
     if random.random() < 0.3:
         premises = random.sample(premises, len(premises))
-    return Problem("conclusion", " ".join([*premises, question]), answer, thoughts(answer, high))
+    return Problem("conclusion", " ".join([*premises, asked]), answer, thoughts(answer, high))
 
 
 Drawn = tuple[list[str], str, str, str]
@@ -78,7 +78,7 @@ def _none(random: Random, things: Sequence[str], who: str) -> Drawn:
 
 def _condition(random: Random, things: Sequence[str], _: str) -> Drawn:
     """If A then B: from A follows B, from not B not A; nothing from B or from not A."""
-    a, b, *_ = things
+    a, b = things[:2]
     fact, asked, answer, high = random.choice(
         (
             (f"It is {a}.", b, "Yes.", f"{a} so {b}:yes"),

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 
-from ossia.harmony import Effort
+from ossia.harmony import Effort, Message
 
 __all__ = ["Problem", "ToolUse", "kept", "thoughts"]
 
@@ -12,11 +12,36 @@ _KEPT_PART = 0.1
 
 @dataclass(frozen=True)
 class ToolUse:
-    """A function call, and what it gave back; both JSON."""
+    """A call and what it gave back: of a developer's function, both JSON, or of a built-in tool by its full name."""
 
     function: str
     arguments: str
     result: str
+    builtin: bool = False
+
+    @property
+    def recipient(self) -> str:
+        """The tool's full name."""
+        return self.function if self.builtin else f"functions.{self.function}"
+
+    @property
+    def channel(self) -> str:
+        """Where the call is made. Built-in tools are part of the reasoning."""
+        return "analysis" if self.builtin else "commentary"
+
+    @property
+    def content_type(self) -> str:
+        """What the call's header says of its text."""
+        return "code" if self.builtin else "<|constrain|>json"
+
+    def message(self) -> Message:
+        """The assistant's message that calls it."""
+        form, to = self.content_type, self.recipient
+        return Message("assistant", self.arguments, channel=self.channel, recipient=to, content_type=form)
+
+    def answer(self) -> Message:
+        """The tool's message."""
+        return Message("tool", self.result, channel=self.channel, recipient="assistant", name=self.recipient)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The skills of whole numbers beyond one operation: division, comparison, expressions, stories."""
 
 import re
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -12,6 +13,7 @@ from recipes.nano.comparison import comparison
 from recipes.nano.division import divided, division, long_division
 from recipes.nano.expressions import expression, story
 from recipes.nano.problem import Problem
+from recipes.nano.stories import long_story
 
 MANY = 300
 
@@ -90,6 +92,29 @@ def test_stories_follow_from_their_numbers(held: bool):
         }
         assert all(eval(f"{a}{sign}{b}") == int(result) for a, sign, b, result in steps)
         assert steps[-1][3] == one.answer
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_long_stories_go_on_from_what_there_is(held: bool):
+    counts = set()
+    for one in drawn(long_story, held):
+        steps = re.findall(r"(\d+)([+*/-])(\d+)=(\d+)", one.reasoning[Effort.MEDIUM])
+        told = re.findall(r"\d+", one.question)
+        assert told == [steps[0][0], *(b for _, _, b, _ in steps)]
+        for (*_, before), (after, *_) in pairwise(steps):
+            assert before == after
+        assert all(eval(f"{a}{sign}{b}") == int(result) for a, sign, b, result in steps)
+        assert steps[-1][3] == one.answer
+        counts.add(len(steps))
+    assert counts == {2, 3, 4}
+
+
+def test_sentences_that_are_kept_are_not_learned():
+    learned = " ".join(one.question for one in drawn(long_story, False))
+    kept = " ".join(one.question for one in drawn(long_story, True))
+    for words in ("starts with", "Another", "disappear", "Soon there", "only one box", "remain?"):
+        assert words in kept
+        assert words not in learned
 
 
 @pytest.mark.parametrize("draw", [division, long_division, comparison])

@@ -89,6 +89,10 @@ def test_truth_is_what_python_says(held: bool):
             assert eval(f"{a.title()} {sign} {b.title()}") == eval(result.title())
 
 
+def verdict(possible: set[bool]) -> str:
+    return "That does not follow." if len(possible) == 2 else "Yes." if possible == {True} else "No."
+
+
 def follows(text: str) -> str:
     """By looking at every way in which four things of two individuals may be: yes in all, no in all, or neither."""
     subset = [tuple(pair) for pair in re.findall(r"All (\w+) are (\w+)\.", text)]
@@ -109,7 +113,7 @@ def follows(text: str) -> str:
         a, b = asked.groups()
         return "Yes." if all(b in kind for kind in kinds if a in kind) else "That does not follow."
     possible = {asked[1] in kind for kind in kinds if all(word in kind for _, word in member)}
-    return {(True,): "Yes.", (False,): "No."}.get(tuple(possible), "That does not follow.")
+    return verdict(possible)
 
 
 @HELD
@@ -126,8 +130,7 @@ def test_conclusions_are_those_that_hold_in_every_world(held: bool):
             worlds = [(x, y) for x in (True, False) for y in (True, False) if not x or y]
             value = {a: 0, b: 1}
             left = [world for world in worlds if world[value[fact]] != bool(negated)]
-            possible = tuple({world[value[groups[8]]] for world in left})
-            expected = {(True,): "Yes.", (False,): "No."}.get(possible, "That does not follow.")
+            expected = verdict({world[value[groups[8]]] for world in left})
         else:
             expected = follows(one.question)
         seen.add(one.answer)
