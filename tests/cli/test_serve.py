@@ -82,6 +82,14 @@ def test_it_says_where_it_listens_and_ends_at_a_signal(tiny: str):
     assert "Traceback" not in err
 
 
+def test_several_models_are_named_and_the_first_is_loaded(tiny: str, tmp_path: Path):
+    other = write_tiny(tmp_path / "other", seed=1)
+    with running(tiny, str(other), "--threads", "1") as (_, (address,), said):
+        assert said.startswith("Serving tiny ")
+        cards = {card["id"]: card["loaded"] for card in fetched(f"{address}/v1/models")["data"]}
+    assert (cards["tiny"], cards["other"]) == (True, False)
+
+
 def test_options_the_environment_and_a_file_make_its_settings(tiny: str, tmp_path: Path):
     key = "a-key-for-this-test-only"
     settings = tmp_path / "serve.toml"

@@ -12,7 +12,13 @@ def test_it_asks_for_no_time_at_all(capsys: pytest.CaptureFixture[str]):
     assert server.asked == [
         ("POST", "/api/generate", {"model": "gpt-oss:20b", "keep_alive": 0, "stream": False}),
     ]
-    assert capsys.readouterr().err == "gpt-oss:20b is unloaded as soon as nobody uses it\n"
+    assert capsys.readouterr().err == "gpt-oss:20b is unloaded\n"
+
+
+def test_a_model_that_is_kept(capsys: pytest.CaptureFixture[str]):
+    with Answering({"/api/generate": (200, {"done": True, "ossia": {"kept": "it stays"}})}) as server:
+        assert main(["stop", "nano", "--url", server.url]) == 0
+    assert capsys.readouterr().err == "nano: it stays\n"
 
 
 def test_a_model_that_is_not_there(capsys: pytest.CaptureFixture[str]):

@@ -55,8 +55,11 @@ class OneModel:
     async def status(self) -> dict[str, Any]:
         return {}
 
-    async def stop(self, name: str) -> bool:
-        return name == NAME
+    async def stop(self, name: str) -> str:
+        return "kept"
+
+    async def is_default(self, name: str) -> bool:
+        return True
 
     @asynccontextmanager
     async def lease(self, name: str, **options: Any):

@@ -30,7 +30,9 @@ def test_nano_is_always_here():
     assert entry.bytes > 1_000_000
 
 
-def test_what_programs_have_downloaded_is_here(home: Path):
+def test_what_programs_have_downloaded_is_here(home: Path, monkeypatch: pytest.MonkeyPatch):
+    # These stand-ins are too small for the published models' vocabulary.
+    monkeypatch.setattr(catalogue, "vocabulary_of", lambda checkpoint: None)
     keep_hub(home / ".cache/huggingface/hub", "openai/gpt-oss-20b")
     keep_ollama(home / ".ollama/models", "library/gpt-oss", "120b")
     entries = {entry.name: entry.layout for entry in Catalogue(downloaded).entries()}
@@ -48,8 +50,24 @@ def test_the_published_models_go_by_all_their_names(home: Path):
 def test_what_cannot_be_opened_is_left_out(home: Path):
     broken = write_tiny(home / "broken")
     (broken / "config.json").write_text("{}")
-    here = Catalogue(lambda: {"tiny": write_tiny(home / "tiny"), "broken": broken, "gone": home / "gone"})
+    tiny = write_tiny(home / "tiny")
+    here = Catalogue(lambda: {"tiny": tiny, "broken": broken, "gone": home / "gone"})
     assert [(entry.name, entry.config) for entry in here.entries()] == [("tiny", CONFIG)]
+    refused = here.refused()
+    assert sorted(refused) == ["broken", "gone"]
+    assert refused["broken"].startswith("config.json: ")
+    assert str(home) not in str(refused)
+
+
+def test_a_small_model_without_a_tokenizer_is_left_out_with_the_reason(home: Path):
+    path = write_tiny(home / "tiny")
+    (path / "tokenizer.json").unlink()
+    here = Catalogue(lambda: {"tiny": path})
+    assert here.entries() == []
+    assert (
+        f"the tokenizer has 201088 tokens and the model's vocab_size is {CONFIG.vocab_size}" in here.refused()["tiny"]
+    )
+    assert str(home) not in here.refused()["tiny"]
 
 
 def test_one_path_may_have_several_names(home: Path):

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from ossia.checkpoint import find
+from ossia.checkpoint import find, open_checkpoint
 from ossia.engine import Output, SamplingParams
-from ossia.errors import CapacityError, ModelNotFoundError, OverloadedError, UnavailableError
+from ossia.errors import CapacityError, CheckpointError, ModelNotFoundError, OverloadedError, UnavailableError
 from ossia.server import models as module
+from ossia.server.faults import RefusedError
 from ossia.server.models import Models
 from ossia.server.remote import EngineStatus, Launch, RemoteEngine, Wanted
 from tests.cli.tiny import write_tiny
@@ -279,14 +280,33 @@ def test_a_request_can_unload_the_model_after_it(local: dict[str, Path]):
 
 def test_a_model_can_be_stopped(local: dict[str, Path]):
     async def test(models: Models, stage: Stage) -> None:
-        assert not await models.stop("a")
-        await use(models, "alias")
-        assert await models.stop("a")
+        assert await models.stop("a") == "unloaded"
+        async with models.lease("alias"):
+            assert await models.stop("a") == "in use"
+            await idle()
+            assert stage.alive == ["a"]
+        await until(lambda: stage.alive == [])
+        await use(models, "a")
+        assert await models.stop("alias") == "unloaded"
         await until(lambda: stage.alive == [])
         with pytest.raises(ModelNotFoundError):
             await models.stop("z")
 
     play(local, test)
+
+
+@pytest.mark.parametrize("name", [None, "", "nano", "same"])
+def test_the_default_model_stays_whatever_clients_say(local: dict[str, Path], name: str | None):
+    async def test(models: Models, stage: Stage) -> None:
+        for seconds in (0, 0.01):
+            await use(models, name, keep_alive=seconds)
+        assert await models.stop(name or "nano") == "kept"
+        await asyncio.sleep(0.1)
+        assert stage.alive == ["nano"]
+        assert [(each.name, each.expires) for each in models.listed()] == [("nano", None)]
+        assert (models.ready, await models.is_default("same"), await models.is_default("a")) == (True, True, False)
+
+    play(local | {"same": find("nano")}, test)
 
 
 def test_the_time_begins_anew_with_each_request(local: dict[str, Path]):
@@ -320,6 +340,16 @@ def test_one_that_is_kept_for_ever_makes_room_last(local: dict[str, Path]):
     play(local, test, most=2)
 
 
+def test_the_default_model_makes_room_last_of_all(local: dict[str, Path]):
+    async def test(models: Models, stage: Stage) -> None:
+        await use(models)
+        await use(models, "a", keep_alive=-1)
+        await use(models, "b")
+        assert stage.alive == ["nano", "b"]
+
+    play(local, test, most=2)
+
+
 def test_those_in_use_do_not_make_room(local: dict[str, Path]):
     async def test(models: Models, stage: Stage) -> None:
         async with models.lease("a"), models.lease("b"):
@@ -337,7 +367,9 @@ def test_idle_models_make_room_when_memory_is_short(local: dict[str, Path], monk
     async def test(models: Models, stage: Stage) -> None:
         for name in ("a", "b"):
             await use(models, name)
-        monkeypatch.setattr(module, "available_bytes", lambda: 10_000 if len(stage.alive) > 1 else 1 << 40)
+        weights = open_checkpoint(local["a"]).bytes
+        # The weights of loaded models are mapped, so the system counts them as free: two models fit, three do not.
+        monkeypatch.setattr(module, "available_bytes", lambda: 5 * weights // 2)
         await use(models, "c")
         assert stage.alive == ["b", "c"]
 
@@ -355,6 +387,75 @@ def test_a_model_that_no_memory_is_enough_for_is_tried_all_the_same(
         assert stage.alive == ["b"], "loading says what does not fit; its weights may well be read from the disk"
 
     play(local, test)
+
+
+def test_when_memory_is_short_one_in_use_is_waited_for(local: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "available_bytes", lambda: 10_000)
+
+    async def test(models: Models, stage: Stage) -> None:
+        async with models.lease("a"):
+            with pytest.raises(OverloadedError, match=r"1 model is loaded and in use \(a\); 'b' has to wait"):
+                await use(models, "b")
+        assert await use(models, "b") == "b"
+        assert stage.alive == ["b"]
+
+    play(local, test)
+
+
+def test_of_two_loads_at_the_same_time_one_waits_where_both_do_not_fit(
+    local: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+):
+    weights = open_checkpoint(local["a"]).bytes
+    monkeypatch.setattr(module, "available_bytes", lambda: 3 * weights // 2)
+
+    async def test(models: Models, stage: Stage) -> None:
+        came = await asyncio.gather(use(models, "a"), use(models, "b"), return_exceptions=True)
+        assert sorted(type(each).__name__ for each in came) == ["OverloadedError", "str"]
+        assert len(stage.alive) == 1
+        assert await use(models, "a") == "a"
+        assert await use(models, "b") == "b"
+        assert stage.alive == ["b"]
+
+    play(local, test)
+
+
+def test_two_loads_at_the_same_time_do_not_push_each_other_out(local: dict[str, Path]):
+    async def test(models: Models, stage: Stage) -> None:
+        await use(models)
+        assert await asyncio.gather(use(models, "a"), use(models, "b")) == ["a", "b"]
+        assert sorted(stage.alive) == ["a", "b"]
+
+    play(local, test, most=2)
+
+
+def test_what_is_here_and_cannot_be_run_is_said_without_where_it_lies(
+    local: dict[str, Path], folder: Path, caplog: pytest.LogCaptureFixture
+):
+    async def test(models: Models, stage: Stage) -> None:
+        stage.failure = CheckpointError(f"{folder}/a/model.safetensors: damaged")
+        with pytest.raises(RefusedError, match=r"^'a' is here and cannot be run: model\.safetensors: damaged$") as told:
+            await use(models, "a")
+        assert (told.value.status, told.value.param, told.value.code) == (400, "model", "model_not_runnable")
+        assert str(folder) in caplog.text, "the operator is told where"
+
+    play(local, test)
+
+
+def test_the_operator_is_told_where_the_file_is(local: dict[str, Path]):
+    async def test(models: Models, stage: Stage) -> None:
+        stage.failure = CheckpointError("/somewhere/nano/config.json: damaged")
+        with pytest.raises(CheckpointError, match="/somewhere"):
+            await use(models)
+
+    play(local, test)
+
+
+def test_a_model_that_was_refused_is_told_why(local: dict[str, Path]):
+    async def test(models: Models, stage: Stage) -> None:
+        with pytest.raises(RefusedError, match="'broken' is here and cannot be run: it has no rows"):
+            await use(models, "broken")
+
+    play(local, test, refused=lambda: {"broken": "it has no rows"})
 
 
 # Ends

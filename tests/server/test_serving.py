@@ -7,10 +7,13 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ossia.errors import ModelNotFoundError, OssiaError
+from ossia.checkpoint import open_checkpoint
+from ossia.errors import ConfigError, ModelNotFoundError, OssiaError, VocabularyError
+from ossia.server import models
 from ossia.server.listening import bind
 from ossia.server.models import Served
 from ossia.server.remote import Launch
@@ -34,6 +37,16 @@ async def get(port: int, path: str) -> tuple[int, dict[str, object]]:
     answer = await reader.read()
     writer.close()
     return int(answer.split()[1]), json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+async def complete(port: int, model: str) -> tuple[int, Any]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    body = {"model": model, "prompt": [1, 2, 3], "max_tokens": 8, "temperature": 0, "ignore_eos": True}
+    writer.write(http("/v1/completions", json.dumps(body).encode(), Content_Type="application/json"))
+    answer = await reader.read()
+    writer.close()
+    said = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return int(answer.split()[1]), said["choices"][0]["token_ids"] if "choices" in said else said
 
 
 @asynccontextmanager
@@ -79,6 +92,55 @@ def test_a_model_may_be_called_something_else(tmp_path: Path):
     )
     assert service.models.names() == ["gpt-oss:20b", "nano"]
     assert [entry.name for entry in service.catalogue.entries()] == ["gpt-oss:20b", "nano"]
+
+
+def test_the_operators_other_models_are_loaded_when_a_request_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    paths = [str(write_tiny(tmp_path / name, seed)) for seed, name in enumerate(("first", "second", "third"))]
+
+    async def cards(port: int) -> dict[str, bool]:
+        _, found = await get(port, "/v1/models")
+        return {card["id"]: card["loaded"] for card in found["data"]}  # type: ignore[index,attr-defined]
+
+    async def check() -> None:
+        config = ServerConfig(store=":memory:")
+        service = make_service(config, Launch(model=paths[0], threads=1), others=paths[1:])
+        async with served(service) as (port, *_):
+            assert await cards(port) == {"first": True, "second": False, "third": False, "nano": False}
+            answers = [await complete(port, name) for name in ("first", "second", "second")]
+            assert [status for status, _ in answers] == [200] * 3
+            texts = [tokens for _, tokens in answers]
+            assert (texts[0] != texts[1], texts[1] == texts[2]) == (True, True), "each has weights of its own"
+            assert await cards(port) == {"first": True, "second": True, "third": False, "nano": False}
+            weights = open_checkpoint(Path(paths[0])).bytes
+            monkeypatch.setattr(models, "available_bytes", lambda: 5 * weights // 2)
+            assert (await complete(port, "third"))[0] == 200
+            assert await cards(port) == {"first": True, "second": False, "third": True, "nano": False}
+            assert await complete(port, "second") == answers[1]
+
+    within(90, check())
+
+
+def test_two_models_of_one_name_are_one_too_many(tmp_path: Path):
+    paths = [str(write_tiny(tmp_path / folder / "tiny")) for folder in ("a", "b")]
+    with pytest.raises(ConfigError, match="two models are called 'tiny'"):
+        make_service(ServerConfig(store=":memory:"), Launch(model=paths[0]), others=paths[1:])
+    service = make_service(ServerConfig(store=":memory:"), Launch(model=paths[0]), name="other", others=paths[1:])
+    assert service.models.names() == ["other", "nano", "tiny"]
+
+
+def test_an_other_model_that_cannot_be_run_is_refused_before_anything_begins(tmp_path: Path):
+    path = write_tiny(tmp_path / "tiny")
+    (path / "tokenizer.json").unlink()
+    with pytest.raises(VocabularyError, match="vocab_size"):
+        make_service(ServerConfig(store=":memory:"), Launch(model="nano"), others=[str(path)])
+
+
+def test_a_name_that_the_operator_gave_is_that_models(tmp_path: Path):
+    path = write_tiny(tmp_path / "tiny")
+    service = make_service(ServerConfig(store=":memory:"), Launch(model=str(path)), name="nano")
+    assert [(entry.name, entry.path) for entry in service.catalogue.entries()] == [("nano", path)]
 
 
 def test_a_model_that_is_not_here_is_refused_before_anything_begins():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 HELP = "Serve a model to clients of OpenAI, Ollama and Anthropic."
 EXAMPLE = """ossia serve
   ossia serve gpt-oss:20b --ollama
+  ossia serve gpt-oss:20b my-models/mine my-models/other
   ossia serve gpt-oss:20b --host 0.0.0.0 --api-keys keys.txt
 
 Every option of the server can also stand in a TOML file (--config), and in the environment as
@@ -29,11 +30,17 @@ OLLAMA_PORT = 11434
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    _options.add_model(parser)
+    parser.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help="a path, a hub name such as openai/gpt-oss-20b, or nano (default); the first is loaded at once and stays, "
+        "others when a request names them",
+    )
     _add_listening(parser)
     _add_admission(parser)
     _options.add_running(parser)
-    parser.add_argument("--name", metavar="NAME", help="what requests call the model (default: as it was found)")
+    parser.add_argument("--name", metavar="NAME", help="what requests call the first model (default: as it was found)")
     parser.add_argument(
         "--max-requests", type=_options.at_least(1, 512), metavar="N", help="requests computed together (64)"
     )
@@ -88,7 +95,8 @@ def run(options: argparse.Namespace) -> int:
     from ossia.server.settings import ServerConfig
 
     config = ServerConfig.gather(_given(options), os.environ, options.config)
-    place = located(options.model)
+    first, *others = options.models or ["nano"]
+    place = located(first)
     launch = Launch(
         model=place,
         backend=options.backend,
@@ -97,9 +105,11 @@ def run(options: argparse.Namespace) -> int:
         context=options.context,
         settings={} if options.max_requests is None else {"max_requests": options.max_requests},
     )
-    name = options.name or (None if place == options.model else options.model)
+    name = options.name or (None if place == first else first)
+    for other in others:
+        located(other)
     keep_alive = KEEP_ALIVE if options.keep_alive is None else options.keep_alive
-    service = make_service(config, launch, name=name, keep_alive=keep_alive)
+    service = make_service(config, launch, name=name, others=others, keep_alive=keep_alive)
     journal.begin(config.log, config.log_prompts, level=logging.ERROR if options.quiet else logging.INFO)
     sockets = bind(config.host, config.port)
     if config.ollama_port is not None:

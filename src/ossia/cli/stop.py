@@ -8,7 +8,8 @@ from ossia.cli import _asking
 HELP = "Make a running server unload a model."
 EXAMPLE = """ossia stop gpt-oss:20b
 
-It is unloaded when the requests that use it are done, and loaded again when one names it.
+It is unloaded when the requests that use it are done, and loaded again when one names it. The model that the
+server was started with stays.
 A server with API keys wants one of them in the variable OSSIA_API_KEY."""
 
 
@@ -22,6 +23,9 @@ def run(options: argparse.Namespace) -> int:
     """Ask, and say what came of it."""
     from ossia.cli._display import one_line
 
-    _asking.ask(options.url, "POST", "/api/generate", {"model": options.model, "keep_alive": 0, "stream": False})
-    print(one_line(f"{options.model} is unloaded as soon as nobody uses it"), file=sys.stderr)
+    wish = {"model": options.model, "keep_alive": 0, "stream": False}
+    answer = _asking.ask(options.url, "POST", "/api/generate", wish)
+    told = answer.get("ossia")
+    kept = told.get("kept") if isinstance(told, dict) else None
+    print(one_line(f"{options.model}: {kept}" if kept else f"{options.model} is unloaded"), file=sys.stderr)
     return 0

@@ -9,8 +9,9 @@ from ossia.checkpoint import Experts, find, models, open_checkpoint
 from ossia.checkpoint.sources.names import ALIASES
 from ossia.config import ModelConfig
 from ossia.errors import OssiaError
+from ossia.loading import vocabulary_of
 
-__all__ = ["Catalogue", "Entry", "downloaded", "with_aliases"]
+__all__ = ["Catalogue", "Entry", "downloaded", "with_aliases", "without_path"]
 
 FRESH_SECONDS = 2.0
 """A list that is asked for again within this time is not made anew: clients ask twice in a row."""
@@ -44,27 +45,37 @@ def with_aliases(found: Mapping[str, Path]) -> dict[str, Path]:
 
 
 class Catalogue:
-    """The models that `local` finds, by name; what cannot be opened is not among them.
+    """The models that `local` finds, by name; what cannot be run is not among them, but `refused` says why.
 
     Reads only what changed since it was last asked; it looks at the disk, so a server asks it in a thread.
     """
 
     def __init__(self, local: Callable[[], Mapping[str, Path]]) -> None:
         self._local = local
-        self._known: dict[tuple[Path, float], Entry | None] = {}
+        self._known: dict[tuple[Path, float], Entry | str] = {}
         self._listed: list[Entry] = []
+        self._refused: dict[str, str] = {}
         self._when = float("-inf")
 
     def entries(self) -> list[Entry]:
         """All of them, in the order of `local`."""
+        self._look()
+        return self._listed
+
+    def refused(self) -> Mapping[str, str]:
+        """Why those that are here and cannot be run cannot, by name, without a word of where they lie."""
+        self._look()
+        return self._refused
+
+    def _look(self) -> None:
         now = time.monotonic()
         if now - self._when > FRESH_SECONDS:
             found = {name: (path, _changed(path)) for name, path in self._local().items()}
             self._known = {key: self._known[key] if key in self._known else _entry(*key) for key in set(found.values())}
-            entries = [(name, self._known[key]) for name, key in found.items()]
-            self._listed = [replace(entry, name=name) for name, entry in entries if entry is not None]
+            entries = {name: self._known[key] for name, key in found.items()}
+            self._listed = [replace(entry, name=name) for name, entry in entries.items() if isinstance(entry, Entry)]
+            self._refused = {name: why for name, why in entries.items() if isinstance(why, str)}
             self._when = now
-        return self._listed
 
 
 def _changed(path: Path) -> float:
@@ -75,11 +86,21 @@ def _changed(path: Path) -> float:
         return 0.0
 
 
-def _entry(path: Path, changed: float) -> Entry | None:
+def without_path(message: str, path: Path) -> str:
+    """What an error says of a model's files, without the folder that they lie in."""
+    return message.replace(f"{path}/", "").replace(str(path), path.name)
+
+
+def _entry(path: Path, changed: float) -> Entry | str:
+    """What there is, or why it cannot be run."""
     try:
         checkpoint = open_checkpoint(path)
-    except (OssiaError, OSError):
-        return None
+        if checkpoint.tokenizer is None and checkpoint.gguf_vocabulary is None:
+            vocabulary_of(checkpoint)  # the published models': it may have more tokens than the model has rows
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    except OssiaError as error:
+        return without_path(str(error), path)
     return Entry(
         name="",
         path=path,

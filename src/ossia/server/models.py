@@ -3,29 +3,43 @@
     async with models.lease("gpt-oss:20b") as served:
         ...                                     # it is not unloaded as long as this lasts
 
-A name in a request is looked up among the models that are here, and never as a path.
+A name in a request is looked up among the models that are here, and never as a path. The default model is the
+operator's: no client can unload it, only a want of memory.
 """
 
 import asyncio
 import difflib
+import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ossia.checkpoint import Checkpoint, find, open_checkpoint
 from ossia.config import ModelConfig
-from ossia.errors import ModelNotFoundError, OverloadedError, UnavailableError
+from ossia.errors import (
+    CheckpointError,
+    ConfigError,
+    ModelNotFoundError,
+    OverloadedError,
+    UnavailableError,
+    VocabularyError,
+)
 from ossia.grammar import prepare
 from ossia.harmony import Vocabulary
 from ossia.loading import Defaults, available_bytes, default_precision, defaults_of, token_bytes, vocabulary_of
 from ossia.ops import Precision
+from ossia.server.catalogue import without_path
+from ossia.server.faults import RefusedError
 from ossia.server.remote import EngineStatus, Launch, RemoteEngine, Tokens
 
-__all__ = ["KEEP_ALIVE", "Listed", "Models", "Served"]
+__all__ = ["KEEP_ALIVE", "Listed", "Models", "Served", "Stopped", "name_of"]
+
+Stopped = Literal["unloaded", "in use", "kept"]
+"""What came of a wish to unload a model: it is not loaded (any more), it will be once nobody uses it, or it stays."""
 
 KEEP_ALIVE = 300.0
 """Seconds that an idle model stays loaded. Source: Ollama's documentation, `keep_alive`."""
@@ -39,6 +53,8 @@ WORTHWHILE_CONTEXT = 8192
 RETRY_SECONDS = 10.0
 
 Progress = Callable[[float], None]
+
+_journal = logging.getLogger("ossia.server")
 
 
 class Process(Tokens, Protocol):
@@ -97,10 +113,12 @@ class Listed:
 class _Loaded:
     """One model on its way through being loaded, used, idle, unloaded."""
 
-    def __init__(self, name: str, path: Path, keep_alive: float) -> None:
+    def __init__(self, name: str, path: Path, keep_alive: float, *, pinned: bool) -> None:
         self.name = name
         self.path = path
         self.keep_alive = keep_alive
+        self.pinned = pinned
+        self.bytes = 0  # of its weights, once there is room for them
         self.users = 0
         self.used = time.monotonic()
         self.done = 0.0
@@ -135,8 +153,9 @@ class _Loaded:
 class Models:
     """The models of one server. `launch` is how they are run, and which one is served by default.
 
-    `name` is what that one is called; `local` gives the other models that are here, by every name they go by.
-    `keep_alive` is for them, in seconds; the default one stays. At most `most` are loaded at once.
+    `name` is what that one is called; `local` gives the other models that are here, by every name they go by, and
+    `refused` why some of those that are here cannot be run. `keep_alive` is for them, in seconds; the default one
+    stays. At most `most` are loaded at once.
     """
 
     def __init__(
@@ -145,18 +164,21 @@ class Models:
         *,
         name: str | None = None,
         local: Callable[[], Mapping[str, Path]] = dict,
+        refused: Callable[[], Mapping[str, str]] = dict,
         keep_alive: float = KEEP_ALIVE,
         most: int = MOST_LOADED,
         start: Start = RemoteEngine.start,
     ) -> None:
-        self.default = name or _name(launch.model)
+        self.default = name or name_of(launch.model)
         self._launch = launch
         self._local = local
+        self._refused = refused
         self._keep_alive = keep_alive
         self._most = most
         self._start = start
         self._loaded: dict[Path, _Loaded] = {}
         self._unloading: set[asyncio.Task[None]] = set()
+        self._making_room = asyncio.Lock()
         self._closed = False
         self._was_loaded = False
 
@@ -195,33 +217,41 @@ class Models:
         """The model of this name, loaded if it is not, for as long as the context lasts.
 
         `keep_alive` is how many seconds it stays loaded afterwards: 0 unloads it at once, a negative number keeps it;
-        None leaves what was said before. `progress` is told how much of it is loaded, from 0 to 1.
+        None leaves what was said before. The default one stays, whatever is said. `progress` is told how much of it is
+        loaded, from 0 to 1.
 
         Raises ModelNotFoundError with the names there are, OverloadedError when others are in use and it has no room,
-        UnavailableError when the server is about to end, and what loading raises.
+        UnavailableError when the server is about to end, and what loading raises; to one who has named the model,
+        RefusedError in the place of errors about its files, of which only the journal tells.
         """
         model = await self._find(name)
-        if keep_alive is not None:
+        if keep_alive is not None and not model.pinned:
             model.keep_alive = math.inf if keep_alive < 0 else keep_alive
         model.users += 1
         if model.timer is not None:
             model.timer.cancel()
         try:
-            yield await _waited(model, progress)
+            yield await _waited(model, progress, named=name is not None)
         finally:
             model.users -= 1
             model.used = time.monotonic()
             self._rest(model)
 
-    async def stop(self, name: str) -> bool:
-        """Unload a model, as soon as nobody uses it; False if it is not loaded."""
+    async def stop(self, name: str) -> Stopped:
+        """Unload a model, as soon as nobody uses it; the default one stays."""
         path = await self._path(name)
+        if path == await self._path(None):
+            return "kept"
         model = self._loaded.get(path)
         if model is None or not model.alive:
-            return False
+            return "unloaded"
         model.keep_alive = 0.0
         self._rest(model)
-        return True
+        return "unloaded" if model.idle else "in use"
+
+    async def is_default(self, name: str) -> bool:
+        """Whether this name means the default model, by whatever of its names. Raises ModelNotFoundError."""
+        return await self._path(name) == await self._path(None)
 
     async def status(self) -> dict[str, EngineStatus]:
         """How busy each loaded model is, by name."""
@@ -245,13 +275,14 @@ class Models:
         return list(self._loaded.values())
 
     async def _find(self, name: str | None) -> _Loaded:
-        path = await self._path(name)
+        path, default = await self._path(name), await self._path(None)
         if self._closed:
             raise UnavailableError("the server is about to end and takes no new requests")
         model = self._loaded.get(path)
         if model is None or not model.alive:
-            wanted = name or self.default
-            model = _Loaded(wanted, path, math.inf if wanted == self.default else self._keep_alive)
+            pinned = name in (None, "", self.default) or path == default
+            wanted = self.default if pinned else name or ""
+            model = _Loaded(wanted, path, math.inf if pinned else self._keep_alive, pinned=pinned)
             model.task = asyncio.create_task(self._load(model), name=f"load {wanted}")
             model.task.add_done_callback(lambda task: self._settled(model, task))
             self._loaded[path] = model
@@ -263,6 +294,8 @@ class Models:
             return (await asyncio.to_thread(find, self._launch.model)).absolute()
         local = await asyncio.to_thread(self._local)
         if name not in local:
+            if why := (await asyncio.to_thread(self._refused)).get(name):
+                raise _unrunnable(name, why)
             known = list(dict.fromkeys([self.default, *sorted(local)]))
             near = difflib.get_close_matches(name, known, n=1)
             guess = f"; did you mean {near[0]!r}?" if near else "."
@@ -271,7 +304,9 @@ class Models:
 
     async def _load(self, model: _Loaded) -> Served:
         checkpoint = await asyncio.to_thread(open_checkpoint, model.path)
-        await self._make_room(model, checkpoint)
+        async with self._making_room:
+            await self._make_room(model, checkpoint)
+            model.bytes = checkpoint.bytes
         described = asyncio.ensure_future(asyncio.to_thread(_described, checkpoint))
         try:
             model.process = process = await self._start(replace(self._launch, model=str(model.path)), model.tell)
@@ -292,24 +327,28 @@ class Models:
         )
 
     async def _make_room(self, model: _Loaded, checkpoint: Checkpoint) -> None:
-        """Unload what is idle, the one unused for longest first, until there is a place and memory for another."""
-        while True:
-            others = [each for each in self._all() if each is not model]
-            idle = [each for each in others if each.idle]
-            if len(others) < self._most and (not idle or _fits(checkpoint, self._launch.precision)):
+        """Unload what is idle, the one unused for longest first, until there is a place and memory for another.
+
+        Alone, it is tried all the same: loading says what does not fit, and weights may well be read from the disk.
+        """
+        while others := [each for each in self._all() if each.bytes]:
+            taken = sum(each.bytes for each in others)
+            if len(others) < self._most and _fits(checkpoint, self._launch.precision, taken):
                 return
+            idle = [each for each in others if each.idle]
             if not idle:
+                models = "model is" if len(others) == 1 else "models are"
                 raise OverloadedError(
-                    f"{len(others)} models are loaded and in use ({', '.join(each.name for each in others)}); "
+                    f"{len(others)} {models} loaded and in use ({', '.join(each.name for each in others)}); "
                     f"{model.name!r} has to wait for one of them",
                     RETRY_SECONDS,
                 )
-            await self._unload(min(idle, key=lambda each: (math.isinf(each.keep_alive), each.used)))
+            await self._unload(min(idle, key=lambda each: (each.pinned, math.isinf(each.keep_alive), each.used)))
 
     def _settled(self, model: _Loaded, task: asyncio.Task[Served]) -> None:
         """A load is over: if it failed, the next request for the model begins another."""
         failed = task.cancelled() or task.exception() is not None
-        if model.name == self.default:
+        if model.pinned:
             self._was_loaded = not failed
         if failed:
             self._drop(model)
@@ -344,7 +383,7 @@ class Models:
             model.timer.cancel()
 
 
-async def _waited(model: _Loaded, progress: Progress | None) -> Served:
+async def _waited(model: _Loaded, progress: Progress | None, *, named: bool) -> Served:
     """The model when it is loaded; who gives up waiting does not stop the load for the others."""
     if progress is not None:
         progress(model.done)
@@ -355,6 +394,11 @@ async def _waited(model: _Loaded, progress: Progress | None) -> Served:
         if model.task.cancelled():
             raise UnavailableError(f"loading {model.name!r} was stopped: the server is about to end") from None
         raise
+    except (CheckpointError, ConfigError, VocabularyError) as error:
+        if not named:
+            raise
+        _journal.error("%s cannot be run: %s", model.name, error)
+        raise _unrunnable(model.name, without_path(str(error), model.path)) from error
     finally:
         if progress is not None:
             model.listeners.remove(progress)
@@ -366,16 +410,23 @@ def _described(checkpoint: Checkpoint) -> tuple[Vocabulary, Defaults]:
     return vocabulary, defaults_of(checkpoint)
 
 
-def _fits(checkpoint: Checkpoint, precision: str | None) -> bool:
-    """Whether a model's weights and a worthwhile context fit the memory that is free."""
+def _unrunnable(name: str, why: str) -> RefusedError:
+    return RefusedError(f"{name!r} is here and cannot be run: {why}", param="model", code="model_not_runnable")
+
+
+def _fits(checkpoint: Checkpoint, precision: str | None, taken: int) -> bool:
+    """Whether a model's weights and a worthwhile context fit the memory that is free.
+
+    `taken` are the weights of other models: mapped from their files they count as free, since they could be read again.
+    """
     free, config = available_bytes(), checkpoint.config
     if free is None:
         return True
     context = min(WORTHWHILE_CONTEXT, config.max_position_embeddings)
     cache = context * token_bytes(config, Precision(precision or default_precision(config)))
-    return checkpoint.bytes + cache <= free
+    return checkpoint.bytes + cache <= free - taken
 
 
-def _name(model: str) -> str:
+def name_of(model: str) -> str:
     """What a model is called that was given by a path: its last part."""
     return Path(model).stem if Path(model).suffix == ".gguf" else Path(model).name if Path(model).is_dir() else model

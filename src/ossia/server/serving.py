@@ -2,14 +2,16 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ossia.checkpoint import find
+from ossia.checkpoint import find, open_checkpoint
+from ossia.errors import ConfigError
+from ossia.loading import vocabulary_of
 from ossia.server.app import make_app
 from ossia.server.catalogue import Catalogue, downloaded, with_aliases
 from ossia.server.listening import run
-from ossia.server.models import KEEP_ALIVE, Models, Served
+from ossia.server.models import KEEP_ALIVE, Models, Served, name_of
 from ossia.server.remote import Launch
 from ossia.server.responses import close_shelf, open_shelf
 from ossia.server.service import Service
@@ -19,25 +21,48 @@ __all__ = ["make_service", "serve"]
 
 
 def make_service(
-    config: ServerConfig, launch: Launch, *, name: str | None = None, keep_alive: float = KEEP_ALIVE
+    config: ServerConfig,
+    launch: Launch,
+    *,
+    name: str | None = None,
+    others: Sequence[str] = (),
+    keep_alive: float = KEEP_ALIVE,
 ) -> Service:
-    """What routes share: `launch` is the default model, called `name`; the others are those that are here.
+    """What routes share: `launch` is the default model, called `name`.
 
-    Raises ModelNotFoundError where there is no default model.
+    Loaded on demand are the `others`, each called by its own name or the last part of its path, and those that any
+    program has downloaded. Raises ModelNotFoundError where one that is named is not here, CheckpointError and
+    ConfigError where one of the others cannot be opened, or has a name that is taken.
     """
-    default = find(launch.model).absolute()
+    named = _named([(name or name_of(launch.model), launch.model), *((name_of(other), other) for other in others)])
 
     def listed() -> dict[str, Path]:
-        return {models.default: default, **downloaded()}
+        return named | {name: path for name, path in downloaded().items() if name not in named}
 
     catalogue = Catalogue(listed)
     models = Models(
         launch,
         name=name,
         local=lambda: with_aliases({entry.name: entry.path for entry in catalogue.entries()}),
+        refused=catalogue.refused,
         keep_alive=keep_alive,
     )
     return Service(config=config, models=models, catalogue=catalogue)
+
+
+def _named(models: Sequence[tuple[str, str]]) -> dict[str, Path]:
+    """The models that the operator has named, the default one first."""
+    named: dict[str, Path] = {}
+    for name, model in models:
+        path = find(model).absolute()
+        if name in named:
+            raise ConfigError(
+                f"two models are called {name!r}, {named[name]} and {path}; folders of two names are right"
+            )
+        if named:
+            vocabulary_of(open_checkpoint(path))
+        named[name] = path
+    return named
 
 
 async def serve(

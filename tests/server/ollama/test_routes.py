@@ -13,7 +13,7 @@ from ossia.server.ollama import endpoints
 from tests.cli.tiny import VOCABULARY
 from tests.scripted import ids
 from tests.server.playing import Player
-from tests.server.serving import client_for, service_for
+from tests.server.serving import OneModel, client_for, service_for
 
 ANSWER = "<|channel|>analysis<|message|>Easy.<|end|><|start|>assistant<|channel|>final<|message|>It is 4.<|return|>"
 CALL = '<|channel|>commentary to=functions.add <|constrain|>json<|message|>{"a": 2}<|call|>'
@@ -207,3 +207,28 @@ def test_whatever_a_model_writes_the_lines_are_well_formed(tokens: list[int]):
     assert "".join(line["message"]["content"] for line in lines) == whole["message"]["content"]
     calls = [call["function"] for line in lines for call in line["message"].get("tool_calls", [])]
     assert calls == [call["function"] for call in whole["message"].get("tool_calls", [])]
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
+def test_a_client_cannot_unload_the_model_that_the_server_was_started_with(path: str):
+    said = post(path, stream=False, keep_alive=0)
+    assert (said["done"], said["done_reason"]) == (True, "load")
+    assert "the server was started with it" in said["ossia"]["kept"]
+    asked = {"messages": ASKED} if path == "/api/chat" else {"prompt": "2 + 2?"}
+    for more in ({}, {"raw": True}) if path == "/api/generate" else ({},):
+        *_, last = post(path, ANSWER, keep_alive="5m", **asked, **more)
+        assert "the server was started with it" in last["ossia"]["kept"]
+    *_, last = post(path, ANSWER, keep_alive=-1, **asked)
+    assert "kept" not in last["ossia"], "it stays as long as was asked for"
+
+
+@pytest.mark.parametrize(("came", "reason", "kept"), [("unloaded", "unload", False), ("in use", "load", True)])
+def test_what_is_said_of_other_models_is_what_came_of_them(
+    monkeypatch: pytest.MonkeyPatch, came: str, reason: str, kept: bool
+):
+    async def stop(self: object, name: str) -> str:
+        return came
+
+    monkeypatch.setattr(OneModel, "stop", stop)
+    said = post("/api/generate", stream=False, keep_alive=0)
+    assert (said["done_reason"], "ossia" in said) == (reason, kept)

@@ -23,6 +23,7 @@ from ossia.loading import parameters
 from ossia.server.catalogue import Entry
 from ossia.server.endpoint import Endpoint
 from ossia.server.faults import RefusedError
+from ossia.server.models import Stopped
 from ossia.server.service import Service, service_of
 from ossia.server.settings import is_loopback
 from ossia.server.streams import attend, line, ndjson
@@ -146,13 +147,23 @@ async def delete(request: Request, body: Named) -> Response:
     name = _name(body)
     try:
         removal = await asyncio.to_thread(plan_removal, name)
-        await service_of(request).models.stop(name)
+        if await _stopped(service_of(request), name) == "kept":
+            raise RefusedError(
+                f"the server was started with {name!r:.80}; `ossia rm` when it has ended is right", status=403
+            )
         await asyncio.to_thread(remove, removal)
     except ModelNotFoundError as error:
         raise RefusedError(str(error), status=404, param="model", code="model_not_found") from error
     except CheckpointError as error:
         raise RefusedError(str(error), status=403, param="model") from error
     return Response(b"", 200)
+
+
+async def _stopped(service: Service, name: str) -> Stopped:
+    try:
+        return await service.models.stop(name)
+    except RefusedError:
+        return "unloaded"  # what cannot be run is never loaded
 
 
 async def _pulled_whole(name: str) -> Response:

@@ -14,6 +14,7 @@ from ossia.server.completions.writing import Piece, written
 from ossia.server.endpoint import Endpoint
 from ossia.server.exchange import Planned, exchange
 from ossia.server.faults import RefusedError
+from ossia.server.models import Stopped
 from ossia.server.ollama.options import PATHS, keep_alive_of
 from ossia.server.ollama.reply import DONE_REASON, NANOSECONDS, Lines, now, together
 from ossia.server.ollama.request import ChatRequest, GenerateRequest, ask_of_chat, ask_of_generate, sampling
@@ -21,6 +22,11 @@ from ossia.server.service import client_of, service_of
 from ossia.server.streams import attend, line, ndjson
 
 __all__ = ["endpoints"]
+
+KEPT: dict[Stopped, str] = {
+    "kept": "it stays loaded: the server was started with it, and keep_alive is for other models",
+    "in use": "requests of others still use it; it is unloaded after them",
+}
 
 Line = dict[str, Any]
 Body = ChatRequest | GenerateRequest
@@ -71,6 +77,8 @@ async def _lines(request: Request, body: Body, ask: Ask, *, chat: bool) -> Async
                 continue
             assert translated is not None
             for part in translated.of(event):
+                if part.get("done"):
+                    part["ossia"] |= await _kept(request, body)
                 yield {"model": body.model, "created_at": now(), "done": False, **part}
 
 
@@ -108,7 +116,8 @@ async def _raw(request: Request, body: GenerateRequest) -> AsyncGenerator[Line, 
                     yield {**head, "response": piece.text, "done": False}
                     continue
                 service.metrics.count_turn(served.name, piece.turn, piece.first_token_seconds, piece.seconds)
-                yield {**head, "response": "", "done": True, **_raw_end(piece)}
+                end = _raw_end(piece)
+                yield {**head, "response": "", "done": True, **end, "ossia": end["ossia"] | await _kept(request, body)}
 
 
 def _raw_end(end: Any) -> Line:
@@ -131,17 +140,25 @@ def _raw_end(end: Any) -> Line:
 
 
 async def _loaded(request: Request, body: Body) -> Response:
-    """Load the model, or unload it where it is to be kept for no time."""
-    unload = keep_alive_of(body.keep_alive) == 0
-    if unload:
-        await service_of(request).models.stop(body.model)
+    """Load the model, or unload it where it is to be kept for no time; what is not unloaded is said to be loaded."""
+    told: Line = {"done_reason": "load"}
+    if keep_alive_of(body.keep_alive) == 0:
+        came = await service_of(request).models.stop(body.model)
+        told = {"done_reason": "unload"} if came == "unloaded" else told | {"ossia": {"kept": KEPT[came]}}
     else:
         async with _leased(request, body):
             pass
+        told |= {"ossia": kept} if (kept := await _kept(request, body)) else {}
     said = {"message": {"role": "assistant", "content": ""}} if isinstance(body, ChatRequest) else {"response": ""}
-    done = {"model": body.model, "created_at": now(), **said, "done": True}
-    done["done_reason"] = "unload" if unload else "load"
+    done = {"model": body.model, "created_at": now(), **said, "done": True, **told}
     return _json(done) if body.stream is False else Response(line(done), media_type="application/x-ndjson")
+
+
+async def _kept(request: Request, body: Body) -> dict[str, str]:
+    """What is said of a model that stays longer than was asked for."""
+    seconds = keep_alive_of(body.keep_alive)
+    bounded = seconds is not None and seconds >= 0
+    return {"kept": KEPT["kept"]} if bounded and await service_of(request).models.is_default(body.model) else {}
 
 
 @asynccontextmanager
