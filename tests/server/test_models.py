@@ -4,78 +4,19 @@ import asyncio
 import math
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import pytest
 
-from ossia.checkpoint import find, open_checkpoint
-from ossia.engine import Output, SamplingParams
-from ossia.errors import CapacityError, CheckpointError, ModelNotFoundError, OverloadedError, UnavailableError
+from ossia.checkpoint import find
+from ossia.engine import SamplingParams
+from ossia.errors import CapacityError, CheckpointError, ModelNotFoundError, UnavailableError
 from ossia.server import models as module
 from ossia.server.faults import RefusedError
 from ossia.server.models import Models
-from ossia.server.remote import EngineStatus, Launch, RemoteEngine, Wanted
+from ossia.server.remote import Launch, RemoteEngine, Wanted
 from tests.cli.tiny import write_tiny
-
-DEADLINE = 20.0
-
-STATUS = EngineStatus(1, 2, 3, 4, {}, {}, {}, 6, 7.0, 0.5, 8, 9, 10)
-
-
-class Played:
-    """Takes the part of a RemoteEngine."""
-
-    context = 512
-    settings: Mapping[str, Any] = MappingProxyType({"backend": "played"})
-
-    def __init__(self, launch: Launch) -> None:
-        self.launch = launch
-        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.forgotten: list[bytes | None] = []
-        self.grace: float | None = None
-
-    async def generate(self, wanted: Wanted) -> AsyncGenerator[Output, None]:
-        raise AssertionError("nothing is generated here")
-        yield  # makes it a generator
-
-    async def status(self) -> EngineStatus:
-        return STATUS
-
-    def forget(self, salt: bytes | None = None) -> None:
-        self.forgotten.append(salt)
-
-    async def close(self, grace: float = 0.0) -> None:
-        self.grace = grace
-        if not self.ended.done():
-            self.ended.set_result("closed")
-
-
-class Stage:
-    """Starts processes, when it is allowed to; remembers them."""
-
-    def __init__(self) -> None:
-        self.started: list[Played] = []
-        self.begun = 0
-        self.open = asyncio.Event()
-        self.open.set()
-        self.failure: Exception | None = None
-
-    async def __call__(self, launch: Launch, progress: Callable[[float], None] | None) -> Played:
-        self.begun += 1
-        if progress:
-            progress(0.5)
-        await self.open.wait()
-        if self.failure:
-            raise self.failure
-        self.started.append(Played(launch))
-        return self.started[-1]
-
-    @property
-    def alive(self) -> list[str]:
-        return [Path(each.launch.model).name for each in self.started if not each.ended.done()]
+from tests.server.staging import STATUS, Stage, idle, play, until, use
 
 
 @pytest.fixture(scope="module")
@@ -89,40 +30,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def local(folder: Path) -> dict[str, Path]:
     return {"a": folder / "a", "alias": folder / "a", "b": folder / "b", "c": folder / "c"}
-
-
-Test = Callable[[Models, Stage], Coroutine[Any, Any, None]]
-
-
-def play(local: dict[str, Path], test: Test, **options: Any) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(DEADLINE):
-            stage = Stage()
-            models = Models(Launch(model="nano"), local=lambda: local, start=stage, **options)
-            try:
-                await test(models, stage)
-            finally:
-                stage.open.set()
-                await models.close()
-            assert stage.alive == []
-
-    asyncio.run(run())
-
-
-async def use(models: Models, name: str | None = None, **options: Any) -> str:
-    async with models.lease(name, **options) as served:
-        return served.name
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what comes by itself; the test's deadline ends what does not."""
-    while not condition():
-        await asyncio.sleep(0.005)
-
-
-async def idle() -> None:
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 def test_the_default_model_is_served_without_a_name_and_by_its_own(local: dict[str, Path]):
@@ -317,115 +224,6 @@ def test_the_time_begins_anew_with_each_request(local: dict[str, Path]):
         assert stage.begun == 1
 
     play(local, test, keep_alive=0.8)
-
-
-# Room
-
-
-def test_the_one_unused_for_longest_makes_room(local: dict[str, Path]):
-    async def test(models: Models, stage: Stage) -> None:
-        for name in ("a", "b", "a", "c"):
-            await use(models, name)
-        assert stage.alive == ["a", "c"]
-
-    play(local, test, most=2)
-
-
-def test_one_that_is_kept_for_ever_makes_room_last(local: dict[str, Path]):
-    async def test(models: Models, stage: Stage) -> None:
-        for name in (None, "a", "b"):
-            await use(models, name)
-        assert stage.alive == ["nano", "b"]
-
-    play(local, test, most=2)
-
-
-def test_the_default_model_makes_room_last_of_all(local: dict[str, Path]):
-    async def test(models: Models, stage: Stage) -> None:
-        await use(models)
-        await use(models, "a", keep_alive=-1)
-        await use(models, "b")
-        assert stage.alive == ["nano", "b"]
-
-    play(local, test, most=2)
-
-
-def test_those_in_use_do_not_make_room(local: dict[str, Path]):
-    async def test(models: Models, stage: Stage) -> None:
-        async with models.lease("a"), models.lease("b"):
-            with pytest.raises(
-                OverloadedError, match=r"2 models are loaded and in use \(a, b\); 'c' has to wait"
-            ) as caught:
-                await use(models, "c")
-            assert caught.value.retry_after == 10.0
-        assert await use(models, "c") == "c"
-
-    play(local, test, most=2)
-
-
-def test_idle_models_make_room_when_memory_is_short(local: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
-    async def test(models: Models, stage: Stage) -> None:
-        for name in ("a", "b"):
-            await use(models, name)
-        weights = open_checkpoint(local["a"]).bytes
-        # The weights of loaded models are mapped, so the system counts them as free: two models fit, three do not.
-        monkeypatch.setattr(module, "available_bytes", lambda: 5 * weights // 2)
-        await use(models, "c")
-        assert stage.alive == ["b", "c"]
-
-    play(local, test)
-
-
-def test_a_model_that_no_memory_is_enough_for_is_tried_all_the_same(
-    local: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(module, "available_bytes", lambda: 10_000)
-
-    async def test(models: Models, stage: Stage) -> None:
-        await use(models, "a")
-        await use(models, "b")
-        assert stage.alive == ["b"], "loading says what does not fit; its weights may well be read from the disk"
-
-    play(local, test)
-
-
-def test_when_memory_is_short_one_in_use_is_waited_for(local: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "available_bytes", lambda: 10_000)
-
-    async def test(models: Models, stage: Stage) -> None:
-        async with models.lease("a"):
-            with pytest.raises(OverloadedError, match=r"1 model is loaded and in use \(a\); 'b' has to wait"):
-                await use(models, "b")
-        assert await use(models, "b") == "b"
-        assert stage.alive == ["b"]
-
-    play(local, test)
-
-
-def test_of_two_loads_at_the_same_time_one_waits_where_both_do_not_fit(
-    local: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-):
-    weights = open_checkpoint(local["a"]).bytes
-    monkeypatch.setattr(module, "available_bytes", lambda: 3 * weights // 2)
-
-    async def test(models: Models, stage: Stage) -> None:
-        came = await asyncio.gather(use(models, "a"), use(models, "b"), return_exceptions=True)
-        assert sorted(type(each).__name__ for each in came) == ["OverloadedError", "str"]
-        assert len(stage.alive) == 1
-        assert await use(models, "a") == "a"
-        assert await use(models, "b") == "b"
-        assert stage.alive == ["b"]
-
-    play(local, test)
-
-
-def test_two_loads_at_the_same_time_do_not_push_each_other_out(local: dict[str, Path]):
-    async def test(models: Models, stage: Stage) -> None:
-        await use(models)
-        assert await asyncio.gather(use(models, "a"), use(models, "b")) == ["a", "b"]
-        assert sorted(stage.alive) == ["a", "b"]
-
-    play(local, test, most=2)
 
 
 def test_what_is_here_and_cannot_be_run_is_said_without_where_it_lies(
