@@ -2,7 +2,10 @@ from typing import Any
 
 import pytest
 
+from ossia.errors import GrammarError
+from ossia.grammar import JsonSchema, Loosened, Rules, ToolRule, check
 from ossia.grammar.schemas import pointer_part, refused, subschemas, trim
+from tests.grammar.walks import nano
 
 
 @pytest.mark.parametrize(
@@ -67,3 +70,28 @@ def test_pointers_and_errors():
     error = refused("functions.f", "/properties/a", "not")
     assert (error.where, error.path, error.keyword) == ("functions.f", "/properties/a", "not")
     assert "'not' at /properties/a of the schema of functions.f" in str(error)
+
+
+SLIPS: list[tuple[Any, str, str, str]] = [
+    ({"properties": {"a": {"type": "string", "minLenght": 3}}}, "/properties/a", "minLenght", "'minLength' is right"),
+    ({"type": "object", "propertes": {"a": {}}}, "", "propertes", "'properties' is right"),
+    ({"anyOf": [{"type": "object", "requird": ["a"]}]}, "/anyOf/0", "requird", "'required' is right"),
+    ({"type": "object", "colour": "red"}, "", "colour", "one that is, or a name that begins with x-, is right"),
+]
+
+
+@pytest.mark.parametrize(("schema", "path", "keyword", "advice"), SLIPS)
+def test_a_misspelt_keyword_is_refused_where_all_is_held_and_named_elsewhere(
+    schema: Any, path: str, keyword: str, advice: str
+):
+    with pytest.raises(GrammarError, match=f"'{keyword}' at .* is no keyword of JSON Schema; {advice}") as caught:
+        check(Rules(answer=JsonSchema(schema)), nano())
+    assert (caught.value.path, caught.value.keyword) == (path, keyword)
+    tool = ToolRule(recipient="f", parameters=schema)
+    assert check(Rules(tools=(tool,)), nano()).loosened == (Loosened("f", path, keyword),)
+
+
+def test_names_of_properties_and_annotations_are_no_slips():
+    noted = dict.fromkeys(["title", "description", "default", "examples", "deprecated", "$comment", "x-any", "format"])
+    schema = {"type": "object", "properties": {"minLenght": noted, "propertes": {"const": {"requird": 1}}}, **noted}
+    assert check(Rules(answer=JsonSchema(schema)), nano()).loosened == ()

@@ -3,6 +3,7 @@
 Source: JSON Schema, draft 2020-12, and guidance-ai/llguidance, docs/json_schema.md, for what is supported.
 """
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -41,7 +42,20 @@ UNSUPPORTED = {
     "maxContains", "uniqueItems", "propertyNames", "unevaluatedProperties", "unevaluatedItems", "$dynamicRef",
     "$recursiveRef",
 }  # fmt: skip
-"""Keywords that constrain and that masks cannot guarantee. Others that are not in `KEPT` say nothing of values."""
+"""Keywords that constrain and that masks cannot guarantee."""
+
+ANNOTATIONS = {
+    "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$comment",
+    "contentEncoding", "contentMediaType", "contentSchema", "$vocabulary", "$dynamicAnchor", "$recursiveAnchor",
+    "example", "nullable", "discriminator", "xml", "externalDocs",
+    "enumNames", "enumDescriptions", "markdownDescription", "markdownEnumDescriptions", "errorMessage",
+    "propertyOrdering", "strict",
+}  # fmt: skip
+"""Keywords that say nothing of values: the standard's, OpenAPI's, and those that editors and libraries write.
+
+JSON Schema takes any other name for an annotation too. Here it is most likely a slip, which would be passed over in
+silence, so it is told; a name that begins with `x-` is never one.
+"""
 
 FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"}
 OTHER_FORMATS = {
@@ -107,7 +121,13 @@ def _trim(schema: object, path: str, removed: list[tuple[str, str]]) -> object:
             removed.append((path, key))
         elif key in KEPT and (key != "format" or value in FORMATS):
             kept[key] = _trim_inside(key, value, f"{path}/{pointer_part(key)}", removed)
+        elif _unknown(key):
+            removed.append((path, key))
     return kept
+
+
+def _unknown(key: str) -> bool:
+    return not (key in KEPT or key in UNSUPPORTED or key in ANNOTATIONS or key.startswith("x-"))
 
 
 def _trim_inside(key: str, value: object, path: str, removed: list[tuple[str, str]]) -> object:
@@ -171,9 +191,13 @@ def refused(where: str, path: str, keyword: str, why: str = "") -> GrammarError:
     """The error that names a keyword that cannot be honoured."""
     place = f"{path or '/'} of the schema of {where}"
     because = f" ({why})" if why else ""
+    said = f"cannot be guaranteed{because}; a schema without it, or a tool that is not strict, is right"
+    if _unknown(keyword):
+        near = difflib.get_close_matches(keyword[:80], [*KEPT, *UNSUPPORTED, *ANNOTATIONS], n=1)
+        right = repr(near[0]) if near else "one that is, or a name that begins with x-,"
+        said = f"is no keyword of JSON Schema; {right} is right"
     return GrammarError(
-        f"{keyword!r} at {place} cannot be guaranteed{because}; a schema without it, or a tool that is not strict, "
-        "is right",
+        f"{keyword!r:.200} at {place} {said}",
         where=where,
         path=path,
         keyword=keyword,
