@@ -11,7 +11,7 @@ from random import Random
 from recipes.nano.chat import varied
 from recipes.nano.problem import Problem, thoughts
 
-__all__ = ["facts"]
+__all__ = ["facts", "taught_questions"]
 
 _CAPITALS = (
     "What is the capital of {}?",
@@ -39,6 +39,12 @@ _NUMBERS = ("What is the atomic number of {}?", "Atomic number of {}?", "Which a
 @cache
 def _tables() -> dict[str, list[list[str]]]:
     return json.loads(files("recipes.nano").joinpath("facts.json").read_text("utf-8"))
+
+
+@cache
+def taught_questions() -> frozenset[str]:
+    """The questions that are written out, in small letters."""
+    return frozenset(question.lower() for question, _ in _tables()["others"])
 
 
 def facts(random: Random) -> Problem:

@@ -1,0 +1,96 @@
+"""Facts: one answer to each question, codes judged by pycountry, and what WordNet's files say."""
+
+from pathlib import Path
+from random import Random
+
+import pycountry
+import pytest
+
+from recipes.nano.chat import CANNOT, unknown
+from recipes.nano.facts import facts
+from recipes.nano.gather import antonyms, definitions, read_senses
+from recipes.nano.knowledge import known, unknown_fact
+
+MANY = 4000
+
+
+def questions(draw: object, count: int = MANY) -> dict[str, set[str]]:
+    random, answers = Random(0), dict[str, set[str]]()
+    for _ in range(count):
+        one = draw(random)  # type: ignore[operator] # a skill
+        answers.setdefault(one.question.lower().rstrip("?."), set()).add(one.answer)
+    return answers
+
+
+def test_a_question_has_one_answer_whoever_asks_it():
+    ours = questions(known)
+    for question, answers in questions(facts).items():
+        ours.setdefault(question, set()).update(answers)
+    assert {question: answers for question, answers in ours.items() if len(answers) > 1} == {}
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_what_is_declined_is_never_taught(held: bool):
+    taught = questions(known) | questions(facts)
+    declined = questions(lambda random: unknown_fact(random, held=held)) | questions(
+        lambda random: unknown(random, held=held)
+    )
+    assert {answer for answers in declined.values() for answer in answers} == {CANNOT}
+    assert not taught.keys() & declined.keys()
+
+
+def test_what_is_kept_is_not_declined_in_training():
+    kept, learned = (questions(lambda random, held=held: unknown_fact(random, held=held)) for held in (True, False))
+    assert not kept.keys() & learned.keys()
+
+
+def test_codes_are_those_of_pycountry():
+    random = Random(0)
+    for _ in range(MANY):
+        one = known(random)
+        if one.cell == "known, country code":
+            name = one.question.rstrip("?").rsplit(" ", 1)[-1]
+            country = pycountry.countries.get(alpha_2=one.answer.rstrip("."))
+            assert country is not None
+            # Its names may be longer, "Iran, Islamic Republic of", or spelled otherwise, as "Russian Federation".
+            names = f"{country.name} {getattr(country, 'common_name', '')}".lower()
+            assert name.lower()[:4] in names
+
+
+def test_hundreds_are_taught():
+    assert len({frozenset(answers) for answers in questions(known, 10 * MANY).values()}) > 300
+
+
+# Two nouns and two adjectives in the files' format, offsets made up.
+_NOUNS = """\
+  1 A line of the licence.
+00000100 05 n 01 creature 0 000 | a living thing
+00000200 05 n 02 dog 0 hound 0 001 @ 00000100 n 0000 | a small (tame) creature; "the dog barked"
+"""
+_ADJECTIVES = """\
+00000300 00 a 01 dark 0 001 ! 00000400 a 0101 | without light
+00000400 00 a 02 bright 0 light 0 001 ! 00000300 a 0101 | with light
+"""
+_INDEX = """\
+bright%3:00:00:: 00000400 1 3
+creature%1:05:00:: 00000100 1 0
+dark%3:00:00:: 00000300 1 9
+dog%1:05:00:: 00000200 1 42
+hound%1:05:01:: 00000200 2 1
+light%3:00:00:: 00000400 1 2
+"""
+
+
+def test_wordnet_is_read(tmp_path: Path):
+    (tmp_path / "data.noun").write_text(_NOUNS)
+    (tmp_path / "data.adj").write_text(_ADJECTIVES)
+    (tmp_path / "index.sense").write_text(_INDEX)
+    nouns, adjectives = list(read_senses(tmp_path, "noun")), list(read_senses(tmp_path, "adj"))
+    assert {(sense.word, sense.broader, sense.count) for sense in nouns} == {
+        ("creature", None, 0),
+        ("dog", "creature", 42),
+        ("hound", "creature", 1),
+    }
+    # Of a word only its first meaning, and that met in texts; brackets and examples are left out.
+    assert definitions(nouns) == [["dog", "a small creature"]]
+    assert antonyms(adjectives) == [["dark", "bright"], ["bright", "dark"]]
