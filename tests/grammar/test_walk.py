@@ -289,16 +289,31 @@ def test_whitespace_does_not_go_on_for_ever():
         ' "a" : 1 }',
         '\n    "a": 1\n}',
         '\r\n\t"a":1}',
-        '\n\n"a":1}',
+        '\n        "a": {\n            "b": [\n                1\n            ]\n        }\n}',
         "}",
         " }",
         '"a":[1, 2,\n3]}',
     ):
         assert takes(walk(Rules(answer=JsonObject())), before + fine + "<|return|>"), fine
-    for endless in (" " * 17, "\n" * 3, "\n" + " " * 65, " \n", "\n \n"):
+    for endless in (" " * 2, "\n" * 2, "\n" + " " * 33, "\n" + "\t" * 9, "\n \t", " \n", "\n \n", "\t"):
         assert not takes(walk(Rules(answer=JsonObject())), before + endless + "}"), endless
     assert not takes(walk(Rules(answer=JsonObject())), "<|channel|>final<|message|> {")
     assert not takes(walk(Rules(answer=JsonObject())), before + "}\n")
+
+
+def test_a_model_that_likes_whitespace_comes_to_its_end():
+    keys = {"properties": {"a": {"const": [1, 2]}, "b": {"const": {"c": 3}}}, "required": ["a", "b"]}
+    grammar = walk(Rules(answer=JsonSchema(keys | {"type": "object", "additionalProperties": False})))
+    assert takes(grammar, "<|channel|>final<|message|>")
+    text = ""
+    while len(may := allowed(grammar).tolist()) and may != [nano().return_]:
+        pieces = {nano().decode([token]): token for token in may}
+        text += (most := max(pieces, key=lambda piece: (piece.isspace(), len(piece), piece)))
+        assert grammar.accept(pieces[most])
+    assert json.loads(text) == {"a": [1, 2], "b": {"c": 3}}
+    parts = 17  # { "a" : [ 1 , 2 ] , "b" : { "c" : 3 } }
+    assert 8 < text.count("\n") < parts
+    assert len(text) < 30 + (parts - 1) * (len("\r\n") + 32)
 
 
 @pytest.mark.parametrize(

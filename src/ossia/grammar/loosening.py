@@ -17,9 +17,10 @@ from ossia.grammar.tokens import Tokens
 
 __all__ = ["to_pattern"]
 
-WHITESPACE = r"(?:\r?\n){1,2}[ \t]{0,64}|[ \t]{1,16}"
-"""Between two parts of a JSON text, once: as people indent, but no blank page (an endless loop of small models)."""
-
+WHITESPACE = r"\r?\n(?: {0,32}|\t{0,8})| "
+"""Between two parts of a JSON text, once: a space, or a line's end and an indentation. A model that likes spaces could
+fill its answer with more of it, and small ones do. Deeper than eight levels of four, what is written is indented less.
+"""
 MOST_TRIALS, LONGEST_SEARCH = 400, 2.0
 """Compilations, and seconds of computing, that a search for what stands in the way may take."""
 
