@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="problems of each cell to measure; 0 measures nothing")
     arguments, training = parser.parse_known_args()
     output, model = arguments.output, arguments.output / "model"
-    _run("train", "--output", str(output), *training)
+    _run("train", "--wide", "--output", str(output), *training)
     _run("export", str(output / CHECKPOINT), "--output", str(model))
     if arguments.count:
         results = output / "results.json"

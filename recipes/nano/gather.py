@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -132,23 +133,20 @@ def _synsets(file: Path) -> Iterator[tuple[int, tuple[int, list[str], list[tuple
 
 def _elements() -> list[list[Any]]:
     """Symbol, name, period and group, in the order of their numbers."""
-    from mendeleev import get_all_elements  # noqa: PLC0415 # in an environment of its own
-
-    return [[one.symbol, one.name, one.period, one.group_id] for one in get_all_elements()]
+    elements = import_module("mendeleev").get_all_elements()
+    return [[one.symbol, one.name, one.period, one.group_id] for one in elements]
 
 
 def _countries() -> Mapping[str, list[list[str]]]:
     """Countries with their codes, currencies and, where there is one, their language."""
-    from babel import Locale  # noqa: PLC0415 # in an environment of its own
-    from babel.languages import get_official_languages  # noqa: PLC0415
-    from babel.numbers import get_territory_currencies  # noqa: PLC0415
-
-    locale = Locale("en")
+    locale = import_module("babel").Locale("en")
+    currencies_of = import_module("babel.numbers").get_territory_currencies
+    languages_of = import_module("babel.languages").get_official_languages
     countries, currencies, languages = [], [], []
     for code, name in sorted(locale.territories.items(), key=lambda pair: pair[1]):
         if not re.fullmatch("[A-Z]{2}", code) or not name.isalpha() or not name.isascii() or not _spelled(name, 4):
             continue
-        money, spoken = get_territory_currencies(code), get_official_languages(code)
+        money, spoken = currencies_of(code), languages_of(code)
         if not money:
             continue
         countries.append([name, code])

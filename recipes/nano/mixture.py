@@ -8,17 +8,28 @@ from random import Random
 from ossia.harmony import Effort
 from ossia.train.packing import Document, Group, PrefixedBatch, pack
 from recipes.nano.arithmetic import OPERATIONS, arithmetic
+from recipes.nano.browser_tool import BROWSER, looked_up
+from recipes.nano.calendars import calendar_question
 from recipes.nano.chat import chat, other_arithmetic, unknown
 from recipes.nano.comparison import comparison
 from recipes.nano.conversation import Format, Prefix
 from recipes.nano.copying import listed, lookup, memory, repetition
-from recipes.nano.division import division
+from recipes.nano.division import division, long_division
 from recipes.nano.expressions import expression, story
 from recipes.nano.facts import facts
+from recipes.nano.fractions import fraction, percentage
 from recipes.nano.functions import Toolset
 from recipes.nano.instructions import Instruction
+from recipes.nano.knowledge import known, unknown_fact
+from recipes.nano.letters import text_question
+from recipes.nano.logic import conclusion, truth
+from recipes.nano.ordering import ordering
 from recipes.nano.problem import Problem
+from recipes.nano.python_tool import PYTHON, code_question
+from recipes.nano.sequences import sequence
+from recipes.nano.stories import long_story
 from recipes.nano.structured import Form
+from recipes.nano.units import units
 from recipes.nano.weather import DECLARATION, weather
 
 __all__ = ["Mixture", "Setting", "draw_date", "draw_problem", "draw_setting"]
@@ -42,8 +53,24 @@ _SKILLS: tuple[tuple[Draw, float, float], ...] = (
     (lambda random: unknown(random, held=False), 6, 5),
     (other_arithmetic, 0, 2),
 )
+# What a wide mixture has besides, with its share among the later ones.
+_WIDER: tuple[tuple[Draw, float], ...] = (
+    (lambda random: long_division(random, held=False), 9),
+    (lambda random: fraction(random, held=False), 3),
+    (lambda random: percentage(random, held=False), 3),
+    (lambda random: ordering(random, held=False), 3),
+    (lambda random: units(random, held=False), 4),
+    (lambda random: calendar_question(random, held=False), 4),
+    (lambda random: truth(random, held=False), 1),
+    (lambda random: conclusion(random, held=False), 2),
+    (lambda random: text_question(random, held=False), 6),
+    (lambda random: long_story(random, held=False), 5),
+    (known, 10),
+    (lambda random: unknown_fact(random, held=False), 4),
+)
 # Of each setting, likewise.
 _SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 6), "instruction": (0, 4)}
+_WIDER_SETTINGS = {"sequence": 10, "python": 5, "browser": 6}
 _EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 _FIRST_DAY, _DAYS = date(2024, 1, 1), 365 * 8
 
@@ -61,7 +88,8 @@ class Mixture:
     """The batches of a run. Each holds a group at high effort and one of any.
 
     At first most prefixes are one short line; from `full_from` on, a part of the run, all are real system messages. In
-    the `first_part` only what all others stand on is learned: arithmetic, copying, calls.
+    the `first_part` only what all others stand on is learned: arithmetic, copying, calls. A `wide` mixture has all
+    skills afterwards, one that is not has those of whole numbers, copying, calls of one function and talk.
     """
 
     format: Format
@@ -71,6 +99,7 @@ class Mixture:
     full_at_first: float = 0.1
     full_from: float = 0.5
     first_part: float = 0.3
+    wide: bool = False
 
     def __call__(self, step: int, rank: int) -> PrefixedBatch:
         """The batch of one step for one process."""
@@ -83,7 +112,7 @@ class Mixture:
 
     def _group(self, random: Random, effort: Effort, room: int, done: float) -> Group:
         full = random.random() < (1.0 if done >= self.full_from else self.full_at_first)
-        setting = draw_setting(random, effort, full=full, first=done < self.first_part)
+        setting = draw_setting(random, effort, full=full, first=done < self.first_part, wide=self.wide)
         tokens = self.format.prefix(setting.prefix)
         documents: list[Document] = []
         room -= len(tokens)
@@ -95,26 +124,43 @@ class Mixture:
 
     def _document(self, random: Random, setting: Setting) -> Document:
         turns = random.choices((0, 1, 2, 3), (86, 9, 4, 1))[0]
-        history = [draw_problem(random) for _ in range(turns)]
+        history = [draw_problem(random, wide=self.wide) for _ in range(turns)]
         # To the model, no effort is low effort with an empty analysis already written.
         effort = setting.prefix.effort
         silent = effort is Effort.LOW and random.random() < 0.25
         return self.format.document(history, setting.draw(random), Effort.NONE if silent else effort)
 
 
-def draw_setting(random: Random, effort: Effort, *, full: bool = True, first: bool = False) -> Setting:
+def draw_setting(
+    random: Random, effort: Effort, *, full: bool = True, first: bool = False, wide: bool = False
+) -> Setting:
     """A setting of that effort to learn in, with any date or none."""
     day = draw_date(random)
-    kind = random.choices(list(_SETTINGS), [early if first else late for early, late in _SETTINGS.values()])[0]
+    shares = {kind: early if first else late for kind, (early, late) in _SETTINGS.items()}
+    if wide and not first:
+        shares |= _WIDER_SETTINGS
+    kind = random.choices(list(shares), list(shares.values()))[0]
 
     def plain(random: Random) -> Problem:
-        return draw_problem(random, first=first)
+        return draw_problem(random, first=first, wide=wide)
 
     match kind:
         case "functions":
             toolset = Toolset(random, held=False)
             prefix = Prefix(effort, day, functions=toolset.declarations(), full=full)
             return Setting(prefix, _mixed(toolset.draw, plain, 0.85))
+        case "sequence":
+            toolset = Toolset(random, held=False)
+            prefix = Prefix(effort, day, functions=toolset.declarations(), full=full)
+            return Setting(prefix, _mixed(lambda random: sequence(random, toolset), toolset.draw, 0.7))
+        case "python":
+            prefix = Prefix(effort, day, builtin=[PYTHON], full=full)
+            by_hand = _without(plain, "too large", "other arithmetic")
+            return Setting(prefix, _mixed(lambda random: code_question(random, held=False), by_hand, 0.7))
+        case "browser":
+            prefix = Prefix(effort, day, builtin=[BROWSER], full=full)
+            by_heart = _without(plain, "unknown", "not known")
+            return Setting(prefix, _mixed(lambda random: looked_up(random, held=False), by_heart, 0.75))
         case "weather":
             prefix = Prefix(effort, day, functions=[DECLARATION], full=full)
             return Setting(prefix, _mixed(lambda random: weather(random, held=False), plain, 0.6))
@@ -134,10 +180,24 @@ def draw_date(random: Random) -> str | None:
     return None if random.random() < 0.1 else (_FIRST_DAY + timedelta(random.randrange(_DAYS))).isoformat()
 
 
-def draw_problem(random: Random, *, first: bool = False) -> Problem:
+def draw_problem(random: Random, *, first: bool = False, wide: bool = False) -> Problem:
     """A problem to learn from, of any skill that needs no tools; `first` of those that all others stand on."""
-    weights = [early if first else late for _, early, late in _SKILLS]
-    return random.choices(_SKILLS, weights)[0][0](random)
+    skills = [(draw, early if first else late) for draw, early, late in _SKILLS]
+    if wide and not first:
+        skills += _WIDER
+    draws, shares = zip(*skills, strict=True)
+    return random.choices(draws, shares)[0](random)
+
+
+def _without(draw: Draw, *cells: str) -> Draw:
+    """Problems of all cells but those that begin so: what a tool is there for is not declined."""
+
+    def drawn(random: Random) -> Problem:
+        while (problem := draw(random)).cell.startswith(cells):
+            pass
+        return problem
+
+    return drawn
 
 
 def _mixed(draw: Draw, other: Draw, share: float) -> Draw:

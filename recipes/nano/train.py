@@ -37,12 +37,20 @@ def main() -> None:
     spawn(_train, (arguments, _free_port()), nprocs=arguments.processes)
 
 
-def new_trainer(training: TrainingConfig, tokens: int, full_at_first: float = 0.1, first_part: float = 0.3) -> Trainer:
+def new_trainer(
+    training: TrainingConfig, tokens: int, full_at_first: float = 0.1, first_part: float = 0.3, *, wide: bool = False
+) -> Trainer:
     """A trainer of the embedded model over its mixture; `tokens` is for each process and step."""
     tokens_of = vocabulary()
     config = model_config(tokens_of.size, tokens_of.return_, tokens_of.endoftext)
     data = Mixture(
-        Format(tokens_of), training.steps, tokens, training.seed, full_at_first=full_at_first, first_part=first_part
+        Format(tokens_of),
+        training.steps,
+        tokens,
+        training.seed,
+        full_at_first=full_at_first,
+        first_part=first_part,
+        wide=wide,
     )
     return Trainer(config, training, data)
 
@@ -58,6 +66,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--adam-rate", type=float, default=TrainingConfig.adam_rate)
     parser.add_argument("--full-at-first", type=float, default=0.1, help="part of prefixes that are real, at first")
     parser.add_argument("--first-part", type=float, default=0.3, help="of the run: only what all others stand on")
+    parser.add_argument("--wide", action="store_true", help="all skills, not those of the first mixture alone")
     parser.add_argument("--save-every", type=float, default=60.0, help="seconds")
     parser.add_argument(
         "--no-compile", dest="compile", action="store_false", help="run elementwise parts as they stand"
@@ -78,7 +87,9 @@ def _train(rank: int, arguments: argparse.Namespace, port: int | None) -> None:
         seed=arguments.seed,
         compiled=arguments.compile,
     )
-    trainer = new_trainer(training, arguments.tokens, arguments.full_at_first, arguments.first_part)
+    trainer = new_trainer(
+        training, arguments.tokens, arguments.full_at_first, arguments.first_part, wide=arguments.wide
+    )
     checkpoint = arguments.output / CHECKPOINT
     if checkpoint.exists():
         trainer.load(checkpoint)

@@ -117,6 +117,49 @@ def test_what_is_called_is_declared():
         assert {use.function for use in setting.draw(random).calls} <= declared
 
 
+def test_a_wide_mixture_has_every_skill_after_its_first_part():
+    random = Random(0)
+    narrow = {draw_problem(random).cell for _ in range(2000)}
+    wide = {draw_problem(random, wide=True).cell for _ in range(4000)}
+    first = {draw_problem(random, first=True, wide=True).cell for _ in range(1000)}
+    for begin in (
+        "division 6 by 3",
+        "fraction",
+        "percentage",
+        "sort",
+        "unit",
+        "weekday",
+        "truth",
+        "conclusion",
+        "spell",
+    ):
+        assert any(cell.startswith(begin) for cell in wide), begin
+        assert not any(cell.startswith(begin) for cell in narrow | first), begin
+    assert any(cell.startswith("known") for cell in wide)
+    assert any(cell.startswith("story, 4 steps") for cell in wide)
+
+
+def test_built_in_tools_are_called_where_they_are_and_are_not_doubted():
+    random, called = Random(0), set()
+    for _ in range(400):
+        setting = draw_setting(random, Effort.HIGH, wide=True)
+        there = {tool.name for tool in setting.prefix.builtin}
+        one = setting.draw(random)
+        used = {use.recipient.split(".")[0] for use in one.calls if use.builtin}
+        assert used <= there
+        called |= used
+        assert not ("python" in there and one.cell in ("too large", "other arithmetic"))
+        assert not ("browser" in there and one.cell.startswith(("unknown", "not known")))
+    assert called == {"python", "browser"}
+    assert not any(draw_setting(random, Effort.HIGH).prefix.builtin for _ in range(200))
+
+
+@pytest.mark.parametrize("full", [0.0, 1.0])
+def test_a_step_of_a_wide_mixture_is_made(full: float):
+    mixture = Mixture(FORM, 100, tokens=512, full_at_first=full, full_from=2.0, wide=True)
+    assert all(len(mixture(step, 0).targets) for step in range(30, 60))
+
+
 def test_calls_follow_each_other_and_the_answer_them():
     toolset = Toolset(Random(0), held=False)
     while len((one := toolset.double(Random(7))).calls) != 2:
