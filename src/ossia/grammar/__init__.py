@@ -13,6 +13,7 @@ plan       rules, compiled
 walk       one answer's way through a plan
 compiler   `check`, `Compiler`, `prepare`
 late       a grammar that is still being compiled
+wording    an engine's errors, in words for whoever wrote the grammar
 violations what a finished value breaks of its schema
 """
 

@@ -14,6 +14,7 @@ from ossia.grammar.limits import check_size
 from ossia.grammar.matching import Pattern
 from ossia.grammar.schemas import Loosened, Object, refused, subschemas, trim
 from ossia.grammar.tokens import Tokens
+from ossia.grammar.wording import in_our_words
 
 __all__ = ["to_pattern"]
 
@@ -41,7 +42,7 @@ def to_pattern(
     trimmed = trim(cast(object, schema))
     if strict and trimmed.removed:
         raise refused(where, *trimmed.removed[0])
-    root = _as_object(where, trimmed.schema) if arguments else trimmed.schema
+    root = _as_object(where, trimmed.schema) if arguments else _as_any(where, trimmed.schema)
     loosened = [Loosened(where, path, keyword) for path, keyword in trimmed.removed]
     try:
         return _compile(tokens, root), loosened
@@ -70,6 +71,13 @@ def _as_object(where: str, schema: object) -> Object:
     return {**root, "type": "object"}
 
 
+def _as_any(where: str, schema: object) -> Object:
+    """The schema, written as an object."""
+    if schema is False:
+        raise GrammarError(f"the schema of {where} is false, which nothing follows", where=where)
+    return {} if schema is True else cast(Object, schema)
+
+
 def _compile(tokens: Tokens, schema: object) -> Pattern:
     text = json.dumps(schema, ensure_ascii=False)
     grammar = LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_pattern": WHITESPACE})
@@ -93,7 +101,8 @@ class _Search:
         for path, node in subschemas(self._root):
             if why := self._why_not(node):
                 return refused(self._where, path, self._culprit(node), why)
-        return GrammarError(f"the schema of {self._where} cannot be guaranteed: {error}", where=self._where)
+        why = in_our_words(str(error))
+        return GrammarError(f"the schema of {self._where} cannot be guaranteed: {why}", where=self._where)
 
     def loosened(self, loosened: list[Loosened]) -> tuple[Pattern, list[Loosened]]:
         """The pattern of what is left without the keywords in the way; of any object, when that is nothing."""
@@ -122,7 +131,7 @@ class _Search:
         try:
             self._compiled(node)
         except GrammarError as error:
-            return str(error)
+            return in_our_words(str(error))
         return ""
 
     def _compiled(self, node: Object) -> Pattern:

@@ -13,6 +13,7 @@ from ossia.grammar.rules import AnswerRule, Choice, JsonObject, JsonSchema, Lark
 from ossia.grammar.schemas import Loosened
 from ossia.grammar.texts import Texts
 from ossia.grammar.tokens import Tokens
+from ossia.grammar.wording import in_our_words
 
 __all__ = ["Content", "Plan"]
 
@@ -106,4 +107,5 @@ class Plan:
         try:
             return Pattern(self.tokens, grammar, forces=forces)
         except GrammarError as error:
-            raise GrammarError(f"the grammar of {where} cannot be guaranteed: {error}", where=where) from error
+            why = in_our_words(str(error), lines_before=0 if forces else LARK_OPTIONS.count("\n"))
+            raise GrammarError(f"the grammar of {where} cannot be guaranteed: {why}", where=where) from error
