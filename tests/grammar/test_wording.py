@@ -46,7 +46,8 @@ def said_of(rules: Rules) -> str | None:
 
 @pytest.mark.parametrize("limits", TIGHT)
 def test_limits_are_told_without_internals(monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]):
-    monkeypatch.setattr(matching, "LIMITS", LLParserLimits(**limits, verbose_errors=False)  # pyright: ignore[reportArgumentType])
+    tight = LLParserLimits(**limits, verbose_errors=False)  # pyright: ignore[reportArgumentType]
+    monkeypatch.setattr(matching, "LIMITS", tight)
     rules = [
         Rules(answer=JsonSchema(ANSWERS["schema: many unions"].schema)),  # type: ignore[union-attr]
         Rules(answer=ANSWERS["text: a subset construction"]),
