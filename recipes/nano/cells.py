@@ -1,133 +1,53 @@
 """What is measured: the cells of the card, each a way to draw a conversation that training never contains."""
 
-import json
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from random import Random
-from typing import Any, cast
 
-from ossia.harmony import Effort
+from ossia.harmony import Effort, ToolNamespace
 from recipes.nano.arithmetic import arithmetic
-from recipes.nano.chat import chat, other_arithmetic, unknown
+from recipes.nano.browser_tool import BROWSER, looked_up
+from recipes.nano.calendars import calendar_question
+from recipes.nano.case import Case
+from recipes.nano.chat import TOO_LARGE, chat, other_arithmetic, unknown
 from recipes.nano.comparison import comparison
-from recipes.nano.conversation import Format, Prefix
+from recipes.nano.conversation import Prefix
 from recipes.nano.copying import listed, lookup, memory, repetition
-from recipes.nano.division import division
+from recipes.nano.division import division, long_division
 from recipes.nano.expressions import expression, story
 from recipes.nano.facts import facts
+from recipes.nano.fractions import fraction, percentage
 from recipes.nano.functions import Toolset
 from recipes.nano.instructions import Instruction
+from recipes.nano.knowledge import known, unknown_fact
+from recipes.nano.letters import text_question
+from recipes.nano.logic import conclusion, truth
 from recipes.nano.mixture import draw_date, draw_problem
-from recipes.nano.problem import Problem, ToolUse
-from recipes.nano.python_tool import parsed
+from recipes.nano.ordering import ordering
+from recipes.nano.problem import Problem, thoughts
+from recipes.nano.python_tool import PYTHON, code_question
+from recipes.nano.sequences import chained, completed, paired
+from recipes.nano.stories import long_story
 from recipes.nano.structured import Form
+from recipes.nano.units import units
 from recipes.nano.weather import DECLARATION, weather
 
-__all__ = ["CELLS", "Case", "called"]
+__all__ = ["CELLS", "FACTS", "UNKNOWN"]
 
 Draw = Callable[[Random], Problem]
+MakeCase = Callable[[Random, Effort], Case]
 
-_CALL = re.compile(
-    r" to=(?P<to>[\w.]+)<\|channel\|>(?P<channel>\w+) (?P<type>\S+)<\|message\|>(?P<text>.*)<\|call\|>$", re.S
-)
-_HEADERS = {False: ("commentary", "<|constrain|>json"), True: ("analysis", "code")}
-_FINAL = re.compile(r"<\|channel\|>final<\|message\|>.*<\|return\|>$", re.S)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A conversation up to one of the model's turns: the first, or that after `done` calls have given their results."""
-
-    prefix: Prefix
-    history: tuple[Problem, ...]
-    problem: Problem
-    done: int = 0
-
-    def prompt(self, form: Format) -> list[int]:
-        """The tokens that the model goes on from."""
-        document = form.document(self.history, self.problem, self.prefix.effort)
-        learned = [False, *document.learned]
-        starts = [index for index, own in enumerate(document.learned) if own and not learned[index]]
-        return form.prefix(self.prefix) + list(document.tokens[: starts[self.done]])
-
-    def right(self, text: str) -> bool:
-        """Whether the model's text is right: exactly the next call, or the answer."""
-        if self.done < len(self.problem.calls):
-            return _same_call(text, self.problem.calls[self.done])
-        head, final, answer = text.rpartition("<|channel|>final<|message|>")
-        closed = answer.endswith("<|return|>") and head.count("<|channel|>") <= 1
-        return bool(final) and closed and self.problem.right(answer.removesuffix("<|return|>"))
-
-    def valid(self, text: str) -> bool:
-        """Whether it is a final answer, or a call of a declared function whose arguments fit its schema."""
-        call = _CALL.search(text)
-        if not call:
-            return bool(_FINAL.search(text)) and text.count("<|channel|>final") == 1
-        return _valid_call(self.prefix, call["to"], (call["channel"], call["type"]), call["text"])
+FACTS = ("facts", "known facts")
+"""Cells of what is taught, as it is taught."""
+UNKNOWN = ("unknown", "facts beyond")
+"""Cells of what is to be answered with not knowing."""
 
 
-def _valid_call(prefix: Prefix, recipient: str, header: tuple[str, str], text: str) -> bool:
-    """Whether the recipient is declared, is called on its channel, and takes such a text."""
-    schemas = {f"functions.{one['name']}": (False, cast(Any, one["parameters"])) for one in prefix.functions}
-    for namespace in prefix.builtin:
-        schemas |= {f"{namespace.name}.{tool.name}": (True, cast(Any, tool.parameters)) for tool in namespace.tools}
-        schemas |= {} if namespace.tools else {namespace.name: (True, None)}
-    if recipient not in schemas:
-        return False
-    builtin, schema = schemas[recipient]
-    if header != _HEADERS[builtin]:
-        return False
-    if schema is None:
-        return parsed(text) is not None
-    try:
-        given = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return _fits(given, schema)
-
-
-def _fits(given: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether a value fits one of the few kinds of schema that functions here have."""
-    kinds = schema["type"]
-    if isinstance(kinds, list):
-        return any(_fits(given, {**schema, "type": kind}) for kind in kinds)
-    match kinds:
-        case "object":
-            properties = schema["properties"]
-            return (
-                isinstance(given, dict)
-                and set(schema.get("required", ())) <= set(given) <= set(properties)
-                and all(_fits(value, properties[key]) for key, value in given.items())
-            )
-        case "integer" | "number":
-            return isinstance(given, int if kinds == "integer" else int | float) and not isinstance(given, bool)
-        case "boolean":
-            return isinstance(given, bool)
-        case _:
-            return isinstance(given, str) and given in schema.get("enum", [given])
-
-
-def _same_call(text: str, use: ToolUse) -> bool:
-    """Whether the text ends with this call; of code only the meaning counts, not its spaces."""
-    if text.endswith(called(use)):
-        return True
-    call = _CALL.search(text)
-    if use.recipient != "python" or not call or call["to"] != "python":
-        return False
-    return (call["channel"], call["type"]) == _HEADERS[True] and parsed(call["text"]) == parsed(use.arguments)
-
-
-def called(use: ToolUse) -> str:
-    """A call as the model writes it, after its reasoning."""
-    return f" to={use.recipient}<|channel|>{use.channel} {use.content_type}<|message|>{use.arguments}<|call|>"
-
-
-def _plain(draw: Draw) -> Callable[[Random, Effort], Case]:
+def _plain(draw: Draw) -> MakeCase:
     return lambda random, effort: Case(Prefix(effort, draw_date(random)), (), draw(random))
 
 
-def _of_cell(draw: Draw, wanted: Callable[[Problem], bool]) -> Callable[[Random, Effort], Case]:
+def _of_cell(draw: Draw, wanted: Callable[[Problem], bool]) -> MakeCase:
     def drawn(random: Random) -> Problem:
         while not wanted(problem := draw(random)):
             pass
@@ -136,7 +56,7 @@ def _of_cell(draw: Draw, wanted: Callable[[Problem], bool]) -> Callable[[Random,
     return _plain(drawn)
 
 
-def _arithmetic(operation: str, cell: str) -> Callable[[Random, Effort], Case]:
+def _arithmetic(operation: str, cell: str) -> MakeCase:
     draw: Draw = lambda random: arithmetic(random, operation, held=True)  # noqa: E731
     return _of_cell(draw, lambda problem: problem.cell == cell and not _turned(problem))
 
@@ -152,7 +72,7 @@ def _after_turns(random: Random, effort: Effort) -> Case:
     return Case(Prefix(effort, draw_date(random)), history, problem)
 
 
-def _functions(draw: Callable[[Toolset, Random], Problem], done: int = 0) -> Callable[[Random, Effort], Case]:
+def _functions(draw: Callable[[Toolset, Random], Problem], done: int = 0) -> MakeCase:
     def case(random: Random, effort: Effort) -> Case:
         while True:
             toolset = Toolset(random, held=True)
@@ -174,7 +94,33 @@ def _missing(toolset: Toolset, random: Random) -> Problem:
     return problem if not problem.calls else replace(toolset.unfit(random), cell="no function")
 
 
-def _weather(done: int) -> Callable[[Random, Effort], Case]:
+def _in_a_row(draw: Callable[[Random, Toolset], Problem | None], calls: int, done: int) -> MakeCase:
+    """Calls that hang together, of so many that succeed; in front of the model after `done` of them."""
+
+    def drawn(toolset: Toolset, random: Random) -> Problem:
+        while (problem := draw(random, toolset)) is None or len(problem.calls) != calls:
+            toolset.functions[:] = Toolset(random, held=True).functions
+        return problem
+
+    return _functions(drawn, done)
+
+
+def _with_tool(tool: ToolNamespace, draw: Callable[..., Problem], calls: int, done: int) -> MakeCase:
+    def case(random: Random, effort: Effort) -> Case:
+        while len((problem := draw(random, held=True)).calls) != calls:
+            pass
+        return Case(Prefix(effort, draw_date(random), builtin=[tool]), (), problem, done)
+
+    return case
+
+
+def _longer_numbers(random: Random) -> Problem:
+    """Of nine to eleven digits, where training declines up to eight."""
+    a, b = (random.randrange(10**size, 10 ** (size + 1)) for size in random.choices((8, 9, 10), k=2))
+    return Problem("too large", f"What is {a} {random.choice('+-*')} {b}?", TOO_LARGE, thoughts("Too large."))
+
+
+def _weather(done: int) -> MakeCase:
     def case(random: Random, effort: Effort) -> Case:
         prefix = Prefix(effort, draw_date(random), functions=[DECLARATION])
         return Case(prefix, (), weather(random, held=True), done)
@@ -200,24 +146,48 @@ _ARITHMETIC = {
     "*": tuple(f"multiplication {size}" for size in ("2x1", "3x1", "2x2", "3x2")),
 }
 
-CELLS: dict[str, Callable[[Random, Effort], Case]] = {
+_DIVISIONS = tuple(f"division {size}" for size in (2, 3, 4, 5))
+_LONG_DIVISIONS = (
+    *(f"division {size} by 2" for size in (3, 4, 5, 6)),
+    *(f"division {size} by 3" for size in (4, 5, 6)),
+)
+_CALENDAR = ("weekday", "days between", "date after", "leap year")
+_LETTERS = ("spell", "count letters", "count a letter", "reverse", "first letter", "last letter", "palindrome")
+_CASES = ("upper case", "lower case")
+
+
+def _held(draw: Callable[..., Problem], cell: str | None = None, **more: int) -> MakeCase:
+    """The kept problems of a skill, or those of one of its cells."""
+    return _of_cell(lambda random: draw(random, held=True, **more), lambda problem: cell in (None, problem.cell))
+
+
+CELLS: dict[str, MakeCase] = {
     **{name: _arithmetic(operation, name) for operation, names in _ARITHMETIC.items() for name in names},
     "subtract b from a": _of_cell(lambda random: arithmetic(random, "-", held=True), _turned),
-    **{
-        f"division {size}": _of_cell(
-            lambda random: division(random, held=True), lambda problem, size=size: problem.cell == f"division {size}"
-        )
-        for size in (2, 3, 4, 5)
-    },
-    "remainder": _of_cell(lambda random: division(random, held=True), lambda problem: problem.cell == "remainder"),
-    "comparison": _plain(lambda random: comparison(random, held=True)),
-    "expression": _plain(lambda random: expression(random, held=True)),
-    "story": _plain(lambda random: story(random, held=True)),
+    **{name: _held(division, name) for name in (*_DIVISIONS, "remainder")},
+    **{name: _held(long_division, name) for name in (*_LONG_DIVISIONS, "remainder of long division")},
+    "comparison": _held(comparison),
+    "expression": _held(expression),
+    "fraction": _held(fraction),
+    "percentage": _held(percentage),
+    "sort numbers": _held(ordering, "sort numbers"),
+    "sort words": _held(ordering, "sort words"),
+    "unit": _held(units),
+    **{name: _held(calendar_question, name) for name in _CALENDAR},
+    "truth": _held(truth),
+    "conclusion": _held(conclusion),
+    **{f"letters, {name}": _held(text_question, name) for name in (*_LETTERS, *_CASES)},
+    "story": _held(story),
+    **{f"story, {count} steps": _held(long_story, count=count) for count in (2, 3, 4)},
+    "longer: story, 5 steps": _held(long_story, count=5),
+    "longer: sort 7 numbers": _held(ordering, "sort numbers", count=7),
+    "longer: repeat 10 values": _held(repetition, count=10),
+    "longer: numbers, to be declined": _plain(_longer_numbers),
     "second question": _after_turns,
-    "repeat": _plain(lambda random: repetition(random, held=True)),
-    "look up": _plain(lambda random: lookup(random, held=True)),
-    "list": _plain(lambda random: listed(random, held=True)),
-    "remember": _plain(lambda random: memory(random, held=True)),
+    "repeat": _held(repetition),
+    "look up": _held(lookup),
+    "list": _held(listed),
+    "remember": _held(memory),
     "call, weather": _weather(0),
     "answer, weather": _weather(1),
     "call": _functions(Toolset.single),
@@ -225,12 +195,26 @@ CELLS: dict[str, Callable[[Random, Effort], Case]] = {
     "first of two calls": _functions(_two_calls),
     "second of two calls": _functions(_two_calls, 1),
     "answer after two calls": _functions(_two_calls, 2),
+    "first of two functions": _in_a_row(paired, 2, 0),
+    "second of two functions": _in_a_row(paired, 2, 1),
+    "first of a chain": _in_a_row(chained, 2, 0),
+    "second of a chain": _in_a_row(chained, 2, 1),
+    "answer after a chain": _in_a_row(chained, 2, 2),
+    "value given later": _in_a_row(completed, 1, 0),
     "value missing": _functions(_missing),
     "no function fits": _functions(Toolset.unfit),
+    "python, code": _with_tool(PYTHON, code_question, 1, 0),
+    "python, answer": _with_tool(PYTHON, code_question, 1, 1),
+    "browser, search": _with_tool(BROWSER, looked_up, 2, 0),
+    "browser, open": _with_tool(BROWSER, looked_up, 2, 1),
+    "browser, answer and citation": _with_tool(BROWSER, looked_up, 2, 2),
+    "browser, nothing found or failed": _with_tool(BROWSER, looked_up, 1, 1),
     "structured output": _form,
     "instruction": _instruction,
     "chat": _plain(chat),
     "facts": _plain(facts),
-    "unknown": _plain(lambda random: unknown(random, held=True)),
+    "known facts": _plain(known),
+    "facts beyond": _held(unknown_fact),
+    "unknown": _held(unknown),
     "other arithmetic": _plain(other_arithmetic),
 }

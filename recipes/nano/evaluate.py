@@ -16,7 +16,9 @@ from typing import Any
 from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.harmony import Effort, parse
 from ossia.loading import load_weights, vocabulary_of
-from recipes.nano.cells import CELLS, Case
+from recipes.nano.case import Case, final_answer
+from recipes.nano.cells import CELLS
+from recipes.nano.chat import CANNOT
 from recipes.nano.conversation import Format
 from recipes.nano.export import DEFAULT_EFFORT, EMBEDDED, WEIGHTS, sha256
 
@@ -24,16 +26,17 @@ __all__ = ["EFFORTS", "RESULTS", "Score", "evaluate", "interval"]
 
 EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 RESULTS = Path(__file__).with_name("results.json")
-_LIMIT = 400  # tokens; twice the longest working
-_CONTEXT = 2048
+_LIMIT = 900  # tokens; more than the longest working, a division by three digits
+_CONTEXT = 4096
 _ARITHMETIC = ("addition", "subtract", "multiplication", "division")
 
 
 @dataclass(frozen=True)
 class Score:
-    """How one cell went at one effort. `valid` counts answers and calls of the right form, right or not.
+    """How one cell went at one effort.
 
-    `tokens` is the mean of what the model wrote.
+    `valid` counts answers and calls of the right form, right or not, `declined` answers that it does not know. `tokens`
+    is the mean of what the model wrote.
     """
 
     cell: str
@@ -41,6 +44,7 @@ class Score:
     count: int
     right: int
     valid: int
+    declined: int
     tokens: float
 
 
@@ -75,11 +79,9 @@ def evaluate(model: Path, count: int, fewer: int) -> dict[str, Any]:
             answers = _answers(engine, prompts)
             texts = [form.vocabulary.decode(answer) for answer in answers]
             verdicts = [case.right(text) for case, text in zip(cases, texts, strict=True)]
-            valid = sum(case.valid(text) for case, text in zip(cases, texts, strict=True))
-            tokens = sum(map(len, answers)) / len(answers)
-            scores.append(Score(cell, effort, len(cases), sum(verdicts), valid, round(tokens, 1)))
+            scores.append(_score(cell, effort, cases, texts, sum(map(len, answers)) / len(answers)))
             transcripts += _examples(cell, effort, cases, texts, verdicts)
-            print(f"{cell:24} {effort:7} {sum(verdicts):4}/{len(cases)}  {tokens:6.1f} tokens", flush=True)
+            print(f"{cell:32} {effort:7} {sum(verdicts):4}/{len(cases)}  {scores[-1].tokens:6.1f} tokens", flush=True)
         prompts = prompts[: max(1, some // 4)]
         legal, sampled = legal + _legal(engine, form, prompts), sampled + len(prompts)
     return {
@@ -89,6 +91,19 @@ def evaluate(model: Path, count: int, fewer: int) -> dict[str, Any]:
         "format": {"legal": legal, "count": sampled},
         "transcripts": transcripts,
     }
+
+
+def _score(cell: str, effort: Effort, cases: Sequence[Case], texts: Sequence[str], tokens: float) -> Score:
+    pairs = list(zip(cases, texts, strict=True))
+    return Score(
+        cell,
+        effort,
+        count=len(cases),
+        right=sum(case.right(text) for case, text in pairs),
+        valid=sum(case.valid(text) for case, text in pairs),
+        declined=sum((final_answer(text) or "").strip() == CANNOT for text in texts),
+        tokens=round(tokens, 1),
+    )
 
 
 def interval(right: int, count: int) -> tuple[float, float]:
@@ -127,15 +142,21 @@ def _legal(engine: Engine, form: Format, prompts: Sequence[Sequence[int]]) -> in
 def _examples(
     cell: str, effort: Effort, cases: Sequence[Case], texts: Sequence[str], verdicts: Sequence[bool]
 ) -> Iterator[dict[str, Any]]:
-    """One answer at random of each cell, and one that is wrong at the default effort if there is any."""
+    """One answer at random of each cell, and one that is wrong at the default effort if there is any.
+
+    `picked` says which: those at random are a fair sample, those that are wrong are not.
+    """
     random = Random(f"examples {cell}")
     shown = [random.randrange(len(cases))] if effort is random.choice(EFFORTS) else []
     wrong = [index for index, fine in enumerate(verdicts) if not fine and effort == DEFAULT_EFFORT]
-    for index in [*shown, *random.sample(wrong, min(1, len(wrong)))]:
+    picked = [(index, "at random") for index in shown]
+    picked += [(index, "wrong") for index in random.sample(wrong, min(1, len(wrong)))]
+    for index, why in picked:
         question, expected = cases[index].problem.question, cases[index].problem.answer
         yield {
             "cell": cell,
             "effort": effort,
+            "picked": why,
             "question": question,
             "expected": expected,
             "text": texts[index],

@@ -8,12 +8,15 @@ from random import Random
 import torch
 
 from ossia.harmony import Effort
-from recipes.nano.cells import CELLS, Case
+from recipes.nano.case import Case
+from recipes.nano.cells import CELLS
 from recipes.nano.conversation import Format, vocabulary
 from recipes.nano.decode import greedy
 from recipes.nano.shape import model_config
 
-_LIMIT = 230
+_LIMIT, _AT_ONCE = 400, 96
+
+_QUICK = [cell for cell in CELLS if not cell.startswith(("python", "browser", "longer"))]
 
 
 def main() -> None:
@@ -22,7 +25,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--count", type=int, default=8, help="problems of each cell")
     parser.add_argument("--effort", type=Effort, default=Effort.HIGH)
-    parser.add_argument("--cells", nargs="*", default=list(CELLS), help="only these")
+    parser.add_argument("--cells", nargs="*", default=_QUICK, help="only these (default: all without built-in tools)")
     parser.add_argument("--raw", action="store_true", help="do not round the experts")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -31,15 +34,20 @@ def main() -> None:
     config = model_config(form.vocabulary.size, form.vocabulary.return_, form.vocabulary.endoftext)
     random = Random("glance")
     cases = [(cell, CELLS[cell](random, arguments.effort)) for cell in arguments.cells for _ in range(arguments.count)]
-    prompts = [case.prompt(form) for _, case in cases]
-    stop = form.vocabulary.stop_tokens
-    answers = greedy(config, state["parameters"], prompts, stop, _LIMIT, quantise=not arguments.raw)
+    # Those of like length together: one that has ended waits for the last.
+    cases.sort(key=lambda one: len(one[1].prompt(form)))
+    texts: list[str] = []
+    for first in range(0, len(cases), _AT_ONCE):
+        prompts = [case.prompt(form) for _, case in cases[first : first + _AT_ONCE]]
+        stop = form.vocabulary.stop_tokens
+        answers = greedy(config, state["parameters"], prompts, stop, _LIMIT, quantise=not arguments.raw)
+        texts += [form.vocabulary.decode(answer) for answer in answers]
     print(f"step {state['step']}")
-    _show(cases, [form.vocabulary.decode(answer) for answer in answers])
+    _show(cases, texts)
 
 
 def _show(cases: Sequence[tuple[str, Case]], texts: Sequence[str]) -> None:
-    for cell in dict.fromkeys(cell for cell, _ in cases):
+    for cell in [cell for cell in CELLS if cell in {name for name, _ in cases}]:
         mine = [(case, text) for (name, case), text in zip(cases, texts, strict=True) if name == cell]
         wrong = [(case, text) for case, text in mine if not case.right(text)]
         print(f"{cell:26} {len(mine) - len(wrong)}/{len(mine)}")

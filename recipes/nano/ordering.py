@@ -34,10 +34,10 @@ _WORDS = {
 }
 
 
-def ordering(random: Random, *, held: bool) -> Problem:
-    """Three to six numbers or words, either way round."""
+def ordering(random: Random, *, held: bool, count: int | None = None) -> Problem:
+    """Three to six numbers or words, or so many, either way round."""
     backwards, numbers = random.random() < 0.35, random.random() < 0.6
-    count = random.randrange(3, 7 if numbers else 6)
+    count = count or random.randrange(3, 7 if numbers else 6)
     while True:
         items = [_number(random) if numbers else word(random, held=held) for _ in range(count)]
         if len(set(items)) == count and (not numbers or kept(" ".join(items)) == held):

@@ -51,9 +51,9 @@ _ENDINGS = (
 _LARGEST = 9999
 
 
-def long_story(random: Random, *, held: bool) -> Problem:
-    """Two to four things happen, one after the other, to a number of things."""
-    count = random.randrange(2, 5)
+def long_story(random: Random, *, held: bool, count: int | None = None) -> Problem:
+    """Two to four things happen, or so many, one after the other, to a number of things."""
+    count = count or random.randrange(2, 5)
     while True:
         steps = _steps(random, count)
         if kept(" ".join(f"{a}{sign}{b}" for sign, a, b in steps)) == held:

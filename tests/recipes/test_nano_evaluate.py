@@ -5,7 +5,8 @@ import pytest
 
 from ossia.harmony import Effort
 from recipes.nano.arithmetic import problem
-from recipes.nano.cells import CELLS, Case, called
+from recipes.nano.case import Case, called
+from recipes.nano.cells import CELLS
 from recipes.nano.conversation import Format, Prefix, vocabulary
 from recipes.nano.evaluate import RESULTS, interval
 

@@ -13,7 +13,8 @@ from ossia.harmony import Effort
 from ossia.loading import load_weights, vocabulary_of
 from recipes.nano.arithmetic import problem
 from recipes.nano.card import CARD, rows
-from recipes.nano.cells import CELLS, Case
+from recipes.nano.case import Case
+from recipes.nano.cells import CELLS
 from recipes.nano.chat import chat
 from recipes.nano.conversation import Format, Prefix
 from recipes.nano.evaluate import RESULTS

@@ -10,7 +10,7 @@ import pytest
 
 from ossia.harmony import Effort, parse
 from recipes.nano.browser_tool import BROWSER, looked_up
-from recipes.nano.cells import Case, called
+from recipes.nano.case import Case, called
 from recipes.nano.conversation import Format, Prefix, vocabulary
 from recipes.nano.functions import Toolset
 from recipes.nano.problem import Problem
