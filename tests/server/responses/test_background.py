@@ -3,11 +3,8 @@
 import asyncio
 from contextlib import aclosing
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ossia.server.clients import ANYONE
-from ossia.server.responses.background import Background, framed, packed, replayed, unpacked
+from ossia.server.responses.background import Background, replayed
 from ossia.server.responses.composition import Composition
 
 
@@ -53,12 +50,6 @@ def test_a_follower_that_leaves_disturbs_nobody():
         assert await staying == [b"a"]
 
     asyncio.run(scene())
-
-
-@given(st.lists(st.dictionaries(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))))
-def test_frames_come_back_as_they_were(datas: list[dict[str, str]]):
-    frames = [framed({"type": "response.created", "data": data}) for data in datas]
-    assert unpacked(packed(frames)) == frames
 
 
 def test_frames_are_replayed_from_a_number_on():

@@ -5,16 +5,15 @@ number of clients may follow it from any number on, go away and come back. Once 
 """
 
 import asyncio
-import zlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable
 
 from ossia.server.responses.composition import Composition
-from ossia.server.streams import event
+from ossia.server.responses.frames import Frames
 
-__all__ = ["Background", "framed", "packed", "replayed", "unpacked"]
+__all__ = ["Background", "replayed"]
 
-MOST_FRAME_BYTES = 1 << 28
-"""Bytes of frames that are unpacked at most."""
+BURST = 100
+"""Frames that are passed over before everything else has its turn."""
 
 
 class Background:
@@ -25,7 +24,7 @@ class Background:
         self.cancel = cancel
         self.task: asyncio.Task[None]
         self.begun = asyncio.Event()
-        self.frames: list[bytes] = []
+        self.frames = Frames()
         self.closed = False
         self._changed = asyncio.Event()
 
@@ -56,23 +55,10 @@ class Background:
         self._changed = asyncio.Event()
 
 
-def framed(happening: dict[str, object]) -> bytes:
-    """An event of the API as a frame of the stream."""
-    return event(happening, str(happening["type"]))
-
-
-def packed(frames: Sequence[bytes]) -> bytes:
-    """Frames as they are stored."""
-    return zlib.compress(b"".join(frames))
-
-
-def unpacked(data: bytes) -> list[bytes]:
-    """Frames as they were: an empty line ends each, and JSON has none."""
-    whole = zlib.decompressobj().decompress(data, MOST_FRAME_BYTES)
-    return [frame + b"\n\n" for frame in whole.split(b"\n\n") if frame]
-
-
-async def replayed(frames: Sequence[bytes], start: int) -> AsyncGenerator[bytes, None]:
+async def replayed(frames: Iterable[bytes], start: int) -> AsyncGenerator[bytes, None]:
     """Frames from number `start` on."""
-    for frame in frames[start:]:
-        yield frame
+    for number, frame in enumerate(frames):
+        if number >= start:
+            yield frame
+        elif number % BURST == 0:
+            await asyncio.sleep(0)  # those before it take their time too

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -18,9 +19,10 @@ from ossia.server.clients import Client
 from ossia.server.exchange import Planned, exchange
 from ossia.server.faults import Fault, RefusedError, fault_of
 from ossia.server.responses.asking import Asked, ask_of
-from ossia.server.responses.background import Background, framed, packed
+from ossia.server.responses.background import Background
 from ossia.server.responses.composition import Composition
 from ossia.server.responses.database import Row
+from ossia.server.responses.frames import framed, packed
 from ossia.server.responses.items import kind_of
 from ossia.server.responses.requests import CountRequest, CreateRequest
 from ossia.server.responses.shelf import Shelf, owner_of, shelf_of
@@ -200,7 +202,7 @@ class Making:
         try:
             events = None
             if self._background is not None:
-                frames = [*self._background.frames, *map(framed, told)]
+                frames = chain(self._background.frames, map(framed, told))
                 events = await asyncio.to_thread(packed, frames)
             await self._shelf.store.put(self._row(events))
         except CapacityError as error:

@@ -12,8 +12,9 @@ from ossia.server.endpoint import Endpoint
 from ossia.server.faults import RefusedError
 from ossia.server.plan import plan
 from ossia.server.responses import shapes
-from ossia.server.responses.background import Background, framed, replayed, unpacked
+from ossia.server.responses.background import Background, replayed
 from ossia.server.responses.database import Row
+from ossia.server.responses.frames import framed, unpacked
 from ossia.server.responses.listing import items_before, page
 from ossia.server.responses.making import asked, making
 from ossia.server.responses.requests import CountRequest, CreateRequest
@@ -136,7 +137,7 @@ async def _ended(running: Background) -> None:
 async def _again(row: Row, start: int) -> AsyncGenerator[bytes, None]:
     """The frames of a response that is over, from number `start` on."""
     if row.events is not None:
-        return replayed(await asyncio.to_thread(unpacked, row.events), start)
+        return replayed(unpacked(row.events), start)
     if not row.body["background"]:
         raise RefusedError(
             "only the stream of a response in the background can be taken up again; without stream it is right",
