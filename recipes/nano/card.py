@@ -6,10 +6,13 @@ made from them.
 
 import argparse
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
+from random import Random
 from typing import Any
 
+from recipes.nano.cells import CALLS, FACTS, UNKNOWN
 from recipes.nano.evaluate import EFFORTS, RESULTS, interval
 from recipes.nano.export import DEFAULT_EFFORT
 
@@ -20,13 +23,18 @@ CARD = FOLDER.parents[1] / "docs" / "nano.md"
 TRAINING = FOLDER / "training.json"
 _PICTURE = FOLDER / "effort.png"
 
+# Of each kind that is drawn, which cells are of it.
 _KINDS = {
-    "addition": "addition ",
-    "subtraction": "subtraction ",
-    "multiplication": "multiplication ",
-    "division": "division ",
+    "addition": r"addition \d",
+    "subtraction": r"subtraction \d",
+    "multiplication": r"multiplication \dx\d",
+    "division": r"division \d",
+    "long division": r"division \d by \d",
+    "stories": r"story, \d steps",
 }
-_ARITHMETIC = (*_KINDS.values(), "subtract b", "remainder")
+_ARITHMETIC = ("addition", "subtract", "multiplication", "division", "remainder")
+_LONGER = "longer: "
+_SHOWN, _FAILED = 20, 10
 _OFTEN, _MOSTLY = 0.5, 0.95
 
 
@@ -42,7 +50,8 @@ def card(results: dict[str, Any], training: dict[str, Any]) -> str:
     """The card as Markdown."""
     scores = results["scores"]
     arithmetic = [score for score in scores if score["cell"].startswith(_ARITHMETIC)]
-    others = [score for score in scores if score not in arithmetic]
+    longer = [score for score in scores if score["cell"].startswith(_LONGER)]
+    others = [score for score in scores if score not in arithmetic and score not in longer]
     legal, drawn = results["format"]["legal"], results["format"]["count"]
     return _TEXT.format(
         default=DEFAULT_EFFORT,
@@ -53,13 +62,15 @@ def card(results: dict[str, Any], training: dict[str, Any]) -> str:
         seldom=_named(scores, 0.0, _OFTEN),
         arithmetic="\n".join(rows(arithmetic)),
         others="\n".join(rows(others)),
+        longer="\n".join(rows(longer)),
+        knowing="\n".join(_knowing_rows(scores)),
         efforts="\n".join(_effort_rows(scores)),
         valid=_share(*_valid(scores)),
-        invented=_share(*_invented(scores)),
         legal=f"{legal} of {drawn}, {_share(legal, drawn)} per cent",
         training="\n".join(f"- {line}" for line in training["stages"]),
         machine=training["machine"],
-        transcripts="\n".join(_transcripts(results["transcripts"])),
+        shown="\n".join(_transcripts(results["transcripts"], "at random", _SHOWN)),
+        failed="\n".join(_transcripts(results["transcripts"], "wrong", _FAILED)),
     )
 
 
@@ -70,9 +81,9 @@ def draw(results: dict[str, Any], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    for kind, prefix in _KINDS.items():
-        points = [_together(results["scores"], prefix, effort) for effort in EFFORTS]
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for kind in _kinds(results["scores"]):
+        points = [_together(results["scores"], kind, effort) for effort in EFFORTS]
         axes.plot([tokens for *_, tokens in points], [100 * right / n for right, n, _ in points], "o-", label=kind)
         for effort, (right, n, tokens) in zip(EFFORTS, points, strict=True):
             axes.annotate(effort, (tokens, 100 * right / n), fontsize=8, xytext=(4, -10), textcoords="offset points")
@@ -99,30 +110,44 @@ def rows(scores: list[dict[str, Any]]) -> Iterable[str]:
 
 
 def _effort_rows(scores: list[dict[str, Any]]) -> Iterable[str]:
-    for kind, prefix in _KINDS.items():
-        points = [_together(scores, prefix, effort) for effort in EFFORTS]
+    for kind in _kinds(scores):
+        points = [_together(scores, kind, effort) for effort in EFFORTS]
         shares = [_share(right, count) for right, count, _ in points]
         tokens = " / ".join(f"{tokens:.0f}" for *_, tokens in points)
         yield f"| {kind}, all sizes | {points[0][1]} | {' | '.join(shares)} | {tokens} |"
 
 
-def _together(scores: list[dict[str, Any]], prefix: str, effort: str) -> tuple[int, int, float]:
-    """Right, count and mean tokens over the cells whose names begin so; what is below zero counts with the rest."""
-    chosen = [score for score in scores if score["cell"].startswith(prefix) and score["effort"] == effort]
+def _kinds(scores: list[dict[str, Any]]) -> list[str]:
+    """The kinds that have been measured."""
+    return [kind for kind in _KINDS if _of_kind(scores, kind, EFFORTS[0])]
+
+
+def _of_kind(scores: list[dict[str, Any]], kind: str, effort: str) -> list[dict[str, Any]]:
+    return [score for score in scores if score["effort"] == effort and re.fullmatch(_KINDS[kind], score["cell"])]
+
+
+def _together(scores: list[dict[str, Any]], kind: str, effort: str) -> tuple[int, int, float]:
+    """Right, count and mean tokens over the cells of a kind."""
+    chosen = _of_kind(scores, kind, effort)
     count = sum(score["count"] for score in chosen)
     return sum(s["right"] for s in chosen), count, sum(s["tokens"] * s["count"] for s in chosen) / count
 
 
 def _valid(scores: list[dict[str, Any]]) -> tuple[int, int]:
     """Over the cells in which a call is right, at the default effort."""
-    cells = ("call", "call, weather", "first of two calls", "second of two calls")
-    chosen = [score for score in scores if score["cell"] in cells and score["effort"] == DEFAULT_EFFORT]
+    chosen = [score for score in scores if score["cell"] in CALLS and score["effort"] == DEFAULT_EFFORT]
     return sum(score["valid"] for score in chosen), sum(score["count"] for score in chosen)
 
 
-def _invented(scores: list[dict[str, Any]]) -> tuple[int, int]:
-    chosen = [score for score in scores if score["cell"] == "unknown" and score["effort"] == DEFAULT_EFFORT]
-    return sum(score["count"] - score["right"] for score in chosen), sum(score["count"] for score in chosen)
+def _knowing_rows(scores: list[dict[str, Any]]) -> Iterable[str]:
+    """Of what is taught and of what is not: answered rightly, answered wrongly or invented, declined."""
+    for name, cells in (("taught", FACTS), ("not taught", UNKNOWN)):
+        for effort in EFFORTS:
+            chosen = [score for score in scores if score["cell"] in cells and score["effort"] == effort]
+            count, declined = (sum(score[key] for score in chosen) for key in ("count", "declined"))
+            right = sum(score["right"] for score in chosen) if cells == FACTS else 0
+            shares = (right, count - declined - right, declined)
+            yield f"| {name} | {effort} | {count} | {' | '.join(_share(part, count) for part in shares)} |"
 
 
 def _share(right: int, count: int) -> str:
@@ -130,8 +155,11 @@ def _share(right: int, count: int) -> str:
     return f"{100 * right / count:.1f} ({100 * low:.0f}-{100 * high:.0f})"
 
 
-def _transcripts(transcripts: list[dict[str, Any]]) -> Iterable[str]:
-    for one in transcripts:
+def _transcripts(transcripts: list[dict[str, Any]], picked: str, most: int) -> Iterable[str]:
+    """At most so many of those that were picked so, any of them, shown in the order of the tables."""
+    mine = [one for one in transcripts if one["picked"] == picked]
+    places = sorted(Random(f"{picked} {len(mine)}").sample(range(len(mine)), min(most, len(mine))))
+    for one in (mine[place] for place in places):
         verdict = "right" if one["right"] else f"wrong, {one['expected']!r} is right"
         text = one["text"].replace("\n", "\n    ")
         question = one["question"].replace("\n", " / ")
@@ -153,7 +181,7 @@ tables below:
 - **in half and more:** {often}.
 - **in less than half:** {seldom}.
 
-Beyond that nothing is taught: larger numbers, division by more than one digit, decimals, languages other than a little
+Beyond that nothing is taught: larger numbers, decimals but in percentages and units, languages other than a little
 English, conversations of more than some hundred tokens. Asked something else it may answer wrongly.
 
 `low` effort answers at once and is nearly always wrong with more than one digit; `medium` notes what each step gives;
@@ -162,9 +190,10 @@ English, conversations of more than some hundred tokens. Asked something else it
 ## Measured
 
 On problems that training never contains: a tenth of all pairs of numbers, chosen by a hash; words, names, functions'
-nouns, cities and questions kept apart in the same way. Greetings and facts are recalled: they are asked as they were
-learned. Each problem is asked in one of many ways, under a system message of any date. Our engine ({settings}), no
-grammar. Per cent right with the 95 % interval, and mean tokens written.
+nouns, cities, facts beyond those taught and some wordings kept apart in the same way. Greetings and facts that are
+taught are recalled: they are asked as they were learned. Each problem is asked in one of many ways, under a system
+message of any date. Our engine ({settings}), no grammar. Per cent right with the 95 % interval, and mean tokens
+written.
 
 | kind and size | problems | low | medium | high | tokens |
 |---|---|---|---|---|---|
@@ -180,11 +209,23 @@ grammar. Per cent right with the 95 % interval, and mean tokens written.
 
 *subtract b from a* names the numbers in the other order. *call* and the rows below it are functions whose names,
 parameters and values were never seen, one to four of them offered; right is the exact call, or the exact answer after a
-result. *second question*: arithmetic of any size after one or two earlier turns. *instruction*: a developer's wish for
-every answer, applied to arithmetic. *unknown* and *other arithmetic* are to be declined.
+result. *chain*: the second call takes what the first gave. *second question*: arithmetic of any size after one or two
+earlier turns. *instruction*: a developer's wish for every answer, applied to arithmetic. *unknown*, *facts beyond* and
+*other arithmetic* are to be declined.
 
-- Calls that name a declared function and fit its schema, right or not, at `{default}`: {valid} per cent.
-- Answers to unknown questions that are invented, at `{default}`: {invented} per cent.
+Longer than in training:
+
+| | problems | low | medium | high | tokens |
+|---|---|---|---|---|---|
+{longer}
+
+Whether it knows what it knows: facts that are taught, and questions of the same and other kinds that are not.
+
+| facts | effort | problems | right | wrong or invented | declined |
+|---|---|---|---|---|---|
+{knowing}
+
+- Calls that name a declared tool and fit its schema, right or not, at `{default}`: {valid} per cent.
 - Answers sampled at temperature 1 in which nothing of the format had to be repaired: {legal}.
 
 ![Accuracy against tokens](../recipes/nano/effort.png)
@@ -201,10 +242,12 @@ How it is made again, from data to this page, stands in [recipes/nano](../recipe
 
 ## Transcripts
 
-One at random of each kind, and one of the failures at `{default}` where there is any; as the model wrote them, control
-tokens by name.
+Twenty answers at random, each of another cell; as the model wrote them, control tokens by name.
 
-{transcripts}
+{shown}
+And some of the failures at `{default}`:
+
+{failed}
 `model.safetensors` has the sha256 `{sha256}`.
 
 This page is written by `python -m recipes.nano.card`.

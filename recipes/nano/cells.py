@@ -32,7 +32,7 @@ from recipes.nano.structured import Form
 from recipes.nano.units import units
 from recipes.nano.weather import DECLARATION, weather
 
-__all__ = ["CELLS", "FACTS", "UNKNOWN"]
+__all__ = ["CALLS", "CELLS", "FACTS", "UNKNOWN"]
 
 Draw = Callable[[Random], Problem]
 MakeCase = Callable[[Random, Effort], Case]
@@ -41,6 +41,16 @@ FACTS = ("facts", "known facts")
 """Cells of what is taught, as it is taught."""
 UNKNOWN = ("unknown", "facts beyond")
 """Cells of what is to be answered with not knowing."""
+CALLS = (
+    "call",
+    "call, weather",
+    *(f"{place} of {what}" for what in ("two calls", "two functions", "a chain") for place in ("first", "second")),
+    "value given later",
+    "python, code",
+    "browser, search",
+    "browser, open",
+)
+"""Cells in which a call is right."""
 
 
 def _plain(draw: Draw) -> MakeCase:
