@@ -1,7 +1,7 @@
 """Make the embedded model from nothing: `python -m recipes.nano --output build/nano`.
 
-Trains, exports to `model` in the output folder, and measures it there. Started again it goes on where it was; nothing
-in the package changes.
+Trains, learns from its own graded answers if so asked, exports to `model` in the output folder, and measures it there.
+Started again it goes on where it was; nothing in the package changes.
 """
 
 import argparse
@@ -14,14 +14,20 @@ from recipes.nano.train import CHECKPOINT
 
 
 def main() -> None:
-    """Run the three parts as the programs that they are."""
+    """Run the parts as the programs that they are."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("build/nano"))
     parser.add_argument("--count", type=int, default=200, help="problems of each cell to measure; 0 measures nothing")
+    parser.add_argument("--rounds", type=int, default=0, help="of learning from its own answers, after training")
     arguments, training = parser.parse_known_args()
     output, model = arguments.output, arguments.output / "model"
+    trained = output / CHECKPOINT
     _run("train", "--wide", "--output", str(output), *training)
-    _run("export", str(output / CHECKPOINT), "--output", str(model))
+    if arguments.rounds:
+        rewarded = output / "rewarded.pt"
+        _run("reward", str(trained), "--output", str(rewarded), "--rounds", str(arguments.rounds))
+        trained = rewarded
+    _run("export", str(trained), "--output", str(model))
     if arguments.count:
         results = output / "results.json"
         _run("evaluate", "--model", str(model), "--output", str(results), "--count", str(arguments.count))

@@ -1,4 +1,4 @@
-"""Greedy decoding of many prompts at once over the trainer's own operations: a quick look at a model in training.
+"""Many prompts answered at once over the trainer's own operations: for a quick look, and for samples.
 
 Every sequence is at the same position in every step, prompts being fed token by token, so that a cache is one array
 without pages. What is reported in the end is measured by the engine instead.
@@ -16,7 +16,7 @@ from ossia.model import forward, prepare
 from ossia.ops import Batch
 from ossia.train.train_ops import TrainOps
 
-__all__ = ["greedy"]
+__all__ = ["generate"]
 
 
 class _DecodeOps(TrainOps):
@@ -37,7 +37,7 @@ class _DecodeOps(TrainOps):
 
 
 @torch.no_grad()
-def greedy(
+def generate(
     config: ModelConfig,
     parameters: Mapping[str, Tensor],
     prompts: Sequence[Sequence[int]],
@@ -45,8 +45,14 @@ def greedy(
     limit: int,
     *,
     quantise: bool = True,
+    temperature: float = 0.0,
+    seed: int = 0,
 ) -> list[list[int]]:
-    """The tokens that follow each prompt, its stop token included, at most `limit`; computed in float32."""
+    """The tokens that follow each prompt, its stop token included, at most `limit`; computed in float32.
+
+    The likeliest ones at temperature 0, else samples: the same for the same seed.
+    """
+    chance = torch.Generator().manual_seed(seed)
     ops = _DecodeOps(torch.float32, quantise=quantise)
     weights = prepare(ops, config, cast(Any, parameters))
     longest = max(map(len, prompts))
@@ -59,8 +65,8 @@ def greedy(
         tokens = np.asarray([text[position] if position < len(text) else stop[0] for text in texts], np.int32)
         batch = Batch(tokens, np.full(len(prompts), position, np.int32), rows, rows[:-1])
         ops.balance.clear()
-        best = forward(ops, config, weights, batch, caches).argmax(-1).tolist()
-        for index, token in enumerate(best):
+        chosen = _chosen(forward(ops, config, weights, batch, caches), temperature, chance)
+        for index, token in enumerate(chosen):
             if len(texts[index]) == position + 1 and not ended[index]:
                 texts[index].append(token)
                 written = len(texts[index]) - len(prompts[index])
@@ -68,3 +74,10 @@ def greedy(
         if ended.all():
             break
     return [text[len(prompt) :] for text, prompt in zip(texts, prompts, strict=True)]
+
+
+def _chosen(logits: Tensor, temperature: float, chance: torch.Generator) -> list[int]:
+    """[N, V] -> of each row a token."""
+    if temperature == 0:
+        return logits.argmax(-1).tolist()
+    return torch.multinomial((logits / temperature).softmax(-1), 1, generator=chance)[:, 0].tolist()

@@ -11,7 +11,7 @@ from ossia.harmony import Effort
 from recipes.nano.case import Case
 from recipes.nano.cells import CELLS
 from recipes.nano.conversation import Format, vocabulary
-from recipes.nano.decode import greedy
+from recipes.nano.decode import generate
 from recipes.nano.shape import model_config
 
 _LIMIT, _AT_ONCE = 400, 96
@@ -40,7 +40,7 @@ def main() -> None:
     for first in range(0, len(cases), _AT_ONCE):
         prompts = [case.prompt(form) for _, case in cases[first : first + _AT_ONCE]]
         stop = form.vocabulary.stop_tokens
-        answers = greedy(config, state["parameters"], prompts, stop, _LIMIT, quantise=not arguments.raw)
+        answers = generate(config, state["parameters"], prompts, stop, _LIMIT, quantise=not arguments.raw)
         texts += [form.vocabulary.decode(answer) for answer in answers]
     print(f"step {state['step']}")
     _show(cases, texts)
