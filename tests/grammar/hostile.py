@@ -92,3 +92,12 @@ ANSWERS: dict[str, AnswerRule] = {
     **{f"schema: {name}": JsonSchema(schema, strict=False) for name, schema in SCHEMAS.items()},
     **{f"text: {name}": rule for name, rule in TEXTS.items()},
 }
+
+LONGEST: dict[str, Any] = {
+    "many patterns": {"properties": {f"{n}": {"pattern": f"a{n}"} for n in range(4000)}},
+    "many similar unions": {"anyOf": [{"properties": {f"p{m}": {} for m in range(n)}} for n in range(200)]},
+    "a wide product": {
+        "allOf": [{"anyOf": [{"properties": {f"p{n}": {"const": each}}} for each in range(50)]} for n in range(50)]
+    },
+}
+"""Those that took longest to compile within the limits, among many that were tried, at their worst size."""

@@ -1,3 +1,4 @@
+import contextlib
 import random
 import time
 
@@ -6,10 +7,10 @@ import pytest
 from llguidance import LLParserLimits
 
 from ossia.errors import GrammarError
-from ossia.grammar import Choice, JsonSchema, Lark, Regex, Rules, ToolRule, matching
+from ossia.grammar import Choice, JsonSchema, Lark, Regex, Rules, ToolRule, matching, plan
 from ossia.grammar.plan import MOST_MESSAGES, Plan
 from ossia.grammar.tokens import Tokens
-from tests.grammar.hostile import ANSWERS
+from tests.grammar.hostile import ANSWERS, LONGEST
 from tests.grammar.walks import allowed, nano, takes, walk
 
 LONGEST_COMPILATION, LONGEST_MASK = 3.0, 0.5
@@ -37,6 +38,26 @@ def test_a_hostile_grammar_is_refused_or_costs_little(name: str):
         assert grammar.accept(int(rng.choice(may.tolist())))
         assert nano().end not in may
 
+
+@pytest.mark.parametrize("name", LONGEST)
+def test_the_longest_compilations_end_within_seconds(name: str):
+    begin = time.thread_time()
+    with contextlib.suppress(GrammarError):
+        Plan(Tokens(nano()), Rules(answer=JsonSchema(LONGEST[name], strict=False)))
+    assert time.thread_time() - begin < 15.0, "some four were measured"
+
+
+def test_tools_that_take_too_long_together_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(plan, "MOST_SECONDS", 0.3)
+    schema = {"properties": {f"p{n}": {"type": "string", "pattern": f"^{n}+$"} for n in range(800)}}
+    tools = tuple(ToolRule(recipient=f"functions.f{number}", parameters=schema) for number in range(200))
+    begin = time.thread_time()
+    with pytest.raises(
+        GrammarError, match=r"before the grammar of functions\.f\d+ has taken more than 0.3 sec"
+    ) as caught:
+        Plan(Tokens(nano()), Rules(tools=tools))
+    assert time.thread_time() - begin < 5.0
+    assert caught.value.where in {tool.recipient for tool in tools[1:]}
 
 def test_a_grammar_that_fails_says_so_and_can_be_taken_back(monkeypatch: pytest.MonkeyPatch):
     # What it takes to meet the real limits takes seconds.

@@ -1,6 +1,7 @@
 """Rules, compiled: the pattern of every content that an answer may have."""
 
 from dataclasses import dataclass
+from time import thread_time
 
 from llguidance import LLMatcher
 
@@ -19,6 +20,11 @@ __all__ = ["Content", "Plan"]
 
 MOST_MESSAGES = 64
 """Messages of an answer after which only a final or a last call may begin, so that no answer goes on for ever."""
+
+MOST_SECONDS = 8.0
+"""Of computing, after which no further schema or grammar is compiled. One alone takes at most some four, for all the
+limits that it is compiled within, and two more where a keyword in its way is looked for.
+"""
 
 LARK_OPTIONS = '%llguidance {"no_forcing": true}\n'
 """Forced text may have no end in a grammar such as `start: /c+/ "c"`, and llguidance would look for it for ever."""
@@ -40,6 +46,7 @@ class Plan:
         self.tokens = tokens
         self.rules = rules
         self.loosened: list[Loosened] = []
+        self._end = thread_time() + MOST_SECONDS
         v = tokens.vocabulary
         check_rules(rules)
         self.headers = Headers(tokens, rules)
@@ -98,12 +105,22 @@ class Plan:
             case Choice(values):
                 return Texts(self.tokens, values)
 
+    def _check_time(self, where: str) -> None:
+        if thread_time() > self._end:
+            raise GrammarError(
+                f"what comes before the grammar of {where} has taken more than {MOST_SECONDS:g} seconds to compile; "
+                "fewer or simpler tools are right",
+                where=where,
+            )
+
     def _schema(self, where: str, schema: Schema, strict: bool, *, arguments: bool = True) -> Pattern:
+        self._check_time(where)
         pattern, loosened = to_pattern(self.tokens, where, schema, strict=strict, arguments=arguments)
         self.loosened += loosened
         return pattern
 
     def _compiled(self, where: str, grammar: str, *, forces: bool = True) -> Pattern:
+        self._check_time(where)
         try:
             return Pattern(self.tokens, grammar, forces=forces)
         except GrammarError as error:

@@ -6,7 +6,6 @@
 Streamed or whole, an answer is made from the same events.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -19,7 +18,8 @@ from ossia.server.ask import Ask
 from ossia.server.clients import Client
 from ossia.server.merging import merged
 from ossia.server.models import Served
-from ossia.server.plan import Plan, plan
+from ossia.server.plan import Plan
+from ossia.server.planning import planned
 from ossia.server.service import Service, client_of, service_of
 from ossia.server.turns import Done, Event, Running
 
@@ -66,11 +66,11 @@ async def exchange(
     if ask.seconds is None:
         ask = replace(ask, seconds=service.config.limits.turn_seconds)
     async with service.models.lease(model, keep_alive=keep_alive) as served:
-        planned = await asyncio.to_thread(plan, ask, served, service.recall, client.salt)
-        running = _running(planned, served, service, client, n)
+        made = await planned(ask, served, service, client.salt)
+        running = _running(made, served, service, client, n)
         async with aclosing(merged([each.events() for each in running])) as events:
             first = await anext(events)  # what the engine refuses is refused before anything is said
-            yield 0, Planned(planned, served, running)
+            yield 0, Planned(made, served, running)
             async for index, event in _then(first, events):
                 if isinstance(event, Done):
                     _count(service, served, event)

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -33,6 +34,7 @@ from ossia.harmony import Vocabulary
 from ossia.loading import Defaults, available_bytes, default_precision, defaults_of, token_bytes, vocabulary_of
 from ossia.ops import Precision
 from ossia.server.catalogue import without_path
+from ossia.server.checks import Checks
 from ossia.server.faults import RefusedError
 from ossia.server.remote import EngineStatus, Launch, RemoteEngine, Tokens
 
@@ -93,6 +95,11 @@ class Served:
     settings: Mapping[str, Any]
     config: ModelConfig
     checkpoint: Checkpoint | None = field(default=None, repr=False)
+
+    @cached_property
+    def checks(self) -> Checks:
+        """What was found out about clients' rules."""
+        return Checks(self.vocabulary)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ossia.engine import SamplingParams
 from ossia.errors import ContextLengthError, ConversationError, RequestError
-from ossia.grammar import Loosened, Rules, check
+from ossia.grammar import Loosened, Rules
 from ossia.harmony import (
     Conversation,
     DeveloperContent,
@@ -27,7 +27,7 @@ from ossia.server.faults import RefusedError
 from ossia.server.models import Served
 from ossia.server.recall import Recall
 
-__all__ = ["Plan", "plan"]
+__all__ = ["Plan", "plan", "rules_of"]
 
 ROOM = 4
 """With a bound on both, reasoning leaves at least one in so many of the tokens to the answer."""
@@ -71,7 +71,7 @@ def _planned(ask: Ask, served: Served, recall: Recall, client: bytes) -> Plan:
         raise _unshowable(ask, served, error) from error
     conversation = Conversation((*opening, *messages))
     rules = _rules(ask, params)
-    loosened = check(rules, served.vocabulary).loosened if rules else ()
+    loosened = served.checks.of(rules) if rules else ()
     settings = _settings(ask, served, params, rules) | {
         "effort": effort.value,
         "dropped_reasoning": len(messages) - len(drop_finished_analysis(messages)),
@@ -87,6 +87,11 @@ def _planned(ask: Ask, served: Served, recall: Recall, client: bytes) -> Plan:
         loosened=loosened,
         settings=settings,
     )
+
+
+def rules_of(ask: Ask, served: Served) -> Rules | None:
+    """What the answer must look like; None where nothing is masked. Raises RequestError."""
+    return _rules(ask, replace(served.defaults.params, **ask.sampling))
 
 
 def _opening(ask: Ask, effort: Effort, instructions: str | None) -> tuple[Message, ...]:

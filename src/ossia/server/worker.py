@@ -57,9 +57,12 @@ RECEIVED_BYTES = 1 << 18
 REPORT_SECONDS = 0.25
 """While it computes, the process tells this often how it is doing: a step that is stuck shows as silence."""
 
-COMPILERS = 2
-"""Threads that compile grammars: one that takes long does not hold up the next."""
+COMPILERS = 4
+"""Threads that compile grammars: one that takes long does not hold up the next.
 
+Each ends within seconds (`ossia.grammar.plan.MOST_SECONDS`), and the server lets only half as many new grammars through
+at a time (`ossia.server.checks.AT_ONCE`), so that those which are known, and take no time, find a thread.
+"""
 QUEUE = {"max_requests": 64, "max_waiting": 1024, "max_waiting_per_client": 256}
 """How many requests are computed together, and beyond how many that wait a client is told to come again.
 

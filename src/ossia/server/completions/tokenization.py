@@ -10,7 +10,7 @@ from starlette.responses import Response
 from ossia.server.chat.request import ChatRequest, ask_of
 from ossia.server.endpoint import Endpoint
 from ossia.server.faults import RefusedError
-from ossia.server.plan import plan
+from ossia.server.planning import planned
 from ossia.server.service import client_of, service_of
 
 __all__ = ["endpoints"]
@@ -76,10 +76,10 @@ async def render(request: Request, body: ChatRequest) -> Response:
     """The prompt of a request to Chat Completions, without answering it."""
     service = service_of(request)
     async with service.models.lease(body.model) as served:
-        planned = await asyncio.to_thread(plan, ask_of(body), served, service.recall, client_of(request).salt)
-        tokens = list(planned.prompt)
+        made = await planned(ask_of(body), served, service, client_of(request).salt)
+        tokens = list(made.prompt)
         text = served.vocabulary.decode(tokens)
-        return _json(Rendered(text, tokens, len(tokens), dict(planned.settings)))
+        return _json(Rendered(text, tokens, len(tokens), dict(made.settings)))
 
 
 def _json(body: Struct) -> Response:

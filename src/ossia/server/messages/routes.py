@@ -1,6 +1,5 @@
 """POST /v1/messages and /v1/messages/count_tokens."""
 
-import asyncio
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -17,7 +16,7 @@ from ossia.server.endpoint import Endpoint
 from ossia.server.exchange import Planned, exchange
 from ossia.server.messages.reply import Blocks, Whole, ending, usage_of
 from ossia.server.messages.request import CountRequest, MessagesRequest, ask_of, shows_thinking
-from ossia.server.plan import plan
+from ossia.server.planning import planned
 from ossia.server.service import client_of, service_of
 from ossia.server.streams import attend, event, sse
 from ossia.server.turns import Done
@@ -63,8 +62,8 @@ async def count_tokens(request: Request, body: CountRequest) -> Response:
     """How many tokens the prompt would have."""
     service = service_of(request)
     async with service.models.lease(body.model) as served:
-        planned = await asyncio.to_thread(plan, ask_of(body), served, service.recall, client_of(request).salt)
-        return _json(Counted(len(planned.prompt)))
+        made = await planned(ask_of(body), served, service, client_of(request).salt)
+        return _json(Counted(len(made.prompt)))
 
 
 async def _whole(request: Request, body: MessagesRequest, ask: Ask) -> Response:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from ossia.server.endpoint import Endpoint
 from ossia.server.faults import RefusedError
-from ossia.server.plan import plan
+from ossia.server.planning import planned
 from ossia.server.responses import shapes
 from ossia.server.responses.background import Background, replayed
 from ossia.server.responses.database import Row
@@ -104,8 +104,8 @@ async def compact(request: Request) -> Response:
 async def _counted(request: Request, body: CountRequest) -> shapes.Count:
     said, service = await asked(request, body), service_of(request)
     async with service.models.lease(body.model) as served:
-        planned = await asyncio.to_thread(plan, said.asked.ask, served, service.recall, client_of(request).salt)
-        return shapes.Count(input_tokens=len(planned.prompt))
+        made = await planned(said.asked.ask, served, service, client_of(request).salt)
+        return shapes.Count(input_tokens=len(made.prompt))
 
 
 def _running(request: Request) -> Background | None:
