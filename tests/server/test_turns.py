@@ -1,12 +1,14 @@
 """One turn on its way: its events, its end, and how it is ended early."""
 
 import asyncio
+import time
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 
 from ossia.assistant import Kind, Loop
+from ossia.server import turns as module
 from ossia.server.ask import Ask, Spoken, Tool
 from ossia.server.clients import ANYONE
 from ossia.server.plan import plan
@@ -168,3 +170,27 @@ def test_stop_strings_and_loops_end_the_request():
 )
 def test_arguments_are_an_object_that_can_be_sent_on(text: str, arguments: Any):
     assert arguments_of(text) == arguments
+
+
+def test_looking_for_violations_holds_up_nobody(monkeypatch: pytest.MonkeyPatch):
+    def slow(rule: Any, value: Any) -> list[str]:
+        time.sleep(0.3)
+        return ["found"]
+
+    monkeypatch.setattr(module, "violations", slow)
+
+    async def scene() -> float:
+        longest, last = 0.0, time.perf_counter()
+        task = asyncio.ensure_future(read())
+        while not task.done():
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+        assert (await task).settings["violations"] == [{"where": "functions.add", "what": "found"}]
+        return longest
+
+    async def read() -> Done:
+        async with aclosing(running(Player(VOCABULARY, CALL), tools=(ADD,)).events()) as found:
+            return [event async for event in found][-1]  # type: ignore[return-value]
+
+    assert asyncio.run(scene()) < 0.25

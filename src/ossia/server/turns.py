@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -122,7 +122,7 @@ class Running:
                     case _:
                         answer = await self._answered(step)
         except StopIteration as end:
-            yield self._done(end.value)
+            yield await self._done(end.value)
         finally:
             if deadline:
                 deadline.cancel()
@@ -181,7 +181,7 @@ class Running:
         self._calls.append(call)
         return Opened(kind, call)
 
-    def _done(self, ended: Turn) -> Done:
+    async def _done(self, ended: Turn) -> Done:
         if ended.finish == "cancelled" and self._why is not None:
             ended = replace(ended, finish=self._why)
         calls = tuple(zip(self._calls, ended.calls, strict=True))
@@ -191,7 +191,7 @@ class Running:
             **self.plan.settings,
             "seed": ended.seed,
             "repairs": [asdict(repair) for repair in ended.repairs],
-            "violations": [each for call, message in calls for each in _violations(call, message)],
+            "violations": await _violations(calls),
             "stopped_by": ended.stopped_by,
             "failure": ended.failure,
             # Without masks a model may speak as somebody else; no API has a place for that.
@@ -218,12 +218,22 @@ def arguments_of(text: str) -> dict[str, Any] | None:
         return None
 
 
-def _violations(call: Call, message: Message) -> list[dict[str, str]]:
-    """What the arguments of a finished call break of the keywords that the mask could not hold."""
-    if call.tool is None or call.tool.custom:
-        return []
+async def _violations(calls: Sequence[tuple[Call, Message]]) -> list[dict[str, str]]:
+    """What the arguments of finished calls break of their schemas: masks may be off, or hold less.
+
+    It is looked for beside the event loop: for a hostile schema it may take half a second.
+    """
+    found: list[dict[str, str]] = []
+    for call, message in calls:
+        if call.tool is not None and not call.tool.custom:
+            said = await asyncio.to_thread(_broken, call.tool, message.text)
+            found += [{"where": call.recipient, "what": what} for what in said]
+    return found
+
+
+def _broken(tool: Tool, arguments: str) -> list[str]:
     try:
-        value = msgspec.json.decode(message.text)
+        value = msgspec.json.decode(arguments)
     except (ValueError, RecursionError) as error:
-        return [{"where": call.recipient, "what": f"the arguments are no JSON: {error}"}]
-    return [{"where": call.recipient, "what": what} for what in violations(call.tool.rule, value)]
+        return [f"the arguments are no JSON: {error}"]
+    return violations(tool.rule, value)
