@@ -74,9 +74,15 @@ class World:
             self.arrive()
         if self.live and self.random.random() < 0.03:
             self.end(self.live[int(self.random.choice(list(self.live)))])
-        shares = self.scheduler.plan()
+        beside = None if self.random.random() < 0.5 else int(self.random.integers(0, 20))
+        generated = {request for request in self.scheduler.running if request.generating}
+        preemptions = self.scheduler.preemptions
+        shares = self.scheduler.plan(beside)
         if self.random.random() < 0.1:  # a step that failed: planning again must not change what holds
-            shares = self.scheduler.plan()
+            shares = self.scheduler.plan(beside)
+        prompts = sum(share.end - share.start for share in shares if not share.request.generating)
+        if beside is not None and generated and self.scheduler.preemptions == preemptions:
+            assert prompts <= max(beside, 1), "who generates waits for no more"
         assert sum(share.end - share.start for share in shares) <= self.budget
         assert bool(shares) == bool(self.live), "somebody can always go on"
         self.take_turns()

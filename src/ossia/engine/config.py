@@ -28,8 +28,9 @@ class EngineConfig:
     """The operator's settings. Raises ConfigError for a value that cannot be right; the message names the key.
 
     `context` is the most tokens that one request may have, prompt and answer together; None means all that the model
-    was made for. `max_step_tokens` bounds how long a step takes: requests that generate are always in it, and the rest
-    of it goes to chunks of prompts.
+    was made for. `max_step_tokens` bounds a step: requests that generate are always in it, and the rest of it goes to
+    chunks of prompts. Where somebody generates, these are made so small that a step takes about `step_seconds`; None
+    leaves them as they are.
 
     `max_waiting` requests, and `max_waiting_per_client` of one client, may wait beside those that run; None is any.
 
@@ -44,6 +45,7 @@ class EngineConfig:
     context: int | None = None
     max_requests: int = 16
     max_step_tokens: int = 512
+    step_seconds: float | None = 1.0
     max_waiting: int | None = None
     max_waiting_per_client: int | None = None
     page_size: int = 16
@@ -64,6 +66,8 @@ class EngineConfig:
             if getattr(self, key) is not None:
                 _whole(ConfigError, key, getattr(self, key), least=0)
         _whole(ConfigError, "snapshots", self.snapshots, least=0)
+        if self.step_seconds is not None:
+            _check_seconds("step_seconds", self.step_seconds)
         for key in ("boundary_tokens", "stop_tokens"):
             object.__setattr__(self, key, _tokens(ConfigError, key, getattr(self, key)))
         if self.max_step_tokens < self.max_requests:
@@ -174,6 +178,11 @@ def _number(key: str, value: object, least: float, most: float, *, what: str | N
         found = f"{what or key} is {value!r:.80}"
         raise RequestError(f"{found}; a number from {least:g} to {most:g} is right", param=key)
     return float(value)
+
+
+def _check_seconds(key: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < math.inf:
+        raise ConfigError(f"{key} is {value!r:.80}; a number of seconds above 0, or None, is right")
 
 
 def _wrong(error: type[OssiaError], key: str, words: str) -> OssiaError:

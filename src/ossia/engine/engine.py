@@ -11,6 +11,7 @@ from typing import TypedDict, Unpack
 from ossia.engine.config import EngineConfig, SamplingParams
 from ossia.engine.memory import kinds, page_bytes
 from ossia.engine.overload import Overload
+from ossia.engine.pace import Pace
 from ossia.engine.prefix import Holding, Ledger, root
 from ossia.engine.request import Drafter, Finish, Grammar, Output, Request, Share
 from ossia.engine.runner import LoadedModel, Runner
@@ -80,6 +81,7 @@ class Engine:
         self._scheduler = Scheduler(
             self._ledger, self.config.max_requests, self.config.max_step_tokens, self.config.boundary_tokens
         )
+        self._pace = Pace(self.config.step_seconds)
         self._overload = Overload(self.config)
         self._sampler = Sampler(model.ops, model.config.vocab_size)
         self._requests: dict[int, Request] = {}
@@ -159,8 +161,9 @@ class Engine:
         When the backend raises, nothing has changed: the step can be made again.
         """
         begin = time.perf_counter()
-        shares = self._scheduler.plan()
+        shares = self._scheduler.plan(self._pace.prompt_tokens())
         if shares:
+            prompt_tokens = sum(share.end - share.start for share in shares if not share.request.generating)
             rows = self._sampler.rows(shares)
             with self._sampler.masks(rows) as masks:
                 logits = self._runner.forward(shares, [row.row for row in rows])
@@ -170,6 +173,7 @@ class Engine:
             self._steps += 1
             self._last_step = time.perf_counter() - begin
             self._step_seconds += self._last_step
+            self._pace.measured(self._last_step, prompt_tokens)
         outputs, self._undelivered = self._undelivered, []
         return outputs
 

@@ -8,7 +8,8 @@ clients that have as many running, the one that was served fewest tokens comes f
 **A step** is filled in this order: every request that generates gets its next token, and tokens ahead. One half of what
 is left goes to the prompt of the least served client that came first; then requests are let in; the other half goes to
 all prompts, the least served client's first and of each client's the one that lacks least. So a long prompt delays
-neither those who generate nor a short one, and advances by half a step at least. Chunks shrink to the pages there are.
+neither those who generate nor a short one, and advances by half a step at least. Chunks shrink to the pages there are,
+and where somebody generates, to what may be computed beside it (see `ossia.engine.pace`).
 
 **Memory.** A request is let in when its prompt, and all that is still to come of those that run, find pages; until then
 nobody overtakes it. When not even one token of a running request finds a page, the last of those that run is
@@ -63,17 +64,24 @@ class Scheduler:
         self._fairness.arrive(request.client)
         self._queue(request)
 
-    def plan(self) -> list[Share]:
-        """This step's shares, pages reserved. A step that failed, and so was not settled, may be planned again."""
+    def plan(self, beside: int | None = None) -> list[Share]:
+        """This step's shares, pages reserved. A step that failed, and so was not settled, may be planned again.
+
+        Where somebody generates, at most `beside` tokens of prompts are computed beside it, 1 at least.
+        """
         for request in self.running:
             self.ledger.trim(request.holding)
         self._make_way()
         shares: dict[Request, Share] = {}
-        allotted = self._allotted()
+        most = self._most_of_prompts(beside)
+        allotted = self._allotted(most)
         for request in [*self.running]:
             if request in allotted and request in self.running and (share := self._share(request, allotted[request])):
                 shares[request] = share
-        budget = self._max_step_tokens - sum(share.end - share.start for share in shares.values())
+        budget = min(
+            self._max_step_tokens - _tokens(shares.values()),
+            most - _tokens(share for share in shares.values() if not share.request.generating),
+        )
         while budget > 0 and self._admit():
             pass
         self._fill(shares, budget)
@@ -123,8 +131,16 @@ class Scheduler:
         if (head.rank[0], counts[head.client]) < place:
             self._preempt(last)
 
-    def _allotted(self) -> dict[Request, int]:
-        """How many tokens those may compute who come before others: all that generate, one prompt, and the first."""
+    def _most_of_prompts(self, beside: int | None) -> int:
+        """How many tokens of prompts this step may compute at most."""
+        generates = any(request.generating for request in self.running)
+        return self._max_step_tokens if beside is None or not generates else max(beside, 1)
+
+    def _allotted(self, most: int) -> dict[Request, int]:
+        """How many tokens those may compute who come before others: all that generate, one prompt, and the first.
+
+        Prompts get at most so many together.
+        """
         if not self.running:
             return {}
         generating = [request for request in self.running if request.generating]
@@ -134,6 +150,7 @@ class Scheduler:
             ahead = min(request.wanted - 1, budget)
             allotted[request] = 1 + ahead
             budget -= ahead
+        budget = min(budget, most)
         if budget > 0 and not self.running[0].generating:
             allotted[self.running[0]] = 1
             budget -= 1
@@ -256,6 +273,10 @@ class Scheduler:
         marks = [place + 1 for place in range(start, computed) if tokens[place] in self._boundaries]
         ends = (request.prompt_tokens - 1, request.holding.parting)
         return marks + [mark for mark in ends if start < mark <= computed]
+
+
+def _tokens(shares: Iterable[Share]) -> int:
+    return sum(share.end - share.start for share in shares)
 
 
 def _rank(request: Request) -> tuple[int, int]:
