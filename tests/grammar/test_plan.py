@@ -59,6 +59,7 @@ def test_tools_that_take_too_long_together_are_refused(monkeypatch: pytest.Monke
     assert time.thread_time() - begin < 5.0
     assert caught.value.where in {tool.recipient for tool in tools[1:]}
 
+
 def test_a_grammar_that_fails_says_so_and_can_be_taken_back(monkeypatch: pytest.MonkeyPatch):
     # What it takes to meet the real limits takes seconds.
     monkeypatch.setattr(matching, "LIMITS", LLParserLimits(max_items_in_row=2_000, verbose_errors=False))
