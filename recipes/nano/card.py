@@ -97,7 +97,7 @@ def _named(scores: list[dict[str, Any]], low: float, high: float) -> str:
     """The cells whose share at the default effort is in [low, high)."""
     chosen = [score for score in scores if score["effort"] == DEFAULT_EFFORT]
     names = [score["cell"] for score in chosen if low <= score["right"] / score["count"] < high]
-    return ", ".join(names) or "nothing"
+    return "; ".join(names) or "nothing"
 
 
 def rows(scores: list[dict[str, Any]]) -> Iterable[str]:

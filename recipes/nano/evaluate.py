@@ -15,14 +15,14 @@ from typing import Any
 
 from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.harmony import Effort, parse
-from ossia.loading import load_weights, vocabulary_of
+from ossia.loading import Loaded, load_weights, vocabulary_of
 from recipes.nano.case import Case, final_answer
 from recipes.nano.cells import CELLS
 from recipes.nano.chat import CANNOT
 from recipes.nano.conversation import Format
 from recipes.nano.export import DEFAULT_EFFORT, EMBEDDED, WEIGHTS, sha256
 
-__all__ = ["EFFORTS", "RESULTS", "Score", "evaluate", "interval"]
+__all__ = ["EFFORTS", "RESULTS", "Score", "answers_of", "evaluate", "interval", "new_engine"]
 
 EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 RESULTS = Path(__file__).with_name("results.json")
@@ -64,9 +64,7 @@ def evaluate(model: Path, count: int, fewer: int) -> dict[str, Any]:
     """Scores of every cell and effort, with some transcripts of either kind, and how often the format is legal."""
     loaded = load_weights(str(model), backend="native", precision="exact")
     form = Format(vocabulary_of(loaded.checkpoint))
-    stops = form.vocabulary.stop_tokens
-    config = EngineConfig(context=_CONTEXT, max_requests=64, max_step_tokens=1024, stop_tokens=stops)
-    engine = Engine(loaded.model, config)
+    engine = new_engine(loaded, form)
     scores: list[Score] = []
     transcripts: list[dict[str, Any]] = []
     legal = sampled = 0
@@ -76,7 +74,7 @@ def evaluate(model: Path, count: int, fewer: int) -> dict[str, Any]:
         for effort in EFFORTS:
             cases = _cases(cell, effort, some)
             prompts = [case.prompt(form) for case in cases]
-            answers = _answers(engine, prompts)
+            answers = answers_of(engine, prompts)
             texts = [form.vocabulary.decode(answer) for answer in answers]
             verdicts = [case.right(text) for case, text in zip(cases, texts, strict=True)]
             scores.append(_score(cell, effort, cases, texts, sum(map(len, answers)) / len(answers)))
@@ -123,10 +121,22 @@ def _cases(cell: str, effort: Effort, count: int) -> list[Case]:
     return [CELLS[cell](random, effort) for _ in range(count)]
 
 
-def _answers(engine: Engine, prompts: Sequence[Sequence[int]], temperature: float = 0.0) -> list[list[int]]:
+def new_engine(loaded: Loaded, form: Format) -> Engine:
+    """An engine that answers many questions at once."""
+    stops = form.vocabulary.stop_tokens
+    return Engine(
+        loaded.model, EngineConfig(context=_CONTEXT, max_requests=64, max_step_tokens=1024, stop_tokens=stops)
+    )
+
+
+def answers_of(
+    engine: Engine, prompts: Sequence[Sequence[int]], temperature: float = 0.0, *, seed: int = 0, limit: int = _LIMIT
+) -> list[list[int]]:
+    """What the model writes after each prompt; every one has a seed of its own."""
     answers: dict[int, list[int]] = {}
-    for seed, prompt in enumerate(prompts):
-        answers[engine.add(prompt, SamplingParams(temperature=temperature, seed=seed, max_tokens=_LIMIT))] = []
+    for number, prompt in enumerate(prompts, seed):
+        sampling = SamplingParams(temperature=temperature, seed=number, max_tokens=limit)
+        answers[engine.add(prompt, sampling)] = []
     while engine.has_work:
         for output in engine.step():
             answers[output.request_id] += output.tokens
@@ -135,7 +145,7 @@ def _answers(engine: Engine, prompts: Sequence[Sequence[int]], temperature: floa
 
 def _legal(engine: Engine, form: Format, prompts: Sequence[Sequence[int]]) -> int:
     """Of how many answers sampled at temperature 1 nothing had to be repaired."""
-    answers = _answers(engine, prompts, temperature=1.0)
+    answers = answers_of(engine, prompts, temperature=1.0)
     return sum(not parse(answer, form.vocabulary).repairs for answer in answers)
 
 

@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def main() -> None:
     print(f"{arguments.output}: {size / 1e6:.2f} MB after {state['step']} steps")
 
 
-def export(parameters: dict[str, torch.Tensor], output: Path) -> None:
+def export(parameters: Mapping[str, torch.Tensor], output: Path) -> None:
     """Write the model's folder, its tokenizer and generation config included, and the sums of all its files."""
     tokens = vocabulary()
     config = model_config(tokens.size, tokens.return_, tokens.endoftext)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from ossia.config import ModelConfig
 from ossia.harmony import Effort
+from ossia.loading import load_weights
 from ossia.model import forward, prepare
 from ossia.train.packing import UNLEARNED, Document, Group, PrefixedBatch, pack
 from ossia.train.parameters import initial_parameters
@@ -32,7 +34,8 @@ from ossia.train.trainer import batch_loss
 from recipes.nano.case import Case
 from recipes.nano.cells import CELLS
 from recipes.nano.conversation import Format, vocabulary
-from recipes.nano.decode import generate
+from recipes.nano.evaluate import answers_of, new_engine
+from recipes.nano.export import export
 from recipes.nano.mixture import Mixture, draw_setting
 from recipes.nano.shape import model_config
 
@@ -40,9 +43,11 @@ __all__ = [
     "Question",
     "RewardConfig",
     "Rewarded",
+    "Sample",
     "accuracy",
     "advantages",
     "draw_questions",
+    "engine_sampler",
     "grade",
     "rewarded_batch",
 ]
@@ -50,6 +55,10 @@ __all__ = [
 _EFFORTS, _EFFORT_SHARES = (Effort.LOW, Effort.MEDIUM, Effort.HIGH), (10, 40, 50)
 _VALID = 0.1
 """What a wrong answer of the right form is worth beside a right one."""
+
+
+Sample = Callable[[Mapping[str, Tensor], Sequence[Sequence[int]], float, int], list[list[int]]]
+"""The answers of a model with these parameters to these prompts, at a temperature, from a seed on."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +91,12 @@ class Rewarded:
         self,
         config: ModelConfig,
         learning: RewardConfig,
-        stop: Sequence[int],
+        sample: Sample,
         questions: Callable[[int], Sequence[Question]],
         kept: Callable[[int], PrefixedBatch] | None = None,
     ) -> None:
-        self.config, self.learning, self.stop = config, learning, stop
-        self._questions, self._kept = questions, kept
+        self.config, self.learning = config, learning
+        self._sample, self._questions, self._kept = sample, questions, kept
         self.parameters = initial_parameters(config, learning.seed)
         self.round = 0
         self.rewards: list[float] = []
@@ -98,7 +107,8 @@ class Rewarded:
     def step(self) -> float:
         """One round; the mean of what the answers were worth. Without a difference nothing is learned from them."""
         learning, questions = self.learning, self._questions(self.round)
-        answers = self._sampled([question for question in questions for _ in range(learning.samples)])
+        prompts = [[*one.prefix, *one.prompt] for one in questions for _ in range(learning.samples)]
+        answers = self._sample(self.parameters, prompts, learning.temperature, self.round * len(prompts))
         groups = [answers[at : at + learning.samples] for at in range(0, len(answers), learning.samples)]
         worth = np.asarray(
             [[one.worth(answer) for answer in group] for one, group in zip(questions, groups, strict=True)]
@@ -136,20 +146,6 @@ class Rewarded:
             self.round, self.rewards = state["step"], state["rewards"]
             self._optimiser.load_state_dict(state["optimiser"])
         return state
-
-    def _sampled(self, questions: Sequence[Question]) -> list[list[int]]:
-        learning = self.learning
-        prompts = [[*question.prefix, *question.prompt] for question in questions]
-        seed = learning.seed + self.round
-        return generate(
-            self.config,
-            self.parameters,
-            prompts,
-            self.stop,
-            learning.limit,
-            temperature=learning.temperature,
-            seed=seed,
-        )
 
     def _policy_loss(self, batch: PrefixedBatch, weights: np.ndarray) -> Tensor:
         """The mean of every learned token's surprise, weighed by how much better its answer was than the others."""
@@ -224,18 +220,27 @@ def _question(form: Format, case: Case) -> Question:
     return Question(prefix, prompt, lambda answer: grade(case, form.vocabulary.decode(answer)))
 
 
-def accuracy(config: ModelConfig, parameters: Mapping[str, Tensor], form: Format, count: int, limit: int) -> float:
+def accuracy(parameters: Mapping[str, Tensor], form: Format, sample: Sample, count: int) -> float:
     """The share of greedy answers that are right, over `count` kept problems of every cell at high effort."""
     random = Random("reward, kept")
     cases = [draw(random, Effort.HIGH) for draw in CELLS.values() for _ in range(count)]
-    cases.sort(key=lambda case: len(case.prompt(form)))
-    right = 0
-    for first in range(0, len(cases), 96):
-        some = cases[first : first + 96]
-        prompts = [case.prompt(form) for case in some]
-        answers = generate(config, parameters, prompts, form.vocabulary.stop_tokens, limit)
-        right += sum(case.right(form.vocabulary.decode(answer)) for case, answer in zip(some, answers, strict=True))
-    return right / len(cases)
+    answers = sample(parameters, [case.prompt(form) for case in cases], 0.0, 0)
+    texts = map(form.vocabulary.decode, answers)
+    return sum(case.right(text) for case, text in zip(cases, texts, strict=True)) / len(cases)
+
+
+def engine_sampler(form: Format, limit: int) -> Sample:
+    """Answers of our own engine, from the model as it would be exported: many at once, prefixes computed once."""
+
+    def sample(
+        parameters: Mapping[str, Tensor], prompts: Sequence[Sequence[int]], temperature: float, seed: int
+    ) -> list[list[int]]:
+        with TemporaryDirectory() as folder:
+            export(parameters, Path(folder))
+            engine = new_engine(load_weights(folder, backend="native", precision="exact"), form)
+            return answers_of(engine, prompts, temperature, seed=seed, limit=limit)
+
+    return sample
 
 
 def main() -> None:
@@ -249,19 +254,20 @@ def main() -> None:
     )
     # As at the end of training, when every prefix is whole.
     mixture = Mixture(form, steps=1, full_from=0.0, first_part=0.0, wide=True)
+    sample = engine_sampler(form, learning.limit)
     stage = Rewarded(
         config,
         learning,
-        form.vocabulary.stop_tokens,
+        sample,
         lambda number: draw_questions(form, learning.questions, number),
         lambda number: mixture(number, 0),
     )
     goes_on = arguments.output.exists()
     state = stage.load(arguments.output if goes_on else arguments.checkpoint, weights_only=not goes_on)
     kept = arguments.kept
-    before = state["before"] if goes_on else accuracy(config, stage.parameters, form, kept, learning.limit)
+    before = state["before"] if goes_on else accuracy(stage.parameters, form, sample, kept)
     _run(stage, arguments.output, before)
-    after = accuracy(config, stage.parameters, form, kept, learning.limit)
+    after = accuracy(stage.parameters, form, sample, kept)
     stage.save(arguments.output, before=before, after=after)
     print(f"{kept} kept problems of each of {len(CELLS)} cells: {before:.4f} right before, {after:.4f} after")
 
@@ -286,9 +292,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--questions", type=int, default=RewardConfig.questions, help="of each round")
     parser.add_argument("--samples", type=int, default=RewardConfig.samples, help="answers to each question")
     parser.add_argument("--rate", type=float, default=RewardConfig.rate)
-    parser.add_argument("--kept", type=int, default=4, help="problems of each cell, before and after")
+    parser.add_argument("--kept", type=int, default=4, help="problems of each cell, before and after; at least one")
     parser.add_argument("--threads", type=int, default=2)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    for name in ("rounds", "questions", "samples", "kept", "threads"):
+        if (given := getattr(arguments, name)) < 1:
+            parser.error(f"--{name} is {given}; 1 or more is right")
+    return arguments
 
 
 if __name__ == "__main__":

@@ -13,13 +13,23 @@ from ossia.config import ModelConfig
 from ossia.harmony import Effort
 from ossia.model import forward, prepare
 from ossia.train.packing import UNLEARNED
+from ossia.train.parameters import initial_parameters
 from ossia.train.train_ops import TrainOps
 from recipes.nano.arithmetic import problem
 from recipes.nano.case import Case, called
 from recipes.nano.cells import CELLS
 from recipes.nano.conversation import Format, Prefix, vocabulary
 from recipes.nano.decode import generate
-from recipes.nano.reward import Question, RewardConfig, Rewarded, advantages, draw_questions, grade, rewarded_batch
+from recipes.nano.reward import (
+    Question,
+    RewardConfig,
+    Rewarded,
+    advantages,
+    draw_questions,
+    engine_sampler,
+    grade,
+    rewarded_batch,
+)
 from recipes.nano.shape import model_config
 
 pytestmark = pytest.mark.torch
@@ -41,7 +51,11 @@ def worth(answer: object) -> float:
 def stage(rounds: int, reward: object = worth) -> Rewarded:
     questions = [Question([2, 3], [4], reward), Question([2, 3], [5, 6], reward)]  # type: ignore[arg-type]
     learning = RewardConfig(rounds=rounds, questions=2, samples=32, limit=2, rate=0.03)
-    return Rewarded(toy(), learning, [STOP], lambda _: questions)
+    return Rewarded(toy(), learning, sampled, lambda _: questions)
+
+
+def sampled(parameters: object, prompts: object, temperature: float, seed: int) -> list[list[int]]:
+    return generate(toy(), parameters, prompts, [STOP], 2, temperature=temperature, seed=seed)  # type: ignore[arg-type]
 
 
 def test_what_is_worth_more_becomes_likelier():
@@ -135,3 +149,17 @@ def test_questions_are_those_of_training_and_the_same_in_every_run():
     assert [list(question.prompt) for question in one] == [list(question.prompt) for question in again]
     assert len({tuple(question.prefix) for question in one}) == 2
     assert all(question.worth([form.vocabulary.return_]) == 0 for question in one)
+
+
+def test_the_engine_answers_as_the_parameters_say():
+    form = Format(vocabulary())
+    config = model_config(form.vocabulary.size, form.vocabulary.return_, form.vocabulary.endoftext)
+    parameters = initial_parameters(config, seed=0)
+    # So that products are exact enough for the likeliest token to be the same in float32 and in bfloat16.
+    parameters["lm_head.weight"].data = parameters["lm_head.weight"].data.bfloat16().float()
+    sample = engine_sampler(form, 3)
+    prompts = [form.vocabulary.encode("What is 2 + 2?"), form.vocabulary.encode("Hello")]
+    answers = sample(parameters, prompts, 0.0, 0)
+    assert answers == generate(config, parameters, prompts, form.vocabulary.stop_tokens, 3)
+    hot = [sample(parameters, prompts, 1.0, seed) for seed in (0, 0, 100)]
+    assert hot[0] == hot[1] != hot[2]
