@@ -118,9 +118,9 @@ OSSIA_API int32_t ossia_experts(ossia_context* context, const float* x, int64_t 
 // stores their sum as 64-bit words at `*sum`: the speed of this call is what memory allows.
 OSSIA_API int32_t ossia_read_bandwidth(ossia_context* context, const void* data, int64_t bytes, uint64_t* sum);
 
-// Asks the system to read a mapping ahead. A hint: there is no outcome. It does not wait for what it asks for, unless
-// the disk has more to do than it takes; where all is in memory it takes about a tenth of a second for a gigabyte.
-// Takes no context, so that another thread may compute meanwhile.
+// Reads a mapping ahead: into memory, in pages of 2 MiB where the file system can keep them so, and into this process's
+// page tables. Products read such pages twice to four times as fast as pages of 4 KiB that lie scattered. Waits for the
+// disk, on Linux from 5.14 on; there is no outcome. Takes no context, so that another thread may compute meanwhile.
 OSSIA_API void ossia_will_need(const void* data, int64_t bytes);
 
 // ---------------------------------------------------------------------------------------------------------------------

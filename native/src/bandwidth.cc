@@ -27,5 +27,5 @@ int32_t ossia_read_bandwidth(ossia_context* context, const void* data, int64_t b
 }
 
 void ossia_will_need(const void* data, int64_t bytes) {
-  if (data != nullptr && bytes > 0) ossia::advise_will_need(data, static_cast<size_t>(bytes));
+  if (data != nullptr && bytes > 0) ossia::read_ahead(data, static_cast<size_t>(bytes));
 }

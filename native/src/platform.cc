@@ -62,14 +62,34 @@ bool tiles_allowed() {
 
 void yield() { sched_yield(); }
 
-void advise_will_need(const void* memory, size_t bytes) {
-  // One call reads no more than the device's read-ahead, whatever it is asked for: 128 KiB where nobody has changed it.
-  constexpr uintptr_t kPiece = uintptr_t{128} << 10;
-  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t end = reinterpret_cast<uintptr_t>(memory) + bytes;
-  for (uintptr_t at = reinterpret_cast<uintptr_t>(memory) & ~(page - 1); at < end; at += kPiece) {
-    madvise(reinterpret_cast<void*>(at), end - at < kPiece ? end - at : kPiece, MADV_WILLNEED);
+namespace {
+// Not in the headers of older systems. Source: Linux, include/uapi/asm-generic/mman-common.h.
+constexpr int kPopulateRead = 22;
+
+// Asked for at once: the address space is locked for as long, apart from waiting for the disk.
+constexpr size_t kPopulated = size_t{16} << 20;
+
+// One call reads no more than the device's read-ahead, whatever it is asked for: 128 KiB where nobody has changed it.
+constexpr size_t kAdvised = size_t{128} << 10;
+
+// madvise for [at, end) piece by piece; false at the first that is refused.
+bool advise(char* at, char* end, size_t piece, int advice) {
+  for (; at < end; at += piece) {
+    const size_t left = static_cast<size_t>(end - at);
+    if (madvise(at, left < piece ? left : piece, advice) != 0) return false;
   }
+  return true;
+}
+}  // namespace
+
+void read_ahead(const void* memory, size_t bytes) {
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), address = reinterpret_cast<uintptr_t>(memory);
+  char* const begin = reinterpret_cast<char*>(address & ~(page - 1));
+  char* const end = reinterpret_cast<char*>((address + bytes + page - 1) & ~(page - 1));
+  // Pages of a file that are read for such a range come in pieces of 2 MiB where the file system can. Where it cannot,
+  // or the pages are there already, nothing changes.
+  madvise(begin, static_cast<size_t>(end - begin), MADV_HUGEPAGE);
+  if (!advise(begin, end, kPopulated, kPopulateRead)) advise(begin, end, kAdvised, MADV_WILLNEED);
 }
 
 #else
@@ -101,7 +121,7 @@ bool tiles_allowed() { return false; }
 
 void yield() { std::this_thread::yield(); }
 
-void advise_will_need(const void*, size_t) {}
+void read_ahead(const void*, size_t) {}
 
 #endif
 
