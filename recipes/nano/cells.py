@@ -18,7 +18,7 @@ from recipes.nano.expressions import expression, story
 from recipes.nano.facts import facts
 from recipes.nano.fractions import fraction, percentage
 from recipes.nano.functions import Toolset
-from recipes.nano.instructions import Instruction
+from recipes.nano.instructions import Instruction, wished
 from recipes.nano.knowledge import known, unknown_fact
 from recipes.nano.letters import text_question
 from recipes.nano.logic import conclusion, truth
@@ -146,8 +146,29 @@ def _form(random: Random, effort: Effort) -> Case:
 def _instruction(random: Random, effort: Effort) -> Case:
     while (one := Instruction.drawn(random, held=True)).cell == "no change":
         pass
-    problem = one.applied(random, arithmetic(random, random.choice("+-*"), held=True))
+    problem = one.applied(random, _sum(random))
     return Case(Prefix(effort, draw_date(random), instructions=one.text), (), problem)
+
+
+def _instructed(wanted: str, *kinds: str, of: Draw | None = None) -> MakeCase:
+    """An instruction of some kinds: followed, held against the user, or the system's against the developer's."""
+
+    def case(random: Random, effort: Effort) -> Case:
+        while (one := Instruction.drawn(random, held=True, wide=True)).cell not in kinds:
+            pass
+        day = draw_date(random)
+        if wanted == "system":
+            prefix = Prefix(effort, day, instructions=one.rival(random, held=True).text, wish=one.text)
+        else:
+            prefix = Prefix(effort, day, instructions=one.text)
+        put = one.defended if wanted == "defended" else one.applied
+        return Case(prefix, (), put(random, (of or _sum)(random)))
+
+    return case
+
+
+def _sum(random: Random) -> Problem:
+    return arithmetic(random, random.choice("+-*"), held=True)
 
 
 _ARITHMETIC = {
@@ -221,6 +242,11 @@ CELLS: dict[str, MakeCase] = {
     "browser, nothing found or failed": _with_tool(BROWSER, looked_up, 1, 1),
     "structured output": _form,
     "instruction": _instruction,
+    "instruction, language of the greeting": _instructed("applied", "language"),
+    "instruction, at most so many words": _instructed("applied", "at most words", of=chat),
+    "instruction, developer over user": _instructed("defended", "upper case", "begin with", "end with", "refuse"),
+    "instruction, system over developer": _instructed("system", "begin with", "end with"),
+    "wish of the user": _plain(lambda random: wished(random, _sum(random), held=True)),
     "chat": _plain(chat),
     "facts": _plain(facts),
     "known facts": _plain(known),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ossia.harmony import (
@@ -55,12 +55,15 @@ class Prefix:
     form: ResponseFormat | None = None
     full: bool = True
     builtin: Sequence[ToolNamespace] = ()
+    wish: str | None = None  # of the system itself
 
     @cached_property
     def messages(self) -> tuple[Message, ...]:
         """The system message, and the developer's where there is something to say."""
         tools = {tool.name: tool for tool in self.builtin}
         system = SystemContent(reasoning_effort=self.effort, conversation_start_date=self.date, tools=tools)
+        if self.wish:
+            system = replace(system, model_identity=f"{system.model_identity}\n{self.wish}")
         first = Message("system", system if self.full else self._short)
         if not self.instructions and not self.functions and not self.form:
             return (first,)
@@ -72,7 +75,8 @@ class Prefix:
     @property
     def _short(self) -> str:
         names = "".join(f"\n\n## {tool.name}" for tool in self.builtin)
-        return f"Reasoning: {self.effort}{names}"
+        wish = f"{self.wish}\n\n" if self.wish else ""
+        return f"{wish}Reasoning: {self.effort}{names}"
 
 
 class Format:

@@ -19,7 +19,7 @@ from recipes.nano.expressions import expression, story
 from recipes.nano.facts import facts
 from recipes.nano.fractions import fraction, percentage
 from recipes.nano.functions import Toolset
-from recipes.nano.instructions import Instruction
+from recipes.nano.instructions import Instruction, wished
 from recipes.nano.knowledge import known, unknown_fact
 from recipes.nano.letters import text_question
 from recipes.nano.logic import conclusion, truth
@@ -67,6 +67,7 @@ _WIDER: tuple[tuple[Draw, float], ...] = (
     (lambda random: long_story(random, held=False), 5),
     (known, 10),
     (lambda random: unknown_fact(random, held=False), 4),
+    (lambda random: wished(random, arithmetic(random, random.choice(OPERATIONS), held=False), held=False), 2),
 )
 # Of each setting, likewise.
 _SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 6), "instruction": (0, 4)}
@@ -168,11 +169,22 @@ def draw_setting(
             form = Form(random, held=False)
             return Setting(Prefix(effort, day, form=form.response_format(), full=full), form.draw)
         case "instruction":
-            instruction = Instruction.drawn(random, held=False)
-            prefix = Prefix(effort, day, instructions=instruction.text, full=full)
-            return Setting(prefix, lambda random: instruction.applied(random, plain(random)))
+            return _instructed(random, effort, day, plain, full=full, wide=wide)
         case _:
             return Setting(Prefix(effort, day, full=full), plain)
+
+
+def _instructed(random: Random, effort: Effort, day: str | None, plain: Draw, *, full: bool, wide: bool) -> Setting:
+    """A developer's wish; in a wide mixture also one that the user contradicts, or that contradicts the system's."""
+    instruction = Instruction.drawn(random, held=False, wide=wide)
+    prefix = Prefix(effort, day, instructions=instruction.text, full=full)
+    kind = random.random() if wide else 1.0
+    if kind < 0.2 and instruction.cell != "no change":
+        return Setting(prefix, lambda random: instruction.defended(random, plain(random)))
+    if kind < 0.4 and instruction.cell in ("begin with", "end with"):
+        weaker = instruction.rival(random, held=False).text
+        prefix = Prefix(effort, day, instructions=weaker, full=full, wish=instruction.text)
+    return Setting(prefix, lambda random: instruction.applied(random, plain(random)))
 
 
 def draw_date(random: Random) -> str | None:

@@ -98,6 +98,15 @@ def test_at_the_end_every_prefix_is_a_real_system_message():
     assert not all(flag for step in range(20) for flag in whole(step))
 
 
+@pytest.mark.parametrize("full", [True, False])
+def test_what_the_system_wishes_stands_in_its_message(full: bool):
+    prefix = Prefix(Effort.HIGH, instructions="Say b.", wish="Say a.", full=full)
+    text = FORM.vocabulary.decode(FORM.prefix(prefix))
+    assert (
+        text.index("<|start|>system") < text.index("Say a.") < text.index("<|start|>developer") < text.index("Say b.")
+    )
+
+
 def test_settings_vary():
     random = Random(0)
     prefixes = [draw_setting(random, Effort.HIGH).prefix for _ in range(300)]

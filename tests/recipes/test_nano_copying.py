@@ -7,7 +7,7 @@ from ossia.harmony import Effort
 from recipes.nano.conversation import vocabulary
 from recipes.nano.copying import listed, lookup, memory, repetition
 from recipes.nano.functions import NO_FUNCTION, Toolset
-from recipes.nano.instructions import Instruction
+from recipes.nano.instructions import Instruction, wished
 from recipes.nano.problem import Problem
 from recipes.nano.structured import Form
 from recipes.nano.words import identifier, name, value, word
@@ -113,3 +113,58 @@ def test_high_effort_looks_at_each_function_and_low_at_none():
         one = toolset.unfit(random)
         assert all(f"{function.title} no" in one.reasoning[Effort.HIGH] for function in toolset.functions)
         assert Effort.LOW not in one.reasoning
+
+
+def of_kind(random: Random, kind: str) -> Instruction:
+    while (one := Instruction.drawn(random, held=False, wide=True)).cell != kind:
+        pass
+    return one
+
+
+def test_answers_have_at_most_the_words_asked_for():
+    random, long = Random(0), Problem("x", "Hi", "one two three four five six seven")
+    for _ in range(MANY):
+        one = of_kind(random, "at most words")
+        most = int(next(part for part in one.text.split() if part.isdigit()))
+        answer = one.applied(random, long).answer
+        assert len(answer.split()) == most
+        assert long.answer.startswith(answer)
+
+
+def test_greetings_are_of_the_language():
+    random, one = Random(0), Problem("x", "What is 2 + 2?", "4")
+    said: dict[str, set[str]] = {}
+    for _ in range(MANY):
+        instruction = of_kind(random, "language")
+        answer = instruction.applied(random, one).answer
+        if answer != "4":
+            said.setdefault(answer, set()).add(instruction.text.rstrip(".").rsplit(" ", 1)[-1])
+    assert said["Bonjour!"] == {"French"}
+    assert all(len(languages) == 1 for languages in said.values())
+
+
+def test_the_user_does_not_overrule_an_instruction():
+    random, one = Random(0), Problem("x", "What is 2 + 2?", "four")
+    for _ in range(MANY):
+        instruction = of_kind(random, random.choice(("upper case", "begin with", "end with")))
+        problem = instruction.defended(random, one)
+        assert problem.answer == instruction.change("four") != "four"
+        assert one.question in problem.question != one.question
+
+
+def test_a_rival_asks_for_something_else_of_the_same_kind():
+    random = Random(0)
+    for _ in range(MANY):
+        one = of_kind(random, random.choice(("begin with", "end with")))
+        other = one.rival(random, held=False)
+        assert other.cell == one.cell
+        assert other.change("four") != one.change("four")
+
+
+def test_what_the_user_wishes_becomes_of_the_answer():
+    random, one = Random(0), Problem("x", "What is 2 + 2?", "four")
+    for _ in range(MANY):
+        problem = wished(random, one, held=False)
+        assert one.question in problem.question
+        added = problem.answer.replace("four", "").strip()
+        assert problem.answer == "FOUR" or (added and added in problem.question)
