@@ -23,6 +23,7 @@ __all__ = [
     "first_difference",
     "held_out",
     "labelled",
+    "long_arithmetic",
     "problem",
     "working",
     "written",
@@ -30,7 +31,10 @@ __all__ = [
 
 OPERATIONS = ("+", "-", "*")
 Labelled = list[tuple[str, int]]
-_ABOVE, _BELOW = "abcde", "vwxyz"
+_ABOVE, _BELOW = "abcdef", "vwxyzu"
+# The letters of a product's rows, and of the sums of the first two and of all three; no letter stands for two digits.
+_ROWS = ("ABCDEFGX", "HIJKLMNZ", "Yghijklmn")
+_SUMS = ("OPQRSTUVW", "opqrstuvw")
 _NAMES = {"+": "addition", "-": "subtraction", "*": "multiplication"}
 
 _FORMS = {
@@ -83,6 +87,17 @@ def arithmetic(random: Random, operation: str, *, held: bool) -> Problem:
     """A problem of the operation, of the kept ones or of the others."""
     while True:
         a, b = _operands(random, operation)
+        if held_out(operation, a, b) == held:
+            return problem(operation, a, b, _phrase(random, operation, a, b))
+
+
+def long_arithmetic(random: Random, operation: str, *, held: bool) -> Problem:
+    """A problem of numbers that are longer: sums of six digits, products of up to six by three."""
+    while True:
+        sizes = (
+            random.choice(_LONG_PRODUCTS) if operation == "*" else (6, random.choice((6, 6, random.randrange(1, 6))))
+        )
+        a, b = (_number(random, size) for size in random.sample(sizes, 2))
         if held_out(operation, a, b) == held:
             return problem(operation, a, b, _phrase(random, operation, a, b))
 
@@ -178,23 +193,20 @@ def _multiplication(a: int, b: int, effort: Effort) -> str:
     '8:56,29;4:28,14;06,17,07,01'
     """
     longer, shorter = (a, b) if len(str(a)) >= len(str(b)) else (b, a)
-    top, bottom = labelled(longer, "abcd"), labelled(shorter, "xyz")
-    lines = [f"{written(top)}*{written(bottom)}"] if effort is Effort.HIGH else []
-    rows = []
+    top, bottom = labelled(longer, _ABOVE), labelled(shorter, "xyz")
+    high = effort is Effort.HIGH
+    lines = [f"{written(top)}*{written(bottom)}"] if high else []
+    rows: list[Labelled] = []
     for place, (letter, digit) in enumerate(reversed(bottom)):
         steps, row = _products(top, digit, effort)
-        row = [0] * place + row
-        if effort is Effort.HIGH:
-            labels = zip("HIJKL" if place else "ABCDE", row, strict=False)
-            lines.append(f"{letter}{digit}{steps}:{written(labels)}")
-        else:
-            lines.append(f"{digit}:{steps}")
-        rows.append(row)
-    if len(rows) > 1:
-        lines.append(_row_sum(rows[0], rows[1], effort))
-    if effort is not Effort.HIGH:
-        return ";".join(lines)
-    return "\n".join([*lines, f"={a * b}"])
+        rows.append(list(zip(_ROWS[place], [0] * place + row, strict=False)))
+        lines.append(f"{letter}{digit}{steps}:{written(rows[-1])}" if high else f"{digit}:{steps}")
+    total, letters = rows[0], _ROWS[0]
+    for row, result in zip(rows[1:], _SUMS, strict=False):
+        line, total = _row_sum(total, letters, row, result, effort)
+        lines.append(line)
+        letters = result
+    return "\n".join([*lines, f"={a * b}"]) if high else ";".join(lines)
 
 
 def _products(top: Labelled, digit: int, effort: Effort) -> tuple[str, list[int]]:
@@ -208,18 +220,23 @@ def _products(top: Labelled, digit: int, effort: Effort) -> tuple[str, list[int]
     return ("" if effort is Effort.HIGH else ",").join(steps), [*row, carry]
 
 
-def _row_sum(first: list[int], second: list[int], effort: Effort) -> str:
+def _row_sum(first: Labelled, above: str, second: Labelled, letters: str, effort: Effort) -> tuple[str, Labelled]:
+    """The sum of two rows, lettered by `letters`; the first, lettered by `above`, is filled up with zeros."""
     steps, digits, carry = [], [], 0
-    for place, y in enumerate(second):
-        x = first[place] if place < len(first) else 0
+    for upper, x, (letter, y) in zip(above, _filled(first, len(second)), second, strict=False):
         total = x + y + carry
-        equation = f"{'ABCDE'[place]}{x}{'HIJKL'[place]}{y}+{carry}=" if effort is Effort.HIGH else ""
+        equation = f"{upper}{x}{letter}{y}+{carry}=" if effort is Effort.HIGH else ""
         steps.append(f"{equation}{total:02d}")
         digits.append(total % 10)
         carry = total // 10
+    labels = list(zip(letters, digits, strict=False))
     if effort is not Effort.HIGH:
-        return ",".join(steps)
-    return f"{''.join(steps)}:{written(zip('OPQRS', digits, strict=False))}"
+        return ",".join(steps), labels
+    return f"{''.join(steps)}:{written(labels)}", labels
+
+
+def _filled(digits: Labelled, length: int) -> list[int]:
+    return [digit for _, digit in digits] + [0] * (length - len(digits))
 
 
 def labelled(number: int, letters: str) -> Labelled:
@@ -254,6 +271,7 @@ def _operands(random: Random, operation: str) -> tuple[int, int]:
     return a, b
 
 
+_LONG_PRODUCTS = ((4, 1), (5, 1), (6, 1), (4, 2), (5, 2), (6, 2), (3, 3), (4, 3), (5, 3), (6, 3))
 _PRODUCT_SHARES = (4, 10, 10, 8, 8, 40, 10, 10)
 _SUM_SHARES = (8, 20, 22, 24, 26)
 

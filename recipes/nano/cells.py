@@ -5,7 +5,7 @@ from dataclasses import replace
 from random import Random
 
 from ossia.harmony import Effort, ToolNamespace
-from recipes.nano.arithmetic import arithmetic
+from recipes.nano.arithmetic import arithmetic, long_arithmetic
 from recipes.nano.browser_tool import BROWSER, looked_up
 from recipes.nano.calendars import calendar_question
 from recipes.nano.case import Case
@@ -66,9 +66,9 @@ def _of_cell(draw: Draw, wanted: Callable[[Problem], bool]) -> MakeCase:
     return _plain(drawn)
 
 
-def _arithmetic(operation: str, cell: str) -> MakeCase:
-    draw: Draw = lambda random: arithmetic(random, operation, held=True)  # noqa: E731
-    return _of_cell(draw, lambda problem: problem.cell == cell and not _turned(problem))
+def _arithmetic(operation: str, cell: str, draw: Callable[..., Problem] = arithmetic) -> MakeCase:
+    kept: Draw = lambda random: draw(random, operation, held=True)  # noqa: E731
+    return _of_cell(kept, lambda problem: problem.cell == cell and not _turned(problem))
 
 
 def _turned(problem: Problem) -> bool:
@@ -177,6 +177,11 @@ _ARITHMETIC = {
     "*": tuple(f"multiplication {size}" for size in ("2x1", "3x1", "2x2", "3x2")),
 }
 
+_LONG_ARITHMETIC = (
+    ("+", "addition 6"),
+    ("-", "subtraction 6"),
+    *(("*", f"multiplication {size}") for size in ("4x1", "6x1", "4x2", "6x2", "3x3", "4x3", "6x3")),
+)
 _DIVISIONS = tuple(f"division {size}" for size in (2, 3, 4, 5))
 _LONG_DIVISIONS = (
     *(f"division {size} by 2" for size in (3, 4, 5, 6)),
@@ -194,6 +199,7 @@ def _held(draw: Callable[..., Problem], cell: str | None = None, **more: int) ->
 
 CELLS: dict[str, MakeCase] = {
     **{name: _arithmetic(operation, name) for operation, names in _ARITHMETIC.items() for name in names},
+    **{name: _arithmetic(operation, name, long_arithmetic) for operation, name in _LONG_ARITHMETIC},
     "subtract b from a": _of_cell(lambda random: arithmetic(random, "-", held=True), _turned),
     **{name: _held(division, name) for name in (*_DIVISIONS, "remainder")},
     **{name: _held(long_division, name) for name in (*_LONG_DIVISIONS, "remainder of long division")},

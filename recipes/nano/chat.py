@@ -13,9 +13,7 @@ from recipes.nano.words import WORDS
 __all__ = ["CANNOT", "TOO_LARGE", "chat", "other_arithmetic", "unknown", "varied"]
 
 CANNOT = "I don't know. I am a tiny model, and I know very little."
-TOO_LARGE = (
-    "That is too large for me. I add and subtract up to 5 digits, multiply up to 3 by 2, and divide up to 6 by 3."
-)
+TOO_LARGE = "That is too large for me. I add and subtract up to 6 digits, multiply and divide up to 6 by 3."
 
 _ENDINGS = ("", "", "", "!", ".")
 
@@ -43,7 +41,7 @@ def other_arithmetic(random: Random) -> Problem:
         form = random.choice(_talk()["beyond"]).format(a=a, b=b)
         return Problem("other arithmetic", varied(random, asked(random, form)), CANNOT, thoughts("I don't know."))
     sign = random.choice("+-*/")
-    sizes = {"*": (3, 3), "/": (7, 4)}.get(sign, (6, 2))
+    sizes = {"*": (7, 4), "/": (7, 4)}.get(sign, (7, 2))
     a, b = (10 ** (size - 1 + random.randrange(3)) for size in sizes)
     a, b = random.randrange(a, a * 10), random.randrange(b, b * 10)
     a, b = (a, b) if sign == "/" or random.random() < 0.5 else (b, a)

@@ -7,7 +7,7 @@ from random import Random
 
 from ossia.harmony import Effort
 from ossia.train.packing import Document, Group, PrefixedBatch, pack
-from recipes.nano.arithmetic import OPERATIONS, arithmetic
+from recipes.nano.arithmetic import OPERATIONS, arithmetic, long_arithmetic
 from recipes.nano.browser_tool import BROWSER, looked_up
 from recipes.nano.calendars import calendar_question
 from recipes.nano.chat import chat, other_arithmetic, unknown
@@ -55,6 +55,7 @@ _SKILLS: tuple[tuple[Draw, float, float], ...] = (
 )
 # What a wide mixture has besides, with its share among the later ones.
 _WIDER: tuple[tuple[Draw, float], ...] = (
+    (lambda random: long_arithmetic(random, random.choices(OPERATIONS, (1, 1, 3))[0], held=False), 12),
     (lambda random: long_division(random, held=False), 9),
     (lambda random: fraction(random, held=False), 3),
     (lambda random: percentage(random, held=False), 3),

@@ -87,7 +87,7 @@ def parsed(code: str) -> str | None:
 
 
 def _numbers(random: Random) -> dict[str, object]:
-    a, b = (random.randrange(10**size, 10 ** (size + 1)) for size in (random.randrange(5, 9), random.randrange(4, 7)))
+    a, b = (random.randrange(10**size, 10 ** (size + 1)) for size in (random.randrange(6, 9), random.randrange(4, 7)))
     root = random.randrange(11, 1000)
     many = [random.randrange(1, 10 ** random.randrange(1, 5)) for _ in range(random.randrange(5, 10))]
     return {
