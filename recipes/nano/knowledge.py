@@ -19,7 +19,7 @@ from recipes.nano.words import WORDS, word
 
 __all__ = ["known", "unknown_fact"]
 
-_TAUGHT = {"definitions": 150, "kinds": 100, "opposites": 100, "elements": 54}
+_TAUGHT = {"definitions": 80, "kinds": 60, "opposites": 60, "elements": 20}
 _DEFINITIONS = (
     "What is {x}?",
     "Define {x}.",

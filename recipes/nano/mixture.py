@@ -64,10 +64,10 @@ _WIDER: tuple[tuple[Draw, float], ...] = (
     (lambda random: calendar_question(random, held=False), 4),
     (lambda random: truth(random, held=False), 1),
     (lambda random: conclusion(random, held=False), 2),
-    (lambda random: text_question(random, held=False), 6),
+    (lambda random: text_question(random, held=False), 12),
     (lambda random: long_story(random, held=False), 5),
-    (known, 10),
-    (lambda random: unknown_fact(random, held=False), 4),
+    (known, 20),
+    (lambda random: unknown_fact(random, held=False), 6),
     (lambda random: wished(random, arithmetic(random, random.choice(OPERATIONS), held=False), held=False), 2),
 )
 # Of each setting, likewise.
