@@ -70,8 +70,8 @@ def known(random: Random) -> Problem:
     name = random.choices(list(_KINDS_OF_FACT), _SHARES)[0]
     kind = _KINDS_OF_FACT[name]
     row, number = random.choice(_split(kind.table)[0])
-    if any(_asked(frame, kind, row).lower() in taught_questions() for frame in kind.frames):
-        return known(random)  # taught already, and perhaps with another of several answers
+    if _taught_elsewhere(kind, row):
+        return known(random)
     question = varied(random, _asked(random.choice(kind.frames), kind, row))
     return Problem(f"known, {name}", question, kind.answer(row, number), thoughts("I know that."))
 
@@ -86,10 +86,15 @@ def unknown_fact(random: Random, *, held: bool) -> Problem:
         row = [row[0].capitalize()] * 2
     if rows and random.random() < 0.6:
         row = random.choice(rows)
-    if _subject(kind, row) in _subjects(kind.table):
+    if _subject(kind, row) in _subjects(kind.table) or _taught_elsewhere(kind, row):
         return unknown_fact(random, held=held)
     question = varied(random, _asked(random.choice(kind.frames), kind, row))
     return Problem(f"not known, {name}", question, CANNOT, thoughts("I don't know."))
+
+
+def _taught_elsewhere(kind: _Kind, row: list[Any]) -> bool:
+    """Whether `facts` has the question, perhaps with another of several answers."""
+    return any(_asked(frame, kind, row).lower() in taught_questions() for frame in kind.frames)
 
 
 @cache
