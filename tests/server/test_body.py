@@ -2,7 +2,9 @@
 
 import json
 import logging
+import resource
 import time
+import tracemalloc
 from contextlib import suppress
 from typing import Any
 
@@ -242,3 +244,15 @@ def test_looking_for_keys_takes_little_and_ends_where_it_would_not():
     assert time.process_time() - begin < 1.0
     many = json.dumps({"text": "a", "more": {f"k{n}": n for n in range(MOST_KEYS + 10)}})[:-2] + ', "k5": 5}}'
     assert decode(many.encode(), Note, Limits()).more["k5"] == 5, "as decoders do; the page on the server says so"
+
+
+def test_a_string_of_escapes_takes_no_memory_to_speak_of():
+    body = b'{"text": "' + b'\\"' * (1 << 20) + b'"}'
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    tracemalloc.start()
+    try:
+        decode(body, Note, Limits())
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(body)
+    finally:
+        tracemalloc.stop()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000, "kilobytes"

@@ -26,8 +26,10 @@ __all__ = ["convert", "decode", "read_json"]
 
 T = TypeVar("T", bound=Struct)
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
-"""A string, or what begins like one and never ends: there is no input that it fails on, so it never looks back."""
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, or what begins like one and never ends: there is no input that it fails on. Possessive, for it never looks
+back: places to look back to, millions in a string of escapes, would take half a gigabyte.
+"""
 
 LARGE = 1 << 17
 """Bytes of a body that may take long enough to decode that streams would be seen to stop: some 20 ms."""
