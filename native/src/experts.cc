@@ -66,6 +66,7 @@ struct Mixture {
 
 // Some rows of one expert's matrix, for all its pairs.
 struct Part {
+  Matrix matrix;
   int64_t expert, place, pairs, first, rows;
 };
 
@@ -94,10 +95,10 @@ class Pass {
     x_.pack(x);
     arrange(groups, gate_up_operands_);
     shrink(groups, gate_up_low_rank_, x_rows_);
-    each_part(groups, mixture_.gate_up.rows, [&](const Part& part, int thread) { gate_up(part, thread); });
+    each_part(groups, mixture_.gate_up, &mixture_.down, [&](const Part& part, int thread) { gate_up(part, thread); });
     arrange(groups, down_operands_);
     shrink(groups, down_low_rank_, a_.rows());
-    each_part(groups, width_, [&](const Part& part, int thread) { down(part, thread); });
+    each_part(groups, mixture_.down, nullptr, [&](const Part& part, int thread) { down(part, thread); });
     context_.pool.run(divide_up(tokens_, kTokensPerChunk), [&](int64_t chunk, int) {
       const int64_t end = std::min(tokens_, (chunk + 1) * kTokensPerChunk);
       for (int64_t t = chunk * kTokensPerChunk; t < end; ++t) add_outputs(groups, t, shares, y + t * width_);
@@ -159,20 +160,32 @@ class Pass {
     for (int64_t g = 0; g < groups.busy_count; ++g) one(g, 0);
   }
 
+  // All parts of one weight; those of `then` come after them.
   template <class F>
-  void each_part(const Groups& groups, int64_t rows, F&& body) {
-    const int64_t parts = divide_up(rows, kRows);
+  void each_part(const Groups& groups, const ossia_weight& weight, const ossia_weight* then, F&& body) {
+    const int64_t parts = divide_up(weight.rows, kRows);
     context_.pool.run(groups.busy_count * parts, [&](int64_t chunk, int thread) {
-      const int64_t expert = groups.busy[chunk / parts], first = chunk % parts * kRows;
-      const int64_t place = groups.starts[expert];
-      body(Part{expert, place, groups.starts[expert + 1] - place, first, std::min(kRows, rows - first)}, thread);
+      const int64_t expert = groups.busy[chunk / parts], first = chunk % parts * kRows, place = groups.starts[expert];
+      const Matrix matrix = matrix_at(groups, weight, then, chunk);
+      body(Part{matrix, expert, place, groups.starts[expert + 1] - place, first, std::min(kRows, weight.rows - first)},
+           thread);
     });
+  }
+
+  // The matrix of a part, and where the thread that has it will go on: threads take parts in turns.
+  Matrix matrix_at(const Groups& groups, const ossia_weight& weight, const ossia_weight* then, int64_t chunk) const {
+    const int64_t parts = divide_up(weight.rows, kRows), all = groups.busy_count * parts;
+    const Matrix matrix = matrix_of(weight, groups.busy[chunk / parts]);
+    const int64_t next = chunk + context_.pool.threads();
+    if (next < all) return followed_by(matrix, matrix_of(weight, groups.busy[next / parts]), next % parts * kRows);
+    if (then == nullptr || then->dtype != weight.dtype || next - all >= divide_up(then->rows, kRows)) return matrix;
+    return followed_by(matrix, matrix_of(*then, groups.busy[0]), (next - all) * kRows);
   }
 
   // y[i * stride + r] = row r of the part for its pair i, bias and low-rank term included.
   void project(const ossia_weight& weight, const Operands& x, const LowRank& low_rank, const Part& part, float* y,
                int64_t stride, int thread) {
-    x.products(matrix_of(weight, part.expert), part.first, part.rows, part.place, part.pairs, y, stride);
+    x.products(part.matrix, part.first, part.rows, part.place, part.pairs, y, stride);
     if (weight.bias != nullptr) {
       const float* bias = weight.bias + part.expert * weight.rows + part.first;
       for (int64_t i = 0; i < part.pairs; ++i) kernels_.add_scaled(y + i * stride, bias, 1.f, part.rows);

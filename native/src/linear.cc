@@ -62,7 +62,11 @@ class LinearCall {
   // All tokens at the rows `first` up to `first` + `rows`.
   void part(int64_t first, int64_t rows, float* y, int thread) const {
     const Kernels& kernels = context_.kernels;
-    operands_.products(matrix_of(weight_, 0), first, rows, 0, tokens_, y + first, weight_.rows);
+    Matrix matrix = matrix_of(weight_, 0);
+    // Threads take chunks in turns.
+    const int64_t next = first + rows_ * context_.pool.threads();
+    if (next < weight_.rows) matrix = followed_by(matrix, matrix, next);
+    operands_.products(matrix, first, rows, 0, tokens_, y + first, weight_.rows);
     if (weight_.bias != nullptr) {
       for (int64_t t = 0; t < tokens_; ++t) {
         kernels.add_scaled(y + t * weight_.rows + first, weight_.bias + first, 1.f, rows);

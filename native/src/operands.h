@@ -78,12 +78,13 @@ struct DenseRows {
     DenseRows{padded, 0}.read(0, 0, chunk);
   }
 
-  // Asks for what lies `rows` and a half further on, in the order of memory. Only a hint, so the end does not matter.
+  // Asks for the share of chunk c in kRows rows, in the order of memory. Only a hint, so the end does not matter.
   template <int kRows>
-  OSSIA_INLINE void prefetch_ahead(int64_t c) const {
+  OSSIA_INLINE void ask_for(int64_t c) const {
     constexpr int64_t kStep = kRows * kBlock * static_cast<int64_t>(sizeof(T));
-    const char* next = reinterpret_cast<const char*>(values + kRows * columns) + c * kStep;
-    for (int64_t i = 0; i < kStep; i += 64) prefetch_far(next + i);
+    if (values == nullptr) return;
+    const char* share = reinterpret_cast<const char*>(values) + c * kStep;
+    for (int64_t i = 0; i < kStep; i += 64) prefetch_far(share + i);
   }
 };
 
@@ -121,11 +122,11 @@ struct Mxfp4Rows {
   }
 #endif
   template <int kRows>
-  OSSIA_INLINE void prefetch_ahead(int64_t c) const {
+  OSSIA_INLINE void ask_for(int64_t c) const {
     constexpr int64_t kStep = kRows * kBlockBytes;
-    const int64_t ahead = kRows * row_blocks;
-    for (int64_t i = 0; i < kStep; i += 64) prefetch_far(blocks + ahead * kBlockBytes + c * kStep + i);
-    prefetch_far(scales + ahead + c * kRows);
+    if (blocks == nullptr) return;
+    for (int64_t i = 0; i < kStep; i += 64) prefetch_far(blocks + c * kStep + i);
+    prefetch_far(scales + c * kRows);
   }
 };
 

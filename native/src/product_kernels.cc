@@ -28,24 +28,25 @@ void last_rows(const Rows& rows, int64_t count, const Activation* x, int64_t tok
                int64_t stride) {
   for (int64_t r = 0; r < count; ++r) {
     for (int64_t t = 0; t < tokens; ++t) {
-      tile<Chunk, 1, 1, true>(rows.from(r), x + t, all, nullptr, y + t * stride + r, stride);
+      tile<Chunk, 1, 1, true>(rows.from(r), rows.from(r + 1), x + t, all, nullptr, y + t * stride + r, stride);
     }
   }
 }
 
-// All rows, still in memory, times 1 to kTokens tokens.
+// All rows, still in memory, times 1 to kTokens tokens; `next` are those that come after them.
 template <class Chunk, class Rows, class Activation>
-void rows_from_memory(const Rows& rows, int64_t count, const Activation* x, int64_t tokens, int64_t columns, float* y,
-                      int64_t stride) {
+void rows_from_memory(const Rows& rows, const Rows& next, int64_t count, const Activation* x, int64_t tokens,
+                      int64_t columns, float* y, int64_t stride) {
   const Span all{0, columns / kBlock, columns % kBlock, true};
+  const auto after = [&](int64_t r) { return r < count ? rows.from(r) : next; };
   int64_t r = 0;
   if (tokens == 1) {
     for (; r + kRowsAtOneToken <= count; r += kRowsAtOneToken) {
-      tile<Chunk, kRowsAtOneToken, 1, true>(rows.from(r), x, all, nullptr, y + r, stride);
+      tile<Chunk, kRowsAtOneToken, 1, true>(rows.from(r), after(r + kRowsAtOneToken), x, all, nullptr, y + r, stride);
     }
   }
   for (; r + kRows <= count; r += kRows) {
-    tile_of<Chunk, kRows, kTokens, true>(tokens, rows.from(r), x, all, nullptr, y + r, stride);
+    tile_of<Chunk, kRows, kTokens, true>(tokens, rows.from(r), after(r + kRows), x, all, nullptr, y + r, stride);
   }
   last_rows<Chunk>(rows.from(r), count - r, x, tokens, all, y + r, stride);
 }
@@ -67,7 +68,7 @@ void rows_from_cache(const Rows& rows, int64_t count, const Activation* x, int64
       const bool last = c + step >= chunks;
       span = {c, last ? chunks : c + step, tail, last};
       for (int64_t r = begin; r < end; r += kRows) {
-        tile_of<Chunk, kRows, kTokens, false>(tokens, rows.from(r), x, span, waiting[(r - begin) / kRows], y + r,
+        tile_of<Chunk, kRows, kTokens, false>(tokens, rows.from(r), rows, x, span, waiting[(r - begin) / kRows], y + r,
                                               stride);
       }
     }
@@ -76,8 +77,8 @@ void rows_from_cache(const Rows& rows, int64_t count, const Activation* x, int64
 }
 
 template <class Chunk, class Activation, class Rows>
-void all_tokens(const Rows& rows, int64_t count, const void* const* x, int64_t tokens, int64_t columns, float* y,
-                int64_t stride) {
+void all_tokens(const Rows& rows, const Rows& next, int64_t count, const void* const* x, int64_t tokens,
+                int64_t columns, float* y, int64_t stride) {
   // Tiles of equal width: eight tokens are better done as four and four than as six and two.
   const int64_t tiles = (tokens + kTokens - 1) / kTokens;
   int64_t t = 0;
@@ -86,7 +87,7 @@ void all_tokens(const Rows& rows, int64_t count, const void* const* x, int64_t t
     Activation packed[kTokens];
     for (int64_t i = 0; i < some; ++i) packed[i].set(x[t + i]);
     if (t == 0) {
-      rows_from_memory<Chunk>(rows, count, packed, some, columns, y, stride);
+      rows_from_memory<Chunk>(rows, next, count, packed, some, columns, y, stride);
     } else {
       rows_from_cache<Chunk>(rows, count, packed, some, columns, y + t * stride, stride);
     }
@@ -100,14 +101,17 @@ void products_as(const Matrix& matrix, int64_t first, int64_t rows, const void* 
   const int64_t columns = matrix.columns;
   if (matrix.dtype == OSSIA_F32) {
     const DenseRows<float> all{static_cast<const float*>(matrix.values), columns};
-    return all_tokens<Pair, Activation>(all.from(first), rows, x, tokens, columns, y, stride);
+    const DenseRows<float> next{static_cast<const float*>(matrix.next), columns};
+    return all_tokens<Pair, Activation>(all.from(first), next, rows, x, tokens, columns, y, stride);
   }
   if (matrix.dtype == OSSIA_BF16) {
     const DenseRows<uint16_t> all{static_cast<const uint16_t*>(matrix.values), columns};
-    return all_tokens<Chunk, Activation>(all.from(first), rows, x, tokens, columns, y, stride);
+    const DenseRows<uint16_t> next{static_cast<const uint16_t*>(matrix.next), columns};
+    return all_tokens<Chunk, Activation>(all.from(first), next, rows, x, tokens, columns, y, stride);
   }
   const Mxfp4Rows all{static_cast<const uint8_t*>(matrix.values), matrix.scales, columns / kBlock};
-  all_tokens<Chunk, Activation>(all.from(first), rows, x, tokens, columns, y, stride);
+  const Mxfp4Rows next{static_cast<const uint8_t*>(matrix.next), matrix.next_scales, columns / kBlock};
+  all_tokens<Chunk, Activation>(all.from(first), next, rows, x, tokens, columns, y, stride);
 }
 
 // One chunk of n <= 32 columns, zeros after them.

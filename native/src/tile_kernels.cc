@@ -242,8 +242,9 @@ OSSIA_INLINE void copy_tail(const uint16_t* from, int64_t columns, int64_t rows,
   }
 }
 
-void dense_block(Tiles& tiles, const uint16_t* values, int64_t columns, int64_t rows, const Groups& groups,
-                 int64_t group, bool from_memory, float* y, int64_t stride) {
+// `next` is what lies in memory yet and comes after this block, or nullptr.
+void dense_block(Tiles& tiles, const uint16_t* values, const void* next, int64_t columns, int64_t rows,
+                 const Groups& groups, int64_t group, float* y, int64_t stride) {
   const Meeting meeting = meeting_of(rows, groups, group);
   const int64_t chunks = columns / kBlock, tail = columns % kBlock, row = columns * 2;
   const Tokens x = groups.at(group);
@@ -251,7 +252,7 @@ void dense_block(Tiles& tiles, const uint16_t* values, int64_t columns, int64_t 
   clear();
   const char* begin = reinterpret_cast<const char*>(values);
   for (int64_t r = 0; r < rows; ++r) look_at(begin + r * row, chunks * kTileWidth);
-  add_all(meeting, {begin, kTileRows * row, kTileWidth, row}, x, chunks, from_memory ? begin + rows * row : nullptr);
+  add_all(meeting, {begin, kTileRows * row, kTileWidth, row}, x, chunks, static_cast<const char*>(next));
   if (tail > 0) {
     alignas(64) uint16_t last[kBlockRows * kBlock];
     copy_tail(values + chunks * kBlock, columns, rows, tail, last);
@@ -261,15 +262,17 @@ void dense_block(Tiles& tiles, const uint16_t* values, int64_t columns, int64_t 
   store_all(meeting, y + group * kGroupTokens * stride, stride);
 }
 
-void dense(const uint16_t* values, int64_t columns, int64_t rows, const Groups& groups, float* y, int64_t stride) {
+void dense(const uint16_t* values, const void* next, int64_t columns, int64_t rows, const Groups& groups, float* y,
+           int64_t stride) {
   Tiles tiles;
   for (int64_t t = 0; t < groups.tokens; t += kPassTokens) {
     const int64_t end = t + kPassTokens < groups.tokens ? t + kPassTokens : groups.tokens;
     for (int64_t r = 0; r < rows; r += kBlockRows) {
       const int64_t some = rows - r < kBlockRows ? rows - r : kBlockRows;
+      const void* after = r + some < rows ? values + (r + some) * columns : next;
       for (int64_t token = t; token < end; token += 2 * kGroupTokens) {
-        dense_block(tiles, values + r * columns, columns, some, groups, token / kGroupTokens, token == 0, y + r,
-                    stride);
+        dense_block(tiles, values + r * columns, token == 0 ? after : nullptr, columns, some, groups,
+                    token / kGroupTokens, y + r, stride);
       }
     }
   }
@@ -287,12 +290,17 @@ OSSIA_INLINE __m512i words_of(const uint8_t* block, uint8_t scale) {
   return _mm512_permutexvar_epi16(_mm512_srlv_epi16(words, shifts), table);
 }
 
-// Chunk c of a block's rows, to tiles one after another. What lies as far on as the next block is asked for, in the
-// order of memory.
-OSSIA_INLINE void decode(const Mxfp4Rows& rows, int64_t count, int64_t c, char* to) {
-  const int64_t ahead = kBlockRows * rows.row_blocks, step = kBlockRows * kBlockBytes;
-  for (int64_t i = 0; i < step; i += 64) prefetch_far(rows.blocks + ahead * kBlockBytes + c * step + i);
-  prefetch_far(rows.scales + ahead + c * kBlockRows);
+// A block's rows, and those of the block that comes after it.
+struct Block {
+  Mxfp4Rows rows, next;
+  int64_t count;
+};
+
+// Chunk c of a block's rows, to tiles one after another.
+OSSIA_INLINE void decode(const Block& block, int64_t c, char* to) {
+  const Mxfp4Rows& rows = block.rows;
+  const int64_t count = block.count;
+  block.next.ask_for<kBlockRows>(c);
   for (int64_t r = 0; r < count; ++r) {
     const int row = static_cast<int>(r);
     _mm512_store_si512(to + r * kTileWidth, words_of(rows.at(row, c), rows.scale(row, c)));
@@ -301,36 +309,37 @@ OSSIA_INLINE void decode(const Mxfp4Rows& rows, int64_t count, int64_t c, char* 
 
 // Decodes chunk by chunk and adds each at once, so that the tiles work while the next is decoded.
 template <int kTiles, int kGroups>
-void decode_and_add(const Mxfp4Rows& rows, int64_t count, const Tokens& x, char* panel, int64_t places) {
+void decode_and_add(const Block& block, const Tokens& x, char* panel, int64_t places) {
   const Weights weights{panel, kTileBytes, kBlockRows * kTileWidth, kTileWidth};
-  for (int64_t c = 0; c <= rows.row_blocks; ++c) {
-    if (c < rows.row_blocks) decode(rows, count, c, panel + c % places * weights.chunk);
+  const int64_t chunks = block.rows.row_blocks;
+  for (int64_t c = 0; c <= chunks; ++c) {
+    if (c < chunks) decode(block, c, panel + c % places * weights.chunk);
     settle();
     if (c > 0) add_chunk<kTiles, kGroups>(panel + (c - 1) % places * weights.chunk, weights, x, c - 1);
   }
 }
 
-void decode_and_add_all(const Meeting& meeting, const Mxfp4Rows& rows, int64_t count, const Tokens& x, char* panel,
-                        int64_t places) {
+void decode_and_add_all(const Meeting& meeting, const Block& block, const Tokens& x, char* panel, int64_t places) {
   const bool two = meeting.rows[1] > 0, pair = meeting.tokens[1] > 0;
-  if (two && pair) return decode_and_add<2, 2>(rows, count, x, panel, places);
-  if (two) return decode_and_add<2, 1>(rows, count, x, panel, places);
-  if (pair) return decode_and_add<1, 2>(rows, count, x, panel, places);
-  return decode_and_add<1, 1>(rows, count, x, panel, places);
+  if (two && pair) return decode_and_add<2, 2>(block, x, panel, places);
+  if (two) return decode_and_add<2, 1>(block, x, panel, places);
+  if (pair) return decode_and_add<1, 2>(block, x, panel, places);
+  return decode_and_add<1, 1>(block, x, panel, places);
 }
 
-void mxfp4_block(Tiles& tiles, const Mxfp4Rows& rows, int64_t count, const Groups& groups, float* y, int64_t stride) {
+void mxfp4_block(Tiles& tiles, const Block& block, const Groups& groups, float* y, int64_t stride) {
   alignas(64) char panel[kMostChunks * kBlockRows * kTileWidth];
-  const bool kept = groups.tokens > 2 * kGroupTokens && rows.row_blocks <= kMostChunks;
+  const int64_t chunks = block.rows.row_blocks;
+  const bool kept = groups.tokens > 2 * kGroupTokens && chunks <= kMostChunks;
   for (int64_t group = 0; group * kGroupTokens < groups.tokens; group += 2) {
-    const Meeting meeting = meeting_of(count, groups, group);
+    const Meeting meeting = meeting_of(block.count, groups, group);
     tiles.set(meeting);
     clear();
     if (kept && group > 0) {
       const Weights weights{panel, kTileBytes, kBlockRows * kTileWidth, kTileWidth};
-      add_all(meeting, weights, groups.at(group), rows.row_blocks, nullptr);
+      add_all(meeting, weights, groups.at(group), chunks, nullptr);
     } else {
-      decode_and_add_all(meeting, rows, count, groups.at(group), panel, kept ? kMostChunks : kFewChunks);
+      decode_and_add_all(meeting, block, groups.at(group), panel, kept ? kMostChunks : kFewChunks);
     }
     store_all(meeting, y + group * kGroupTokens * stride, stride);
   }
@@ -367,13 +376,15 @@ void products(const Matrix& matrix, int64_t first, int64_t rows, const void* con
   const Groups groups{x, tokens, (columns + kBlock - 1) / kBlock};
   if (matrix.dtype == OSSIA_BF16) {
     const uint16_t* values = static_cast<const uint16_t*>(matrix.values) + first * columns;
-    return dense(values, columns, rows, groups, y, stride);
+    return dense(values, matrix.next, columns, rows, groups, y, stride);
   }
   Tiles tiles;
   const Mxfp4Rows all{static_cast<const uint8_t*>(matrix.values), matrix.scales, columns / kBlock};
+  const Mxfp4Rows next{static_cast<const uint8_t*>(matrix.next), matrix.next_scales, columns / kBlock};
   for (int64_t r = 0; r < rows; r += kBlockRows) {
     const int64_t some = rows - r < kBlockRows ? rows - r : kBlockRows;
-    mxfp4_block(tiles, all.from(first + r), some, groups, y + r, stride);
+    const Block block{all.from(first + r), r + some < rows ? all.from(first + r + some) : next, some};
+    mxfp4_block(tiles, block, groups, y + r, stride);
   }
 }
 

@@ -82,10 +82,10 @@ struct Sums {
 };
 
 // R rows times M tokens over one span of columns. Between the first span and the last, the sums wait in `waiting`
-// [R * M]. With `kFromMemory` the rows are in no cache yet, and the span is all there is.
+// [R * M]. With `kFromMemory` the span is all there is, and the rows `next` are asked for meanwhile.
 template <class Chunk, int R, int M, bool kFromMemory, class Rows, class Activation>
-OSSIA_INLINE void tile(const Rows& rows, const Activation* x, const Span& span, [[maybe_unused]] F32* waiting, float* y,
-                       int64_t stride) {
+OSSIA_INLINE void tile(const Rows& rows, [[maybe_unused]] const Rows& next, const Activation* x, const Span& span,
+                       [[maybe_unused]] F32* waiting, float* y, int64_t stride) {
   Sums<Chunk, R, M> sums;
   sums.clear();
   if constexpr (!kFromMemory) {
@@ -93,7 +93,7 @@ OSSIA_INLINE void tile(const Rows& rows, const Activation* x, const Span& span, 
   }
   Chunk w[R];
   for (int64_t c = span.begin; c < span.end; ++c) {
-    if constexpr (kFromMemory) rows.template prefetch_ahead<R>(c);
+    if constexpr (kFromMemory) next.template ask_for<R>(c);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) rows.read(r, c, w[r]);
     sums.add(w, x, c);
@@ -113,10 +113,10 @@ OSSIA_INLINE void tile(const Rows& rows, const Activation* x, const Span& span, 
 
 // `tile` for a number of tokens from 1 to M.
 template <class Chunk, int R, int M, bool kFromMemory, class Rows, class Activation>
-OSSIA_INLINE void tile_of(int64_t tokens, const Rows& rows, const Activation* x, const Span& span, F32* waiting,
-                          float* y, int64_t stride) {
-  if (tokens == M) return tile<Chunk, R, M, kFromMemory>(rows, x, span, waiting, y, stride);
-  if constexpr (M > 1) tile_of<Chunk, R, M - 1, kFromMemory>(tokens, rows, x, span, waiting, y, stride);
+OSSIA_INLINE void tile_of(int64_t tokens, const Rows& rows, const Rows& next, const Activation* x, const Span& span,
+                          F32* waiting, float* y, int64_t stride) {
+  if (tokens == M) return tile<Chunk, R, M, kFromMemory>(rows, next, x, span, waiting, y, stride);
+  if constexpr (M > 1) tile_of<Chunk, R, M - 1, kFromMemory>(tokens, rows, next, x, span, waiting, y, stride);
 }
 
 }  // namespace ossia::OSSIA_ISA
