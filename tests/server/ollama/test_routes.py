@@ -214,8 +214,9 @@ def test_a_client_cannot_unload_the_model_that_the_server_was_started_with(path:
     said = post(path, stream=False, keep_alive=0)
     assert (said["done"], said["done_reason"]) == (True, "load")
     assert "the server was started with it" in said["ossia"]["kept"]
-    asked = {"messages": ASKED} if path == "/api/chat" else {"prompt": "2 + 2?"}
-    for more in ({}, {"raw": True}) if path == "/api/generate" else ({},):
+    asked: dict[str, Any] = {"messages": ASKED} if path == "/api/chat" else {"prompt": "2 + 2?"}
+    forms: list[dict[str, Any]] = [{}, {"raw": True}] if path == "/api/generate" else [{}]
+    for more in forms:
         *_, last = post(path, ANSWER, keep_alive="5m", **asked, **more)
         assert "the server was started with it" in last["ossia"]["kept"]
     *_, last = post(path, ANSWER, keep_alive=-1, **asked)
