@@ -46,6 +46,9 @@ class CountingOps:
     def new_cache(self, slots: int, page_size: int, heads: int, width: int) -> np.ndarray:
         return np.full((2, slots), -1, np.int64)  # what was written, and for which position
 
+    def read_ahead(self) -> None:
+        pass
+
     def copy_page(self, cache: np.ndarray, page_size: int, source: int, target: int) -> None:
         assert source != target
         pages = cache.reshape(2, -1, page_size)
