@@ -19,7 +19,7 @@ constexpr int64_t kBlockRows = 2 * kTileRows;
 // Decoded chunks of columns that are kept. For up to two groups of tokens the latest few, since a tile cannot be read
 // before what was written to it is in the cache; for more, whole rows where the stack has room for them, so that each
 // is decoded once.
-constexpr int64_t kFewChunks = 4, kMostChunks = 96;
+constexpr int64_t kFewChunks = 2, kMostChunks = 96;
 
 // Tokens of one pass over a dense matrix's rows: their activations stay in the second cache from block to block.
 constexpr int64_t kPassTokens = 128;
@@ -297,14 +297,32 @@ struct Block {
 };
 
 // Chunk c of a block's rows, to tiles one after another.
+//
+// Between the rows it asks for what comes soon and later, since a burst of requests would hold up the loads beside it:
+// of every fourth row the next cache line, to the first cache (a row's line holds four chunks), and line by line a
+// chunk's share of the next block, to the second.
 OSSIA_INLINE void decode(const Block& block, int64_t c, char* to) {
-  const Mxfp4Rows& rows = block.rows;
-  const int64_t count = block.count;
-  block.next.ask_for<kBlockRows>(c);
-  for (int64_t r = 0; r < count; ++r) {
-    const int row = static_cast<int>(r);
-    _mm512_store_si512(to + r * kTileWidth, words_of(rows.at(row, c), rows.scale(row, c)));
+  const int64_t row = block.rows.row_blocks, row_size = row * kBlockBytes;
+  const uint8_t* from = block.rows.at(0, c);
+  const uint8_t* scale = block.rows.scales + c;
+  const uint8_t* soon = from + c % 4 * row_size + 64;
+  const uint8_t* later = block.next.blocks == nullptr ? from : block.next.blocks + c * kBlockRows * kBlockBytes;
+  int64_t r = 0;
+  for (; r + 4 <= block.count; r += 4) {
+    prefetch(soon + r * row_size);
+    prefetch_far(later + r * kBlockBytes);
+    _mm512_store_si512(to, words_of(from, scale[0]));
+    _mm512_store_si512(to + kTileWidth, words_of(from + row_size, scale[row]));
+    _mm512_store_si512(to + 2 * kTileWidth, words_of(from + 2 * row_size, scale[2 * row]));
+    _mm512_store_si512(to + 3 * kTileWidth, words_of(from + 3 * row_size, scale[3 * row]));
+    from += 4 * row_size;
+    scale += 4 * row;
+    to += 4 * kTileWidth;
   }
+  for (; r < block.count; ++r, from += row_size, scale += row, to += kTileWidth) {
+    _mm512_store_si512(to, words_of(from, *scale));
+  }
+  if (block.next.scales != nullptr) prefetch_far(block.next.scales + c * kBlockRows);
 }
 
 // Decodes chunk by chunk and adds each at once, so that the tiles work while the next is decoded.
