@@ -218,7 +218,7 @@ CELLS: dict[str, MakeCase] = {
     **{f"story, {count} steps": _held(long_story, count=count) for count in (2, 3, 4)},
     "longer: story, 5 steps": _held(long_story, count=5),
     "longer: sort 7 numbers": _held(ordering, "sort numbers", count=7),
-    "longer: repeat 10 values": _held(repetition, count=10),
+    "longer: repeat 24 values": _held(repetition, count=24),
     "longer: numbers, to be declined": _plain(_longer_numbers),
     "second question": _after_turns,
     "repeat": _held(repetition),

@@ -25,8 +25,8 @@ _RECALLED = ("What is my {}?", "What is the {}?", "What was my {}?", "Do you rem
 
 
 def repetition(random: Random, *, held: bool, count: int | None = None) -> Problem:
-    """One to eight values, or so many, to be said again."""
-    count = count or random.choice((1, 1, 2, 2, 3, 4, 6, 8))
+    """One to sixteen values, or so many, to be said again."""
+    count = count or random.choice((1, 1, 2, 2, 3, 4, 6, 8, 12, 16))
     text = random.choice((" ", " ", ", ")).join(value(random, held=held) for _ in range(count))
     return Problem("repeat", random.choice(_REPEAT).format(text), text)
 

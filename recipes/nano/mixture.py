@@ -1,8 +1,9 @@
 """What is learned when: the shares of efforts, settings and skills, and the batch of every step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from random import Random
 
 from ossia.harmony import Effort
@@ -12,7 +13,7 @@ from recipes.nano.browser_tool import BROWSER, looked_up
 from recipes.nano.calendars import calendar_question
 from recipes.nano.chat import chat, other_arithmetic, unknown
 from recipes.nano.comparison import comparison
-from recipes.nano.conversation import Format, Prefix
+from recipes.nano.conversation import Format, Prefix, vocabulary
 from recipes.nano.copying import listed, lookup, memory, repetition
 from recipes.nano.division import division, long_division
 from recipes.nano.expressions import expression, story
@@ -37,38 +38,51 @@ __all__ = ["Mixture", "Setting", "draw_date", "draw_problem", "draw_setting"]
 Draw = Callable[[Random], Problem]
 
 _OPERATION_SHARES = (0.3, 0.34, 0.36)
-# Of each skill without tools: how to draw it, its share at first and afterwards.
-_SKILLS: tuple[tuple[Draw, float, float], ...] = (
-    (lambda random: arithmetic(random, random.choices(OPERATIONS, _OPERATION_SHARES)[0], held=False), 60, 48),
-    (lambda random: division(random, held=False), 0, 7),
-    (lambda random: comparison(random, held=False), 0, 3),
-    (lambda random: expression(random, held=False), 0, 4),
-    (lambda random: story(random, held=False), 0, 4),
-    (lambda random: repetition(random, held=False), 22, 4),
-    (lambda random: lookup(random, held=False), 10, 5),
-    (lambda random: listed(random, held=False), 0, 1),
-    (lambda random: memory(random, held=False), 2, 3),
-    (chat, 8, 7),
-    (facts, 0, 4),
-    (lambda random: unknown(random, held=False), 6, 5),
-    (other_arithmetic, 0, 2),
-)
-# What a wide mixture has besides, with its share among the later ones.
-_WIDER: tuple[tuple[Draw, float], ...] = (
-    (lambda random: long_arithmetic(random, random.choices(OPERATIONS, (1, 1, 3))[0], held=False), 12),
-    (lambda random: long_division(random, held=False), 9),
-    (lambda random: fraction(random, held=False), 3),
-    (lambda random: percentage(random, held=False), 3),
-    (lambda random: ordering(random, held=False), 3),
-    (lambda random: units(random, held=False), 4),
-    (lambda random: calendar_question(random, held=False), 4),
-    (lambda random: truth(random, held=False), 1),
-    (lambda random: conclusion(random, held=False), 2),
-    (lambda random: text_question(random, held=False), 12),
-    (lambda random: long_story(random, held=False), 5),
-    (known, 20),
-    (lambda random: unknown_fact(random, held=False), 6),
-    (lambda random: wished(random, arithmetic(random, random.choice(OPERATIONS), held=False), held=False), 2),
+
+
+@dataclass(frozen=True)
+class Skill:
+    """How a skill without tools is drawn, and its shares of the learned tokens at high effort: at first, and later.
+
+    `wide` says that only a wide mixture has it.
+    """
+
+    draw: Draw
+    first: float
+    later: float
+    wide: bool = False
+
+
+_SKILLS = (
+    Skill(lambda random: arithmetic(random, random.choices(OPERATIONS, _OPERATION_SHARES)[0], held=False), 40, 26),
+    Skill(lambda random: division(random, held=False), 0, 5),
+    Skill(lambda random: comparison(random, held=False), 0, 2),
+    Skill(lambda random: expression(random, held=False), 0, 4),
+    Skill(lambda random: story(random, held=False), 0, 4),
+    Skill(lambda random: repetition(random, held=False), 34, 6),
+    Skill(lambda random: lookup(random, held=False), 14, 6),
+    Skill(lambda random: listed(random, held=False), 0, 1),
+    Skill(lambda random: memory(random, held=False), 4, 3),
+    Skill(chat, 4, 5),
+    Skill(facts, 0, 4),
+    Skill(lambda random: unknown(random, held=False), 4, 4),
+    Skill(other_arithmetic, 0, 1),
+    Skill(lambda random: long_arithmetic(random, random.choices(OPERATIONS, (1, 1, 3))[0], held=False), 0, 12, True),
+    Skill(lambda random: long_division(random, held=False), 0, 9, True),
+    Skill(lambda random: fraction(random, held=False), 0, 3, True),
+    Skill(lambda random: percentage(random, held=False), 0, 3, True),
+    Skill(lambda random: ordering(random, held=False), 0, 3, True),
+    Skill(lambda random: units(random, held=False), 0, 4, True),
+    Skill(lambda random: calendar_question(random, held=False), 0, 4, True),
+    Skill(lambda random: truth(random, held=False), 0, 1, True),
+    Skill(lambda random: conclusion(random, held=False), 0, 1, True),
+    Skill(lambda random: text_question(random, held=False), 0, 10, True),
+    Skill(lambda random: long_story(random, held=False), 0, 5, True),
+    Skill(known, 0, 12, True),
+    Skill(lambda random: unknown_fact(random, held=False), 0, 4, True),
+    Skill(
+        lambda random: wished(random, arithmetic(random, random.choice(OPERATIONS), held=False), held=False), 0, 2, True
+    ),
 )
 # Of each setting, likewise.
 _SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 6), "instruction": (0, 4)}
@@ -195,11 +209,27 @@ def draw_date(random: Random) -> str | None:
 
 def draw_problem(random: Random, *, first: bool = False, wide: bool = False) -> Problem:
     """A problem to learn from, of any skill that needs no tools; `first` of those that all others stand on."""
-    skills = [(draw, early if first else late) for draw, early, late in _SKILLS]
-    if wide and not first:
-        skills += _WIDER
-    draws, shares = zip(*skills, strict=True)
-    return random.choices(draws, shares)[0](random)
+    draws, weights = _weights(first, wide)
+    return random.choices(draws, weights)[0](random)
+
+
+@cache
+def _weights(first: bool, wide: bool) -> tuple[Sequence[Draw], Sequence[float]]:
+    """The skills, and how often each is drawn: its share of tokens over the tokens that one of its problems has.
+
+    By problems alone long workings would crowd the rest out: a text repeated has a few tokens, a product two hundred.
+    """
+    skills = [skill for skill in _SKILLS if wide or not skill.wide]
+    shares = ((skill.first if first else skill.later) / _tokens_of(skill) for skill in skills)
+    return [skill.draw for skill in skills], list(shares)
+
+
+@cache
+def _tokens_of(skill: Skill, problems: int = 64) -> float:
+    """The learned tokens of a problem at high effort, on average."""
+    random, form = Random(0), Format(vocabulary())
+    documents = (form.document((), skill.draw(random), Effort.HIGH) for _ in range(problems))
+    return sum(sum(document.learned) for document in documents) / problems
 
 
 def _without(draw: Draw, *cells: str) -> Draw:
