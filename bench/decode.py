@@ -4,8 +4,9 @@
     python bench/decode.py gpt-oss-20b --depth 0 4096 --batch 1 4 --save
 
 A decoding step cannot be shorter than the bytes it reads over the bandwidth: attention, router, the chosen experts and
-the unembedding at their stored width, and the keys and values cached. Each line is a process of its own, so that its
-memory is its own.
+the unembedding at their stored width, and the keys and values cached. The bandwidth is that of fresh memory, and then
+that of the mapped weights themselves, which is less where the system keeps the file in small pages. Each line is a
+process of its own, so that its memory is its own.
 """
 
 import argparse
@@ -28,7 +29,7 @@ def main() -> None:
     print(report.in_words(around))
     print(
         f"{'threads':>7} {'precision':>9} {'depth':>6} {'batch':>5} {'tokens/s':>9} {'spread':>17}"
-        f" {'GB/s':>6} {'bound':>6}"
+        f" {'GB/s':>6} {'bound':>6} {'weights':>7} {'bound':>6}"
     )
     rows = []
     for threads, precision, depth, batch in product(options.threads, options.precision, options.depth, options.batch):
@@ -39,7 +40,8 @@ def main() -> None:
         print(
             f"{found['threads'] or '-':>7} {found['precision']:>9} {depth:>6} {batch:>5} "
             f"{found['decode_tokens_per_second']:>9.1f} {min(speeds):>8.1f}-{max(speeds):<8.1f} "
-            f"{bandwidth:>6.1f} {found['decode_bound_fraction']:>6.1%}",
+            f"{bandwidth:>6.1f} {found['decode_bound_fraction']:>6.1%} "
+            f"{found['weights_bandwidth_bytes_per_second'] / 1e9:>7.1f} {found['decode_weights_fraction']:>6.1%}",
             flush=True,
         )
         rows.append(found)

@@ -23,6 +23,7 @@ def test_one_object_with_every_figure(tiny: Path, capsys):
         *("model", "backend", "precision", "threads", "prompt", "generate", "batch", "depth", "repeats"),
         *("prefill_tokens_per_second", "decode_tokens_per_second", "decode_bytes_per_step"),
         *("read_bandwidth_bytes_per_second", "decode_bound_fraction", "peak_rss_bytes", "peak_anonymous_bytes"),
+        *("weights_bandwidth_bytes_per_second", "decode_weights_fraction"),
     }
     assert (report["prompt"], report["generate"], report["batch"], report["depth"]) == (20, 3, 2, 5)
     assert (report["backend"], report["precision"]) == ("reference", "exact")
@@ -37,6 +38,8 @@ def test_medians_and_the_bound_follow_from_the_figures(tiny: Path, capsys):
     steps = report["decode_tokens_per_second"] / 2
     allowed = report["read_bandwidth_bytes_per_second"] / report["decode_bytes_per_step"]
     assert report["decode_bound_fraction"] == pytest.approx(steps / allowed)
+    allowed = report["weights_bandwidth_bytes_per_second"] / report["decode_bytes_per_step"]
+    assert report["decode_weights_fraction"] == pytest.approx(steps / allowed)
 
 
 def test_in_words(tiny: Path, capsys):

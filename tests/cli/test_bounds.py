@@ -49,6 +49,18 @@ def test_bandwidth_is_of_this_world(monkeypatch):
     assert 1e8 < _bounds.read_bandwidth(2, passes=1) < 1e13
 
 
+def test_bandwidth_of_weights_reads_them_up_to_a_buffer_whatever_their_kind(tiny: Path, monkeypatch):
+    read: list[int] = []
+    monkeypatch.setattr(_bounds, "_seconds", lambda pool, way, parts: read.append(sum(map(np.size, parts)) * 8) or 1.0)
+    checkpoint = open_checkpoint(tiny)
+    whole = _bounds.weights_bandwidth(checkpoint, 2, passes=1)
+    assert set(read) == {whole}
+    stored = sum(_bounds._plain(tensor).nbytes for tensor in checkpoint.tensors.values())
+    assert 0.9 * stored < whole <= stored
+    monkeypatch.setattr(_bounds, "BUFFER_BYTES", 4096)
+    assert _bounds.weights_bandwidth(checkpoint, 2, passes=1) == 4096
+
+
 def test_memory_of_this_process():
     block = np.ones(1 << 24, np.uint8)
     peak, beside = _bounds.peak_rss_bytes(), _bounds.anonymous_bytes()

@@ -9,16 +9,17 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from ossia.checkpoint import Checkpoint, expected_tensors
+from ossia.checkpoint import Checkpoint, Tensor, expected_tensors
 from ossia.checkpoint.gguf import SIZES
 from ossia.config import ModelConfig
 from ossia.loading import available_bytes
+from ossia.mxfp4 import Packed
 
 __all__ = [
     "anonymous_bytes",
@@ -28,6 +29,7 @@ __all__ = [
     "processors",
     "read_bandwidth",
     "weight_bytes",
+    "weights_bandwidth",
 ]
 
 _BYTES = {name: size / values for name, (values, size) in SIZES.items()}
@@ -70,20 +72,48 @@ def cache_bytes(config: ModelConfig, depth: int, width: int) -> int:
 
 
 def read_bandwidth(threads: int, passes: int = 4) -> float:
-    """Bytes per second that `threads` threads read together from memory: the best of several ways and passes.
+    """Bytes per second that `threads` threads read together from memory of their own."""
+    return _bandwidth([np.ones(_buffer_bytes() // 8, np.int64)], threads, passes)
+
+
+def weights_bandwidth(checkpoint: Checkpoint, threads: int, passes: int = 4) -> float:
+    """The same of the largest weights, where they lie: less where the system keeps a file in small, scattered pages."""
+    words, left = list[np.ndarray](), BUFFER_BYTES
+    for tensor in sorted(checkpoint.tensors.values(), key=lambda tensor: -_plain(tensor).nbytes):
+        found = _words(_plain(tensor))[: max(left, 0) // 8]
+        words.append(found)
+        left -= found.nbytes
+    return _bandwidth(words, threads, passes)
+
+
+def _bandwidth(buffers: Sequence[np.ndarray], threads: int, passes: int) -> float:
+    """The best of several ways to read these 64-bit words, and of several passes.
 
     numpy's reductions are vectorised and run without the interpreter's lock; which of them is fastest differs between
     machines, and any that is slower than memory would only lower the bound.
     """
-    buffer = np.ones(_buffer_bytes() // 8, np.int64)
-    parts = np.array_split(buffer, threads)
+    parts = [part for buffer in buffers for part in np.array_split(buffer, threads) if len(part)]
     ways: list[Callable[[np.ndarray], object]] = [np.max, np.bitwise_or.reduce, np.sum, _square]
+    total = sum(part.nbytes for part in parts)
     with ThreadPoolExecutor(threads) as pool:
-        return max(buffer.nbytes / _seconds(pool, way, parts) for way in ways for _ in range(passes))
+        return max(total / _seconds(pool, way, parts) for way in ways for _ in range(passes))
+
+
+def _plain(tensor: Tensor) -> np.ndarray:
+    """A tensor's values as the file has them."""
+    return tensor.blocks if isinstance(tensor, Packed) else tensor
+
+
+def _words(values: np.ndarray) -> np.ndarray:
+    """The whole 64-bit words that an array lies in, from the first cache line on."""
+    octets = values.reshape(-1).view(np.uint8)
+    begin = -octets.ctypes.data % 64
+    return octets[begin : begin + max(len(octets) - begin, 0) // 8 * 8].view(np.int64)
 
 
 def _square(part: np.ndarray) -> object:
-    return np.dot(part.view(np.float32), part.view(np.float32))
+    with np.errstate(all="ignore"):  # what stands in weights is no number of this kind
+        return np.dot(part.view(np.float32), part.view(np.float32))
 
 
 def _seconds(pool: ThreadPoolExecutor, way: Callable[[np.ndarray], object], parts: list[np.ndarray]) -> float:

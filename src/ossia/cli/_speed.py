@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ossia.cli._bounds import anonymous_bytes, decode_bytes, peak_rss_bytes, processors, read_bandwidth
+from ossia.cli._bounds import (
+    anonymous_bytes,
+    decode_bytes,
+    peak_rss_bytes,
+    processors,
+    read_bandwidth,
+    weights_bandwidth,
+)
 from ossia.cli._display import Progress
 from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.errors import BackendError
@@ -48,7 +55,9 @@ class Speed:
     """Every repeat, and what the machine allows.
 
     `decode_bound_fraction` is the median decoding speed over the speed at which a step's bytes could be read: the
-    weights it uses at their stored width, and the keys and values half way through the answer.
+    weights it uses at their stored width, and the keys and values half way through the answer. The bandwidth is that
+    of fresh memory; `weights_bandwidth_bytes_per_second` is what the mapped weights themselves give, which may be far
+    less, and `decode_weights_fraction` the share of that.
     """
 
     repeats: tuple[Repeat, ...]
@@ -57,6 +66,8 @@ class Speed:
     decode_bytes_per_step: float
     read_bandwidth_bytes_per_second: float
     decode_bound_fraction: float
+    weights_bandwidth_bytes_per_second: float
+    decode_weights_fraction: float
     peak_rss_bytes: int
     peak_anonymous_bytes: int | None
 
@@ -139,7 +150,8 @@ def summarise(runs: Sequence[Repeat], loaded: Loaded, load: Load, peak: int, ano
     decode = statistics.median(run.decode_tokens_per_second for run in runs)
     middle = load.depth + load.prompt + load.generate // 2
     needed = decode_bytes(loaded.checkpoint, load.batch, middle, CACHE_WIDTH[loaded.ops.precision])
-    bandwidth = read_bandwidth(loaded.threads or processors())
+    threads = loaded.threads or processors()
+    bandwidth, of_weights = read_bandwidth(threads), weights_bandwidth(loaded.checkpoint, threads)
     return Speed(
         repeats=tuple(runs),
         prefill_tokens_per_second=statistics.median(run.prefill_tokens_per_second for run in runs),
@@ -147,6 +159,8 @@ def summarise(runs: Sequence[Repeat], loaded: Loaded, load: Load, peak: int, ano
         decode_bytes_per_step=needed,
         read_bandwidth_bytes_per_second=bandwidth,
         decode_bound_fraction=decode / load.batch * needed / bandwidth,
+        weights_bandwidth_bytes_per_second=of_weights,
+        decode_weights_fraction=decode / load.batch * needed / of_weights,
         peak_rss_bytes=peak,
         peak_anonymous_bytes=anonymous,
     )

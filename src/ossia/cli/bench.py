@@ -57,6 +57,8 @@ def in_words(report: dict[str, Any]) -> str:
         "step": f"{report['decode_bytes_per_step'] / 1e6:,.1f} MB to read",
         "memory": f"{report['read_bandwidth_bytes_per_second'] / 1e9:.1f} GB/s read bandwidth, measured now",
         "bound": f"decoding runs at {report['decode_bound_fraction']:.1%} of what that allows",
+        "weights": f"{report['weights_bandwidth_bytes_per_second'] / 1e9:.1f} GB/s where they are mapped: "
+        f"{report['decode_weights_fraction']:.1%} of what that allows",
         "resident": f"{report['peak_rss_bytes'] / 2**20:,.0f} MiB at most, mapped files included",
     }
     return "\n".join(f"{name:9} {words}" for name, words in lines.items())
