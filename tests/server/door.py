@@ -26,6 +26,7 @@ class NoModels:
     default = "none"
     ready = False
     closed = 0
+    aborted = ""
 
     def listed(self) -> list[Any]:
         return []
@@ -35,6 +36,9 @@ class NoModels:
 
     async def close(self, grace: float = 0.0) -> None:
         self.closed += 1
+
+    def abort(self, why: str) -> None:
+        self.aborted = why
 
 
 class Note(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,8 +72,12 @@ async def listening(endpoints: Iterable[Endpoint], **config: Any) -> AsyncIterat
     async def started() -> None:
         begun.set()
 
+    async def insisted() -> None:
+        shared.models.abort("now")
+
+    app = make_app(shared, endpoints)
     task = asyncio.create_task(
-        run(make_app(shared, endpoints), shared.config, sockets, started=started, stopping=shared.models.close)
+        run(app, shared.config, sockets, started=started, stopping=shared.models.close, insisted=insisted)
     )
     await asyncio.wait({task, asyncio.ensure_future(begun.wait())}, return_when=asyncio.FIRST_COMPLETED)
     try:

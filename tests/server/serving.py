@@ -30,6 +30,7 @@ class OneModel:
     """Takes the part of Models: one model, always loaded."""
 
     default = NAME
+    closed = False
 
     def __init__(self, player: Player, vocabulary: Vocabulary = VOCABULARY, config: ModelConfig = CONFIG) -> None:
         self.leases = 0

@@ -39,6 +39,9 @@ class Played:
     def forget(self, salt: bytes | None = None) -> None:
         self.forgotten.append(salt)
 
+    def abort(self, why: str) -> None:
+        self.ended.set_result(why)
+
     async def close(self, grace: float = 0.0) -> None:
         self.grace = grace
         if not self.ended.done():

@@ -6,14 +6,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.test_serve import ended, running
+from tests.cli.test_serve import ended, fetched, running
 
 STREAMS = 20
 PLACES = 16
@@ -76,6 +76,35 @@ class Reading(threading.Thread):
         return next(filter(None, errors), None)
 
 
+LONG = {"type": "regex", "pattern": "(a|b){50000}"}
+ASKED = [{"role": "user", "content": "x"}]
+EVERYWHERE: dict[str, tuple[str, dict[str, Any]]] = {
+    "chat": ("/v1/chat/completions", {"messages": ASKED}),
+    "responses": ("/v1/responses", {"input": "x"}),
+    "messages": ("/v1/messages", {"messages": ASKED, "max_tokens": 50_000}),
+    "ollama": ("/api/chat", {"messages": ASKED}),
+    "completions": ("/v1/completions", ENDLESS | {"stream": False}),
+}
+
+
+class Asking(threading.Thread):
+    """One client of any API, that reads to the end."""
+
+    def __init__(self, address: str, path: str, body: dict[str, Any]) -> None:
+        super().__init__(daemon=True)
+        self.address, self.path = address.removeprefix("http://"), path
+        self.body = ({} if path == "/v1/completions" else {"grammar": LONG}) | {"model": "nano"} | body
+        self.status, self.text = 0, ""
+        self.start()
+
+    def run(self) -> None:
+        connection = http.client.HTTPConnection(self.address, timeout=DEADLINE)
+        connection.request("POST", self.path, json.dumps(self.body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        self.status, self.text = answer.status, answer.read().decode()
+        connection.close()
+
+
 def read(address: str, count: int, **changes: Any) -> list[Reading]:
     """So many clients, each of which has read something; those beyond the engine's places may still wait."""
     readings = [Reading(address, number, **changes) for number in range(count)]
@@ -83,7 +112,7 @@ def read(address: str, count: int, **changes: Any) -> list[Reading]:
     return readings
 
 
-def joined(readings: list[Reading]) -> None:
+def joined(readings: Sequence[Reading | Asking]) -> None:
     end = time.monotonic() + DEADLINE
     for reading in readings:
         reading.join(max(0.0, end - time.monotonic()))
@@ -159,3 +188,53 @@ def test_a_server_that_is_killed_leaves_no_engine(stopped: bool):
         if stopped:
             os.kill(worker, signal.SIGCONT)
         assert comes(lambda: not alive(worker))
+
+
+def test_a_second_signal_is_told_to_every_request_in_its_apis_shape():
+    with server() as (process, address, worker):
+        asking = {
+            (name, stream): Asking(address, path, body | {"stream": stream})
+            for name, (path, body) in EVERYWHERE.items()
+            for stream in (False, True)
+        }
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        begin = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        joined([*asking.values()])
+        status, _, err = ended(process)
+        assert time.monotonic() - begin < 5
+    assert (status, "Traceback" in err) == (0, False)
+    for (name, stream), each in asking.items():
+        assert each.status == (200 if stream else 503), (name, stream, each.text)
+        assert "told to end at once" in each.text, (name, stream, each.text[-200:])
+        if not stream:
+            assert json.loads(each.text)["error"]
+    assert asking["chat", True].text.endswith("data: [DONE]\n\n")
+    assert "event: response.failed\n" in asking["responses", True].text
+    assert "event: error\n" in asking["messages", True].text
+    assert "error" in json.loads(asking["ollama", True].text.splitlines()[-1])
+    assert comes(lambda: not alive(worker))
+
+
+def test_a_response_in_the_background_says_that_the_server_ended(tmp_path: Path):
+    environment = {"OSSIA_SERVER_GRACE_SECONDS": "1", "OSSIA_SERVER_STORE": str(tmp_path / "stored.sqlite")}
+    asked = {"model": "nano", "input": "x", "background": True, "grammar": LONG}
+    with server(**environment) as (process, address, _):
+        begun = Asking(address, "/v1/responses", asked)
+        joined([begun])
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == 0
+    with server(**environment) as (_, address, _):
+        made = fetched(f"{address}/v1/responses/{json.loads(begun.text)['id']}")
+    assert (made["status"], made["incomplete_details"]) == ("incomplete", {"reason": "shutdown"})
+    assert made["ossia"]["finish"] == "shutdown"
+
+
+def test_a_turn_that_takes_too_long_says_so_in_a_response_too():
+    with server(OSSIA_SERVER_LIMITS_TURN_SECONDS="1") as (_, address, _):
+        asking = Asking(address, "/v1/responses", {"input": "x"})
+        joined([asking])
+    made = json.loads(asking.text)
+    assert (made["status"], made["incomplete_details"]) == ("incomplete", {"reason": "time_limit"})

@@ -1,7 +1,7 @@
 """Sockets, and connections that dawdle."""
 
 import asyncio
-import logging
+import json
 import os
 import signal
 import socket
@@ -261,7 +261,7 @@ class Ending:
 
     def __init__(self) -> None:
         self.told = asyncio.Event()
-        self.stopped = self.finished = False
+        self.stopped = self.finished = self.insisted = False
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
         yield event(1)
@@ -272,6 +272,10 @@ class Ending:
 
     async def stream(self, request: Request) -> Response:
         return await sse(request, self.frames())
+
+    async def whole(self, request: Request) -> Response:
+        await self.told.wait()
+        raise AssertionError("it is cut off before")
 
     async def stop(self) -> None:
         self.stopped = True
@@ -285,8 +289,12 @@ class Ending:
         async def started() -> None:
             await during(port)
 
-        app = make_app(shared, [Endpoint("POST", "/stream", self.stream, "")])
-        await run(app, shared.config, sockets, started=started, stopping=self.stop)
+        async def insisted() -> None:
+            self.insisted = True
+
+        endpoints = [Endpoint("POST", "/stream", self.stream, ""), Endpoint("POST", "/whole", self.whole, "")]
+        app = make_app(shared, endpoints)
+        await run(app, shared.config, sockets, started=started, stopping=self.stop, insisted=insisted)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -311,32 +319,38 @@ def test_a_signal_lets_what_runs_come_to_its_end(number: int):
     within(20, check())
 
 
-def test_a_second_signal_does_not(caplog: pytest.LogCaptureFixture):
+def test_after_a_second_signal_every_request_is_answered_and_soon(caplog: pytest.LogCaptureFixture):
     async def check() -> None:
-        ending = Ending()
+        ending, answers, begin = Ending(), dict[str, bytes](), 0.0
         ending.stop = _never(ending)  # type: ignore[method-assign]
 
-        async def during(port: int) -> None:
+        async def asked(port: int, path: str) -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(http("/stream"))
-            await reader.readuntil(b"data: 1\n\n")
+            writer.write(http(path, Connection="keep-alive"))
+            answers[path] = await reader.read()
+            writer.close()
+
+        async def during(port: int) -> None:
+            nonlocal begin
+            asking = asyncio.gather(*(asked(port, path) for path in ("/stream", "/whole")))
+            await asyncio.sleep(0.2)
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.sleep(0.3)
             os.kill(os.getpid(), signal.SIGINT)
-            try:
-                await reader.read()
-            finally:
-                writer.transport.abort()
+            begin = time.monotonic()
+            await asyncio.shield(asking)
 
         await ending.run(during)
-        assert ending.stopped
-        assert not ending.finished
+        await asyncio.sleep(0.1)
+        assert time.monotonic() - begin < 4
+        assert (ending.stopped, ending.insisted, ending.finished) == (True, True, False)
+        assert answers["/whole"].startswith(b"HTTP/1.1 503 Service Unavailable")
+        assert json.loads(answers["/whole"].partition(b"\r\n\r\n")[2])["error"]["code"] == "unavailable"
+        assert b"told to end at once" in answers["/stream"]
+        assert answers["/stream"].endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
 
-    try:
-        within(10, check())
-    finally:
-        logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
-    assert "Exception in ASGI application" not in caplog.text
+    within(10, check())
+    assert caplog.text == ""
 
 
 def _never(ending: Ending) -> Any:

@@ -112,7 +112,7 @@ class Ended:
 Event = Drawn | Began | Text | Ended
 Want = Generate | Proceed | CallTool
 Answer = Output | tuple[Message, ...] | None
-Finish = Literal["stop", "length", "cancelled", "no_token", "tool_calls", "repetition", "time_limit"]
+Finish = Literal["stop", "length", "cancelled", "no_token", "tool_calls", "repetition", "time_limit", "shutdown"]
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Turn:
     `finish` is "stop" after an answer or at a stop string (then `stopped_by` is that string), "tool_calls" after calls
     that nobody here answers, "length" when the tokens ran out, "cancelled" when it was stopped, "no_token" when none
     could be drawn (`failure` says why), "repetition" when the model went in circles, "time_limit" when whoever drives
-    it had no more time.
+    it had no more time, "shutdown" when the engine was about to end.
     """
 
     messages: tuple[Message, ...]

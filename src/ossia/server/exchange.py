@@ -36,8 +36,9 @@ FINISH: dict[Finish, str] = {
     "repetition": "repetition",
     "cancelled": "cancelled",
     "no_token": "error",
+    "shutdown": "shutdown",
 }
-"""The last three are not OpenAI's own: none of its reasons would be true. `ossia.finish` is always exact."""
+"""The last four are not OpenAI's own: none of its reasons would be true. `ossia.finish` is always exact."""
 
 
 @dataclass(frozen=True, eq=False)

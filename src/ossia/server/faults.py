@@ -35,6 +35,7 @@ from ossia.errors import (
 )
 
 __all__ = [
+    "CUT_OFF",
     "AnthropicError",
     "ClientGone",
     "Fault",
@@ -51,6 +52,9 @@ __all__ = [
 
 GONE = 499
 """The status in logs of a request whose client went away; nobody reads it. nginx began it, and readers of logs know."""
+
+CUT_OFF = "the server was told to end at once, before this was answered; trying again is right"
+"""Of a request that is cut off, and not by its client."""
 
 LONGEST = 2000
 """Characters of a message: it may quote what the client sent."""

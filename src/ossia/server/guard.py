@@ -19,7 +19,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ossia.server.faults import RefusedError, Style, fault_of, style_of
+from ossia.errors import UnavailableError
+from ossia.server.faults import CUT_OFF, RefusedError, Style, fault_of, style_of
 from ossia.server.journal import new_request
 from ossia.server.service import Service
 
@@ -62,6 +63,9 @@ class Guard:
             await (answer or self._app)(visit.scope, self._bounded(visit), visit.send)
         except Exception as error:  # noqa: BLE001  # the outermost place: what arrives here becomes an answer
             await visit.fail(error)
+        except asyncio.CancelledError:
+            await visit.fail(UnavailableError(CUT_OFF))
+            raise
         finally:
             self._held -= visit.bytes
             self._service.metrics.open_requests.add(-1)

@@ -6,7 +6,6 @@ end, bodies that nobody reads any more, more connections than there should be, a
 
 import asyncio
 import errno
-import logging
 import math
 import signal
 import socket
@@ -31,6 +30,9 @@ BACKLOG = 512
 
 CLOSING_SECONDS = 5.0
 """After the grace for running requests, their last words have so long to be read."""
+
+LAST_SECONDS = 1.0
+"""When the server ends at once, requests have so long to be answered, and again as long after they were cut off."""
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -64,15 +66,17 @@ async def run(
     *,
     started: Callable[[], Awaitable[None]],
     stopping: Callable[[], Awaitable[None]],
+    insisted: Callable[[], Awaitable[None]],
 ) -> None:
     """Answer requests until a signal says to end.
 
     `started` is awaited once requests are taken; what it raises ends the server and is raised here. `stopping` is
-    awaited while running requests are finishing, and must see to it that they do. A second signal ends at once.
+    awaited while running requests are finishing, and must see to it that they do. At a second signal `insisted` is
+    awaited, which must make them fail; what has no answer then is cut off, and says so itself.
     """
     limits = config.limits
     settings = uvicorn.Config(
-        app,
+        _cut_off_in_peace(app),
         http=lambda **given: _Connection(limits, **given),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
@@ -84,7 +88,7 @@ async def run(
         h11_max_incomplete_event_size=limits.header_bytes,
         backlog=BACKLOG,
     )
-    server = _Server(settings, stopping)
+    server = _Server(settings, stopping, insisted)
     serving = asyncio.create_task(server.serve(sockets))
     beginning = asyncio.create_task(_begun(server, started))
     try:
@@ -98,6 +102,16 @@ async def run(
     serving.result()
     if not beginning.cancelled() and not server.signalled:
         beginning.result()
+
+
+def _cut_off_in_peace(app: Any) -> Any:
+    """The application; that a request was cut off, which the door has answered, is no news for the journal."""
+
+    async def run(scope: Any, receive: Any, send: Any) -> None:
+        with suppress(asyncio.CancelledError):
+            await app(scope, receive, send)
+
+    return run
 
 
 async def _begun(server: "_Server", started: Callable[[], Awaitable[None]]) -> None:
@@ -132,10 +146,17 @@ def _no_way(host: str, port: int, error: OSError) -> str:
 class _Server(uvicorn.Server):
     """uvicorn's server, with signals and an end of our own."""
 
-    def __init__(self, config: uvicorn.Config, stopping: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        stopping: Callable[[], Awaitable[None]],
+        insisted: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__(config)
         self.signalled = False
         self._stopping = stopping
+        self._insisted = insisted
+        self._insisting = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -154,23 +175,43 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _signal(self) -> None:
-        self.force_exit = self.signalled
+        if self.signalled:
+            self._insisting.set()
         self.should_exit = self.signalled = True
-        if self.force_exit:
-            # What is cut off now fails, as was wished: no news for the journal.
-            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more requests, and let those that run come to their end."""
+        """Take no more requests, and let those that run come to their end; every one of them is answered."""
         stopping = asyncio.ensure_future(self._stopping())
+        hurrying = asyncio.ensure_future(self._hurry())
         try:
             await super().shutdown(sockets)
             while not stopping.done() and not self.force_exit:
                 await asyncio.wait({stopping}, timeout=0.1)
+            await self._answered()
         finally:
-            stopping.cancel()
-            with suppress(asyncio.CancelledError):
-                await stopping
+            for task in (stopping, hurrying):
+                task.cancel()
+            await asyncio.gather(stopping, hurrying, return_exceptions=True)
+
+    async def _hurry(self) -> None:
+        """Once a second signal has come: let requests fail, cut off those that do not, and end."""
+        await self._insisting.wait()
+        await self._insisted()
+        await self._answered()
+        for task in [*self.server_state.tasks]:
+            task.cancel()
+        await self._answered()
+        self.force_exit = True
+        for connection in [*self.server_state.connections]:
+            connection.transport.abort()
+
+    async def _answered(self) -> None:
+        """Wait until all requests have their answers, and these have been read; not for long."""
+        state = self.server_state
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                while state.tasks or state.connections:
+                    await asyncio.sleep(0.01)
 
 
 class _Connection(H11Protocol):

@@ -80,6 +80,10 @@ class Process(Tokens, Protocol):
         """End it, after at most so many seconds for what is under way."""
         ...
 
+    def abort(self, why: str) -> None:
+        """End it at once; what is under way raises UnavailableError."""
+        ...
+
 
 Start = Callable[[Launch, Progress | None], Awaitable[Process]]
 
@@ -185,6 +189,7 @@ class Models:
         self._start = start
         self._loaded: dict[Path, _Loaded] = {}
         self._unloading: set[asyncio.Task[None]] = set()
+        self._closing: list[_Loaded] = []
         self._making_room = asyncio.Lock()
         self._closed = False
         self._was_loaded = False
@@ -197,6 +202,11 @@ class Models:
         back.
         """
         return self._was_loaded and not self._closed
+
+    @property
+    def closed(self) -> bool:
+        """Whether the server is about to end."""
+        return self._closed
 
     def names(self) -> list[str]:
         """The names that a request may use: the default one's first. Looks at the disk."""
@@ -276,7 +286,17 @@ class Models:
     async def close(self, grace: float = 0.0) -> None:
         """Take no more requests, let those under way finish for at most so many seconds, and unload everything."""
         self._closed = True
-        await asyncio.gather(*(self._unload(each, grace) for each in self._all()), *self._unloading)
+        closing = self._all()
+        self._closing += closing
+        await asyncio.gather(*(self._unload(each, grace) for each in closing), *self._unloading)
+
+    def abort(self, why: str) -> None:
+        """Take no more requests, and let all that are under way raise UnavailableError, which says `why`."""
+        self._closed = True
+        for each in (*self._closing, *self._all()):
+            each.task.cancel()
+            if each.process is not None:
+                each.process.abort(why)
 
     def _all(self) -> list[_Loaded]:
         return list(self._loaded.values())

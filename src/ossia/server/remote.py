@@ -203,6 +203,13 @@ class RemoteEngine:
         await _end(self._process, self._link)
         await self.ended
 
+    def abort(self, why: str) -> None:
+        """End the process at once; requests that are under way raise UnavailableError, which says `why`."""
+        self._refusal = why
+        for inbox in self._inboxes.values():
+            inbox.put(UnavailableError(why))
+        _kill(self._process)
+
     def _check(self) -> None:
         if self._refusal is not None:
             raise UnavailableError(self._refusal)

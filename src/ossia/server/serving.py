@@ -10,6 +10,7 @@ from ossia.errors import ConfigError
 from ossia.loading import vocabulary_of
 from ossia.server.app import make_app
 from ossia.server.catalogue import Catalogue, downloaded, with_aliases
+from ossia.server.faults import CUT_OFF
 from ossia.server.listening import run
 from ossia.server.models import KEEP_ALIVE, Models, Served, name_of
 from ossia.server.remote import Launch
@@ -86,10 +87,13 @@ async def serve(
     async def stopping() -> None:
         await service.models.close(service.config.grace_seconds)
 
+    async def insisted() -> None:
+        service.models.abort(CUT_OFF)
+
     app = make_app(service, version=version)
     open_shelf(app, service.config)
     try:
-        await run(app, service.config, sockets, started=started, stopping=stopping)
+        await run(app, service.config, sockets, started=started, stopping=stopping, insisted=insisted)
     finally:
         # What runs in the background writes down how it ended, so the models go first.
         await asyncio.shield(service.models.close())

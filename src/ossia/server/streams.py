@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ossia.errors import OssiaError
-from ossia.server.faults import ClientGone, Fault, Style, fault_of, style_of, unforeseen
+from ossia.errors import OssiaError, UnavailableError
+from ossia.server.faults import CUT_OFF, ClientGone, Fault, Style, fault_of, style_of, unforeseen
 from ossia.server.service import service_of
 
 __all__ = ["ABORT", "DONE", "PING", "Frames", "attend", "event", "line", "ndjson", "sse"]
@@ -194,7 +194,7 @@ class _Stream(Response):
             raise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it all, until it ends or the client does."""
+        """Send it all, until it ends or the client does; cut off, it says so."""
         pen = _Pen(send)
         producer = asyncio.ensure_future(self._produce(pen))
         try:
@@ -208,6 +208,11 @@ class _Stream(Response):
                 self._state.broken = "stalled"
                 await _cancelled(producer)
                 await self._abort(scope)
+        except asyncio.CancelledError:
+            self._state.broken = "cut"
+            await _cancelled(producer)
+            await self._end(pen, fault_of(UnavailableError(CUT_OFF)))
+            raise
         finally:
             await _cancelled(producer)
             await self._close()
@@ -232,16 +237,27 @@ class _Stream(Response):
             await asyncio.wait({self._gone}, timeout=1)
 
     async def _produce(self, pen: _Pen) -> None:
-        await pen.send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        pen.last = time.monotonic()
+        await self._start(pen)
         try:
             await self._relay(pen)
         except OssiaError as error:
             self._state.broken = "failed"
-            await pen.write(await self._failed(fault_of(error)))
+            await self._end(pen, fault_of(error))
         except Exception as error:  # noqa: BLE001  # written to the journal; the stream must end properly
             self._state.broken = "failed"
-            await pen.write(await self._failed(unforeseen(error)))
+            await self._end(pen, unforeseen(error))
+        else:
+            await pen.write(b"", more=False)
+
+    async def _start(self, pen: _Pen) -> None:
+        if not pen.last:
+            await pen.send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            pen.last = time.monotonic()
+
+    async def _end(self, pen: _Pen, fault: Fault) -> None:
+        """The last frames of a stream that an error ends."""
+        await self._start(pen)
+        await pen.write(await self._failed(fault))
         await pen.write(b"", more=False)
 
     async def _relay(self, pen: _Pen) -> None:

@@ -182,8 +182,9 @@ class Running:
         return Opened(kind, call)
 
     async def _done(self, ended: Turn) -> Done:
-        if ended.finish == "cancelled" and self._why is not None:
-            ended = replace(ended, finish=self._why)
+        if ended.finish == "cancelled":
+            # An engine cancels of its own accord only when it is about to end.
+            ended = replace(ended, finish=self._why or "shutdown")
         calls = tuple(zip(self._calls, ended.calls, strict=True))
         if ended.finish in ("stop", "tool_calls"):
             self._recall.keep(self._client.salt, ended.messages, [call.id for call in self._calls])

@@ -44,6 +44,9 @@ URL = "/v1/responses"
 
 Judged = dict[str, Any]
 
+OURS = ("repetition", "time_limit", "shutdown", "cancelled", "client_gone")
+"""Reasons why a response is incomplete that OpenAI has not."""
+
 THOUGHT = "<|channel|>analysis<|message|>"
 FINAL = "<|start|>assistant<|channel|>final<|message|>"
 
@@ -76,9 +79,15 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def judged(body: Any) -> Judged:
     """A response that OpenAI's type and ours both accept."""
-    _adapter(Response).validate_python(body)
+    _adapter(Response).validate_python(_of_openai(body))
     msgspec.convert(body, shapes.Response)
     return body
+
+
+def _of_openai(body: Any) -> Any:
+    """A response without a reason of our own, which OpenAI's type does not know."""
+    details = body["incomplete_details"]
+    return body | {"incomplete_details": {"reason": None}} if details and details["reason"] in OURS else body
 
 
 def judged_item(item: Any) -> Judged:
@@ -91,7 +100,8 @@ def judged_events(texts: list[str]) -> list[Judged]:
     """The events of one stream: each as OpenAI's type has it, in the order of their numbers, with an end."""
     events = [json.loads(text) for text in texts]
     for event in events:
-        _adapter(ResponseStreamEvent).validate_python(event)
+        known = event | {"response": _of_openai(event["response"])} if "response" in event else event
+        _adapter(ResponseStreamEvent).validate_python(known)
         if "response" in event:
             judged(event["response"])
     assert [event["sequence_number"] for event in events] == list(range(len(events)))

@@ -30,7 +30,7 @@ from tests.server.responses.responding import (
     ("text", "fields", "status", "reason", "finish"),
     [
         (answer(), {"max_output_tokens": 9}, "incomplete", "max_output_tokens", "length"),
-        (f"{THOUGHT}{'again and ' * 400}", {}, "incomplete", None, "repetition"),
+        (f"{THOUGHT}{'again and ' * 400}", {}, "incomplete", "repetition", "repetition"),
         (answer("One, two, three"), {"stop": "two"}, "completed", None, "stop"),
     ],
 )

@@ -172,6 +172,7 @@ def _end(
         finish, usage, seed = "length", Usage(len(prompt)), 0
     else:
         finish = "stop" if text.stopped_by is not None else "time_limit" if late else output.finish or "stop"
+        finish = "shutdown" if finish == "cancelled" else finish  # nobody else cancels it
         usage = Usage(output.prompt_tokens, output.cached_tokens, output.generated_tokens)
         seed = output.seed
     return Written(

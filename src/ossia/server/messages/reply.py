@@ -18,8 +18,9 @@ STOP_REASON: dict[Finish, str] = {
     "repetition": "repetition",
     "cancelled": "cancelled",
     "no_token": "error",
+    "shutdown": "shutdown",
 }
-"""The last three are not Anthropic's own: none of its reasons would be true. `ossia.finish` is always exact."""
+"""The last four are not Anthropic's own: none of its reasons would be true. `ossia.finish` is always exact."""
 
 Data = dict[str, Any]
 

@@ -21,8 +21,9 @@ DONE_REASON: dict[Finish, str] = {
     "repetition": "repetition",
     "cancelled": "cancelled",
     "no_token": "error",
+    "shutdown": "shutdown",
 }
-"""The last three are not Ollama's own; its clients take any. `ossia.finish` is always exact."""
+"""The last four are not Ollama's own; its clients take any. `ossia.finish` is always exact."""
 
 NANOSECONDS = 1_000_000_000
 

@@ -7,7 +7,7 @@ next sequence number, and the last one is response.completed, response.incomplet
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from ossia.assistant import DrawnToken, Ended, Finish, Text, Usage
 from ossia.server.clients import Client
@@ -29,12 +29,16 @@ _ENDINGS: dict[Finish, tuple[str, str | None]] = {
     "stop": ("completed", None),
     "tool_calls": ("completed", None),
     "length": ("incomplete", "max_output_tokens"),
-    # OpenAI has no reason that would be true of these; `ossia.finish` names them.
-    "repetition": ("incomplete", None),
-    "time_limit": ("incomplete", None),
-    "cancelled": ("cancelled", None),
+    # These reasons are our own: none of OpenAI's would be true.
+    "repetition": ("incomplete", "repetition"),
+    "time_limit": ("incomplete", "time_limit"),
+    "shutdown": ("incomplete", "shutdown"),
+    "cancelled": ("cancelled", "cancelled"),
     "no_token": ("failed", None),
 }
+
+Abandoned = Literal["cancelled", "client_gone", "shutdown"]
+"""Why a response ends that nobody waits for: it was cancelled, its client closed the connection, the server ends."""
 
 _CODES = {429: "rate_limit_exceeded", 400: "invalid_prompt"}
 """Source: OpenAI's API reference, "error" of a response."""
@@ -112,11 +116,12 @@ class Composition:
         self.response["error"] = {"code": _CODES.get(fault.status, "server_error"), "message": fault.words}
         yield self._over("failed")
 
-    def abandon(self) -> Iterator[Happening]:
-        """End it with what there is, because nobody wants more."""
+    def abandon(self, reason: Abandoned) -> Iterator[Happening]:
+        """End it with what there is, because nobody wants more, or none can come."""
         yield from self._close("incomplete")
-        self.response["incomplete_details"] = {"reason": None}
-        yield self._over("cancelled")
+        self.response["incomplete_details"] = {"reason": reason}
+        self.response["ossia"] = {**self.response["ossia"], "finish": reason}
+        yield self._over("incomplete" if reason == "shutdown" else "cancelled")
 
     def _scores(self, drawn: tuple[DrawnToken, ...], planned: Planned) -> list[dict[str, Any]] | None:
         """The tokens' log-probabilities; None if they were not asked for."""

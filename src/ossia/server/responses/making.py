@@ -26,7 +26,7 @@ from ossia.server.responses.frames import framed, packed
 from ossia.server.responses.items import kind_of
 from ossia.server.responses.requests import CountRequest, CreateRequest
 from ossia.server.responses.shelf import Shelf, owner_of, shelf_of
-from ossia.server.service import client_of
+from ossia.server.service import client_of, service_of
 
 __all__ = ["Making", "asked", "making"]
 
@@ -71,6 +71,7 @@ class Making:
         self._error: Exception | None = None
         self._planned: Planned | None = None
         self._background: Background | None = None
+        self._unsaid: list[dict[str, Any]] = []
 
     async def happenings(self) -> AsyncGenerator[dict[str, Any], None]:
         """The events of the API. Raises what refuses the request as long as nobody has heard of the response."""
@@ -97,7 +98,7 @@ class Making:
                 yield happening
         finally:
             if self.known and not composition.over and self._background is None:
-                list(composition.abandon())
+                self._unsaid = list(composition.abandon("shutdown" if self._ending else "client_gone"))
                 self._save_later()
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
@@ -144,7 +145,7 @@ class Making:
 
     async def failed(self, fault: Fault) -> bytes:
         """The end of a stream that has begun before anything else was known; its id goes out, so it is written down."""
-        told = [] if self.composition.number else [*self.composition.begin()]
+        told = self._unsaid if self.composition.number else [*self.composition.begin()]
         if not self.composition.over:
             told += self.composition.fail(fault)
             await self._save(told)
@@ -159,7 +160,7 @@ class Making:
                     background.push(framed(happening))
         except asyncio.CancelledError:
             if not self.composition.over:
-                for happening in self.composition.abandon():
+                for happening in self.composition.abandon("shutdown" if self._ending else "cancelled"):
                     background.push(framed(happening))
                 self._save_later(packed(background.frames))
         except Exception as error:  # noqa: BLE001  # `begin` raises it
@@ -179,6 +180,11 @@ class Making:
         if self._background is not None:
             self._background.begun.set()
         return began
+
+    @property
+    def _ending(self) -> bool:
+        """Whether it is the server that ends, and not what its client wished for."""
+        return service_of(self._request).models.closed
 
     @property
     def _stored(self) -> bool:
