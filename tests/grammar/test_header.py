@@ -15,7 +15,7 @@ TOOLS = (
     ToolRule(recipient="python", text=True, channel="analysis"),
     ToolRule(recipient="browser.search", channel="analysis"),
 )
-RULES = Rules(tools=TOOLS, answer=JsonObject())
+RULES = Rules(tools=TOOLS)
 CHANNELS = {"commentary": ("commentary",), "analysis": ("analysis", "commentary")}
 
 
@@ -116,6 +116,12 @@ def test_only_where_something_else_may_begin_has_final_a_type():
     assert Opens(False, False, True, False).typed_final is False
     assert Opens(True, False, True, False).typed_final is True
     assert Opens(True, True, False, True).typed_final is False
+
+
+def test_an_answer_with_a_form_has_no_preamble_before_it():
+    rules = Rules(tools=TOOLS, answer=JsonObject())
+    for header in clean_headers():
+        assert takes(walk(rules), header) == (header != "<|channel|>commentary<|message|>"), header
 
 
 def test_without_tools_there_are_three_headers():

@@ -97,10 +97,17 @@ def test_all_of_it_in_one_request():
     plan = Plan(Tokens(nano()), Rules(tools=tools, answer=JsonSchema({"type": "array"}), max_reasoning_tokens=5))
     assert len(plan.calls) == 100
     assert plan.loosened == []
-    assert plan.opens(5, 0, called=False, hurried=False) == (False, True, True, True)
+    assert plan.opens(5, 0, called=False, hurried=False) == (False, False, True, True)
     assert plan.opens(5, 0, called=False, hurried=True) == (False, False, True, False)
-    assert plan.opens(0, 1, called=True, hurried=False) == (True, True, False, True)
+    assert plan.opens(0, 1, called=True, hurried=False) == (True, False, False, True)
     assert plan.opens(0, MOST_MESSAGES, called=False, hurried=False) == (False, False, True, True)
+
+
+def test_a_preamble_is_for_answers_of_any_form():
+    for answer, free in ((None, True), (Regex("a"), False), (Choice(("a",)), False), (JsonSchema(True), False)):
+        for tools in ((), (ToolRule(recipient="f"),)):
+            plan = Plan(Tokens(nano()), Rules(tools=tools, answer=answer))
+            assert plan.opens(0, 0, called=False, hurried=False).preamble == free
 
 
 def test_masks_of_one_plan_do_not_touch_each_other():

@@ -1,10 +1,14 @@
 import json
 import random
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ossia.grammar import Choice, JsonObject, JsonSchema, Lark, Regex, Rules, ToolRule
+from ossia.grammar import AnswerRule, Choice, JsonObject, JsonSchema, Lark, Regex, Rules, ToolRule
 from ossia.grammar.plan import MOST_MESSAGES
 from ossia.grammar.walk import FARTHEST_ROLLBACK
 from ossia.harmony import Message, parse
@@ -58,6 +62,39 @@ def test_whatever_is_drawn_is_clean_and_complete(choice: str, parallel: bool):
         if last.channel == "final":
             assert json.loads(last.text)["c"] in ("red", "green")
     assert done >= 30
+
+
+FORMS: list[tuple[AnswerRule, Callable[[str], bool]]] = [
+    (COLOUR, lambda text: json.loads(text)["c"] in ("red", "green")),
+    (JsonObject(), lambda text: isinstance(json.loads(text), dict)),
+    (Regex("[a-c]{1,3}[0-9]*"), lambda text: re.fullmatch("[a-c]{1,3}[0-9]*", text) is not None),
+    (Choice(("yes", "no", "both")), lambda text: text in ("yes", "no", "both")),
+    (Lark('start: "a" b*\nb: /[0-9]/ ","'), lambda text: re.fullmatch("a([0-9],)*", text) is not None),
+]
+
+
+@pytest.mark.parametrize(("answer", "judge"), FORMS, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("tools", [(), (ADD, PYTHON)], ids=["alone", "with tools"])
+def test_what_is_said_to_the_user_is_the_answer_alone(
+    answer: AnswerRule, judge: Callable[[str], bool], tools: tuple[ToolRule, ...]
+):
+    rules, v, found = Rules(tools=tools, answer=answer, max_reasoning_tokens=20), nano(), Counter[str]()
+    rng = random.Random(f"{answer}{tools}")
+    for _ in range(60):
+        drawn = wander(walk(rules), rng)
+        if drawn is None:
+            continue
+        messages = parse(drawn, v).messages
+        said = [message for message in messages if message.channel != "analysis" and not message.recipient]
+        if messages[-1].recipient:
+            assert said == []
+            found["calls"] += 1
+            continue
+        assert [message.channel for message in said] == ["final"]
+        assert judge(said[0].text), said
+        found["answers"] += 1
+    assert found["answers"] > 1
+    assert bool(found["calls"]) == bool(tools)
 
 
 def check_add(text: str) -> None:
@@ -193,7 +230,7 @@ def test_rollback_leads_back_over_everything(vocabulary):
         '<|start|>assistant to=python<|channel|>analysis code<|message|>print("é")<|call|>'
     )
     rng, drawn = random.Random(3), tokens(text, vocabulary)
-    grammar, masks = walk(EVERYTHING, vocabulary), []
+    grammar, masks = walk(replace(EVERYTHING, answer=None), vocabulary), []
     forced = []
     for token in drawn:
         masks.append(allowed(grammar))

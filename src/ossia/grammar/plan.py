@@ -59,14 +59,15 @@ class Plan:
     def opens(self, reasoning: int, messages: int, *, called: bool, hurried: bool) -> Opens:
         """Which messages may begin after so many reasoning tokens and so many messages.
 
-        `called` is whether there was a call among them; `hurried`, whether the reasoning has been cut short.
+        `called` is whether there was a call among them; `hurried`, whether the reasoning has been cut short. Where the
+        answer has a form, no preamble may begin: clients read it as the beginning of the answer.
         """
         limit = self.rules.max_reasoning_tokens
         free = not hurried and messages < MOST_MESSAGES
         final = not called and not self.rules.call_due
         return Opens(
             analysis=free and (limit is None or reasoning < limit),
-            preamble=free,
+            preamble=free and self.rules.answer is None,
             final=final,
             calls=bool(self.calls) and not (hurried and final),
         )

@@ -84,7 +84,8 @@ class Rules:
     """What one answer must look like. Without any of it, it is still Harmony: legal headers, and a final or a call.
 
     `choice` is auto (a call or a final), none (no call), required (some call) or the recipient that must be called.
-    With `parallel`, one call may follow another. `answer` is the content of the final.
+    With `parallel`, one call may follow another. `answer` is the content of the final; with it, nothing else is said to
+    the user.
 
     `max_reasoning_tokens` bounds the content of all analysis messages together. When it is used up, analysis is closed,
     and the final (or, where a call is due, its header) is opened. A character that was begun is completed first, by up
