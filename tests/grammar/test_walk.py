@@ -78,13 +78,15 @@ FORMS: list[tuple[AnswerRule, Callable[[str], bool]]] = [
 def test_what_is_said_to_the_user_is_the_answer_alone(
     answer: AnswerRule, judge: Callable[[str], bool], tools: tuple[ToolRule, ...]
 ):
-    rules, v, found = Rules(tools=tools, answer=answer, max_reasoning_tokens=20), nano(), Counter[str]()
+    rules, v, found = Rules(tools=tools, answer=answer, max_reasoning_tokens=2), nano(), Counter[str]()
     rng = random.Random(f"{answer}{tools}")
-    for _ in range(60):
-        drawn = wander(walk(rules), rng)
+    for begun in ["", "", "<|channel|>final<|message|>"] * 15:  # most headers that may be drawn are those of calls
+        grammar = walk(rules)
+        assert takes(grammar, begun)
+        drawn = wander(grammar, rng)
         if drawn is None:
             continue
-        messages = parse(drawn, v).messages
+        messages = parse([*tokens(begun, v), *drawn], v).messages
         said = [message for message in messages if message.channel != "analysis" and not message.recipient]
         if messages[-1].recipient:
             assert said == []
@@ -93,7 +95,7 @@ def test_what_is_said_to_the_user_is_the_answer_alone(
         assert [message.channel for message in said] == ["final"]
         assert judge(said[0].text), said
         found["answers"] += 1
-    assert found["answers"] > 1
+    assert found["answers"] > 5, found
     assert bool(found["calls"]) == bool(tools)
 
 
