@@ -1,4 +1,4 @@
-"""JSON Schemas at random, of the keywords that masks guarantee, or of all."""
+"""JSON Schemas at random: of the keywords that masks guarantee, of all, or of all with any values."""
 
 import random
 from typing import Any
@@ -118,3 +118,26 @@ _OF = {
     "types": lambda rng, *_: {"type": rng.sample(["string", "integer", "null", "boolean", "object"], 2)},
     "any": lambda *_: {},
 }
+
+HOSTILE: list[Any] = [
+    0, 1, 2, -1, 2.5, 1e308, 5e-324, -0.0, 10**400, -(10**309), 2**31, 2**53 + 1, 2**63, 2**64, 1e22, 0.1 + 0.2,
+    "", "a", "(", "#", "#/$defs/a", "#a", "http://[", "object", "string", "date", None, True, False, "\x00", "é",
+]  # fmt: skip
+
+
+def anything(rng: random.Random, keywords: list[str], depth: int = 3) -> Any:
+    """Any JSON value, whose objects have keywords for names as often as not."""
+    match rng.randrange(8 if depth else 4):
+        case 0 | 1 | 2 | 3:
+            return rng.choice(HOSTILE)
+        case 4:
+            return [anything(rng, keywords, depth - 1) for _ in range(rng.randrange(4))]
+        case 5:
+            return {rng.choice(NAMES): anything(rng, keywords, depth - 1) for _ in range(rng.randrange(4))}
+        case _:
+            return malformed(rng, keywords, depth - 1)
+
+
+def malformed(rng: random.Random, keywords: list[str], depth: int = 3) -> Object:
+    """A schema whose keywords have any values."""
+    return {rng.choice(keywords): anything(rng, keywords, depth) for _ in range(rng.randrange(1, 4))}

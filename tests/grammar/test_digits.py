@@ -1,8 +1,10 @@
 import json
+import random
+from decimal import Decimal
 
 import pytest
 
-from ossia.grammar.digits import Digits, wants_long_numbers
+from ossia.grammar.digits import Digits, inexact
 
 
 @pytest.mark.parametrize(
@@ -27,15 +29,27 @@ def test_the_largest_number_is_one():
 
 
 @pytest.mark.parametrize(
-    ("schema", "long"),
+    ("value", "found"),
     [
-        ({"minimum": 0, "maximum": 1e6}, False),
-        ({"properties": {"a": {"const": 1e70}}}, True),
-        ({"enum": [-(10**64)]}, True),
-        ({"multipleOf": 1e-70}, True),
-        (True, False),
-        ({"anyOf": [{"const": "1e70"}, False]}, False),
+        (2**53, None), (-(2**53), None), (2**53 + 1, 2**53 + 1), (12345678901234567890, 12345678901234567890),
+        (0.1, None), (1e22, None), (1e-22, None), (1e23, 1e23), (6.02214076e23, None), (123456789.123456789,) * 2,
+        (True, None), ("9007199254740993", None), ([1, {"a": [2, 1e-30]}], 1e-30), ({"a": 10**400}, 10**400),
     ],
-)
-def test_schemas_with_long_numbers(schema: object, long: bool):
-    assert wants_long_numbers(schema) is long
+)  # fmt: skip
+def test_numbers_that_a_mask_would_change(value: object, found: object):
+    assert inexact(value) == found
+
+
+def test_what_is_kept_is_read_with_one_rounding():
+    rng, kept = random.Random(4), 0
+    for _ in range(2000):
+        value = rng.choice(
+            [rng.uniform(-1e3, 1e3), round(rng.uniform(-1e6, 1e6), 3), rng.random() * 10.0 ** rng.randint(-40, 40)]
+        )
+        value = float(f"{value:.{rng.randint(1, 17)}g}")
+        if inexact(value) is None:
+            _, digits, power = Decimal(repr(value)).normalize().as_tuple()
+            whole, scale = float(int("".join(map(str, digits)))), 10.0 ** abs(int(power))
+            assert abs(value) == (whole * scale if int(power) > 0 else whole / scale)
+            kept += 1
+    assert 500 < kept < 1900

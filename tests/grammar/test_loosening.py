@@ -1,6 +1,8 @@
+import contextlib
 import json
 import random
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -135,3 +137,77 @@ def test_a_schema_cannot_set_options():
     schema = {"type": "object", "x-guidance": {"whitespace_pattern": "x*"}}
     grammar = walk(Rules(answer=JsonSchema(schema)))
     assert not takes(grammar, "<|channel|>final<|message|>{x")
+
+
+def test_a_number_is_kept_as_it_is_or_refused():
+    rng, kept = random.Random(12), 0
+    numbers = [
+        2**53,
+        2**53 + 1,
+        12345678901234567890,
+        123456789.123456789,
+        0.1 + 0.2,
+        1e22,
+        1e-7,
+        5e-324,
+        1.7e308,
+        -0.5,
+    ]
+    numbers += [
+        float(f"{rng.uniform(-1, 1) * 10.0 ** rng.randint(-25, 25):.{rng.randint(1, 17)}g}") for _ in range(150)
+    ]
+    for number in numbers:
+        schema = rng.choice([{"const": number}, {"enum": [number]}, {"const": [number]}, {"enum": [{"a": number}]}])
+        try:
+            grammar = walk(Rules(answer=JsonSchema(schema)))
+        except GrammarError:
+            continue
+        assert takes(grammar, "<|channel|>final<|message|>")
+        drawn = wander(grammar, rng)
+        assert drawn is not None
+        written = json.loads(nano().decode(drawn[:-1]), parse_float=Decimal, parse_int=Decimal)
+        written = (
+            written
+            if isinstance(written, Decimal)
+            else next(iter(written.values() if isinstance(written, dict) else written))
+        )
+        assert written == Decimal(repr(number))
+        kept += 1
+    assert 60 < kept < len(numbers) - 20
+
+
+def bounds(rng: random.Random) -> dict[str, Any]:
+    """Bounds of a number at random, near to each other as often as not."""
+    low = rng.choice([rng.randint(-20, 20), round(rng.uniform(-20, 20), 1), rng.randint(-(2**53) + 1, 2**53 - 1), 0])
+    high = low + rng.choice([0, 1, 0.5, 0.1, 10, 1e6])
+    made = {rng.choice(["minimum", "exclusiveMinimum"]): low, rng.choice(["maximum", "exclusiveMaximum"]): high}
+    return dict(rng.sample(list(made.items()), rng.randint(1, 2)))
+
+
+def test_no_number_beyond_its_bounds_is_let_in():
+    rng, let_in, kept_out = random.Random(13), 0, 0
+    for _ in range(300):
+        schema = {"type": rng.choice(["integer", "number"]), **bounds(rng)}
+        with contextlib.suppress(GrammarError):
+            rules = Rules(answer=JsonSchema(schema))
+            check(rules, nano())
+            near = {Decimal(repr(bound)) + Decimal(step) for bound in list(schema.values())[1:] for step in STEPS}
+            for text in {
+                format(each if schema["type"] == "number" else each.to_integral_value(), "f") for each in near
+            }:
+                taken = takes(walk(rules), f"<|channel|>final<|message|>{text}<|return|>")
+                assert not taken or within(schema, Decimal(text)), (schema, text)
+                let_in, kept_out = let_in + taken, kept_out + (not taken)
+    assert min(let_in, kept_out) > 500
+
+
+STEPS = ("0", "1", "-1", "0.1", "-0.1", "0.5", "-0.5", "1e-9", "-1e-9", "1000")
+
+
+def within(schema: dict[str, Any], number: Decimal) -> bool:
+    low, high = Decimal(repr(schema.get("minimum", -1e30))), Decimal(repr(schema.get("maximum", 1e30)))
+    above, below = (
+        Decimal(repr(schema.get("exclusiveMinimum", -1e30))),
+        Decimal(repr(schema.get("exclusiveMaximum", 1e30))),
+    )
+    return low <= number <= high and above < number < below

@@ -317,8 +317,6 @@ def test_a_number_that_must_go_on_does():
     assert takes(grammar, "<|channel|>final<|message|>" + "1" * 64)
     assert {text[0] for text in texts_next(grammar)} == set("0123456789")  # the remainder is 5, so it cannot end
     assert takes(grammar, "6<|return|>")
-    grammar = walk(Rules(answer=JsonSchema({"const": 10**80})))
-    assert takes(grammar, f"<|channel|>final<|message|>{10**80}<|return|>")
 
 
 def test_whitespace_does_not_go_on_for_ever():

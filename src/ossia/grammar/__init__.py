@@ -2,9 +2,10 @@
 
 rules      what is asked for, as plain data
 limits     what rules may be at most
+keywords   what the value of each keyword of JSON Schema must be
 schemas    which keywords of JSON Schema a mask can guarantee
 tokens     the vocabulary, as masks need it
-digits     numbers of JSON, kept short
+digits     numbers of JSON, kept short and kept exact
 matching   patterns over text, by llguidance
 loosening  from a schema to a pattern, and what stands in the way
 texts      one of a few texts

@@ -9,12 +9,12 @@ from typing import Any, cast
 from llguidance import LLMatcher
 
 from ossia.errors import GrammarError
-from ossia.grammar.digits import wants_long_numbers
+from ossia.grammar.digits import LARGEST_WHOLE
 from ossia.grammar.limits import check_size
-from ossia.grammar.matching import Pattern
-from ossia.grammar.schemas import Loosened, Object, refused, subschemas, trim
+from ossia.grammar.matching import Pattern, reason
+from ossia.grammar.schemas import Loosened, Object, Removed, refused, subschemas, trim
 from ossia.grammar.tokens import Tokens
-from ossia.grammar.wording import in_our_words
+from ossia.grammar.wording import MOVED, in_our_words
 
 __all__ = ["to_pattern"]
 
@@ -24,8 +24,6 @@ fill its answer with more of it, and small ones do. Deeper than eight levels of 
 """
 MOST_TRIALS, LONGEST_SEARCH = 400, 2.0
 """Compilations, and seconds of computing, that a search for what stands in the way may take."""
-
-MOVED = "whole-schema"
 
 
 def to_pattern(
@@ -39,11 +37,11 @@ def to_pattern(
     if not isinstance(schema, Mapping | bool):
         raise GrammarError(f"the schema of {where} would be an object, found {type(schema).__name__}", where=where)
     check_size(where, cast(object, schema))
-    trimmed = trim(cast(object, schema))
+    trimmed = trim(_as_json(where, cast(object, schema)))
     if strict and trimmed.removed:
-        raise refused(where, *trimmed.removed[0])
+        raise refused(where, trimmed.removed[0])
     root = _as_object(where, trimmed.schema) if arguments else _as_any(where, trimmed.schema)
-    loosened = [Loosened(where, path, keyword) for path, keyword in trimmed.removed]
+    loosened = [Loosened(where, removed.path, removed.keyword) for removed in trimmed.removed]
     try:
         return _compile(tokens, root), loosened
     except GrammarError as error:
@@ -51,6 +49,25 @@ def to_pattern(
         if strict:
             raise search.refusal(error) from error
         return search.loosened(loosened)
+
+
+def _as_json(where: str, schema: object) -> object:
+    """A copy as JSON has it: lists, objects with names, and whole numbers without a point. Raises GrammarError."""
+    try:
+        text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
+        text.encode()
+        return json.loads(text, parse_float=_as_whole)
+    except (TypeError, ValueError) as error:
+        words = "it holds a lone surrogate" if isinstance(error, UnicodeEncodeError) else error
+        raise GrammarError(
+            f"the schema of {where} is not JSON: {words}; plain JSON values are right", where=where
+        ) from error
+
+
+def _as_whole(text: str) -> int | float:
+    """A number with a point or an exponent; 2.0 and 1e3 are whole numbers to JSON Schema."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) <= LARGEST_WHOLE else number
 
 
 def _as_object(where: str, schema: object) -> Object:
@@ -80,8 +97,11 @@ def _as_any(where: str, schema: object) -> Object:
 
 def _compile(tokens: Tokens, schema: object) -> Pattern:
     text = json.dumps(schema, ensure_ascii=False)
-    grammar = LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_pattern": WHITESPACE})
-    return Pattern(tokens, grammar, short_numbers=not wants_long_numbers(schema))
+    try:
+        grammar = LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_pattern": WHITESPACE})
+    except ValueError as error:
+        raise GrammarError(reason(str(error))) from error
+    return Pattern(tokens, grammar, short_numbers=True)
 
 
 class _Search:
@@ -99,8 +119,8 @@ class _Search:
     def refusal(self, error: GrammarError) -> GrammarError:
         """The error that names the first keyword in the way, where one can be told apart."""
         for path, node in subschemas(self._root):
-            if why := self._why_not(node):
-                return refused(self._where, path, self._culprit(node), why)
+            if self._why_not(node):
+                return refused(self._where, Removed(path, *self._culprit(node)))
         why = in_our_words(str(error))
         return GrammarError(f"the schema of {self._where} cannot be guaranteed: {why}", where=self._where)
 
@@ -108,7 +128,7 @@ class _Search:
         """The pattern of what is left without the keywords in the way; of any object, when that is nothing."""
         for path, node in subschemas(self._root):
             while node and self._why_not(node):
-                keyword = self._culprit(node)
+                keyword, _ = self._culprit(node)
                 loosened = [*loosened, Loosened(self._where, path, keyword)]
                 _take_out(node, keyword)
         try:
@@ -116,12 +136,14 @@ class _Search:
         except GrammarError:
             return _compile(self._tokens, {"type": "object"}), [*loosened, Loosened(self._where, "", "*")]
 
-    def _culprit(self, node: Object) -> str:
-        """The keyword without which a schema compiles, or its first."""
-        for name in node:
-            if not self._why_not({key: value for key, value in node.items() if key != name}):
-                return name
-        return next(iter(node))
+    def _culprit(self, node: Object) -> tuple[str, str]:
+        """The keyword that, put to those before it, is one too many, the type being the first; and why it is."""
+        tried: Object = {}
+        for name in sorted(node, key="type".__ne__):
+            tried[name] = node[name]
+            if why := self._why_not(tried):
+                return name, why
+        return next(iter(node)), ""
 
     def _why_not(self, node: Object) -> str:
         """Why a schema does not compile; nothing if it does, or if the search has taken too long."""

@@ -11,7 +11,7 @@ from ossia.errors import GrammarError
 from ossia.grammar.digits import Digits
 from ossia.grammar.tokens import Mask, Tokens
 
-__all__ = ["Matcher", "Pattern"]
+__all__ = ["Matcher", "Pattern", "reason"]
 
 LIMITS = LLParserLimits(
     max_items_in_row=20_000,

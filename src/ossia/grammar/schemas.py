@@ -4,6 +4,7 @@ Source: JSON Schema, draft 2020-12, and guidance-ai/llguidance, docs/json_schema
 """
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,8 +12,19 @@ from math import lcm
 from typing import Any, NamedTuple, cast
 
 from ossia.errors import GrammarError
+from ossia.grammar.digits import LARGEST_WHOLE, inexact
+from ossia.grammar.keywords import BOUNDS, COUNTS, contradiction, is_number, is_schema, right_for
 
-__all__ = ["Loosened", "Trimmed", "pointer_part", "subschemas", "trim"]
+__all__ = ["Loosened", "Removed", "Trimmed", "pointer_part", "refused", "subschemas", "trim"]
+
+
+class Removed(NamedTuple):
+    """A keyword that was taken out: where, which, and why; `malformed` when its value is none that it may have."""
+
+    path: str
+    keyword: str
+    why: str = ""
+    malformed: bool = False
 
 
 class Loosened(NamedTuple):
@@ -57,6 +69,9 @@ JSON Schema takes any other name for an annotation too. Here it is most likely a
 silence, so it is told; a name that begins with `x-` is never one.
 """
 
+NUMERIC = {*BOUNDS, *COUNTS, "multipleOf", "const", "enum"}
+"""Keywords whose numbers masks read."""
+
 FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"}
 OTHER_FORMATS = {
     "idn-email", "idn-hostname", "uri-reference", "iri", "iri-reference", "uri-template", "json-pointer",
@@ -69,12 +84,15 @@ MOST_REMAINDERS = 10_000
 """Of the multiples in a schema, all together: an automaton has as many states, for which it takes some 50 ms."""
 
 
+_BEYOND = {"exclusiveMinimum": ("maximum", "exclusiveMaximum"), "exclusiveMaximum": ("minimum", "exclusiveMinimum")}
+
+
 @dataclass
 class Trimmed:
-    """A schema with only what masks understand, and what was taken out, by path and keyword."""
+    """A schema with only what masks understand, and what was taken out."""
 
     schema: Any
-    removed: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    removed: list[Removed] = field(default_factory=list[Removed])
 
 
 def trim(schema: object) -> Trimmed:
@@ -112,25 +130,67 @@ def _inner(key: str, value: object) -> list[tuple[str, object]]:
     return []
 
 
-def _trim(schema: object, path: str, removed: list[tuple[str, str]]) -> object:
+def _trim(schema: object, path: str, removed: list[Removed]) -> object:
     if not isinstance(schema, Mapping):
         return schema
     kept: Object = {}
     for key, value in cast(Mapping[str, Any], schema).items():
-        if _constrains_beyond(key, value, cast(Object, schema)):
-            removed.append((path, key))
+        if fault := _fault(path, key, cast(Object, schema)):
+            removed.append(fault)
         elif key in KEPT and (key != "format" or value in FORMATS):
             kept[key] = _trim_inside(key, value, f"{path}/{pointer_part(key)}", removed)
-        elif _unknown(key):
-            removed.append((path, key))
     return kept
+
+
+def _fault(path: str, key: str, schema: Object) -> Removed | None:
+    """What speaks against a keyword: it is malformed, unknown, contradicts others, or says more than masks hold."""
+    value = schema[key]
+    if right := right_for(key, value):
+        return Removed(path, key, f"would be {right}, found {_found(key, value)}", malformed=True)
+    if _constrains_beyond(key, value, schema) or _unknown(key):
+        return Removed(path, key)
+    why = contradiction(key, schema) or _changed(key, value) or _let_in(key, schema)
+    return Removed(path, key, why) if why else None
+
+
+def _found(key: str, value: object) -> str:
+    """A malformed value as JSON, or the part of it that is at fault."""
+    at, part = next(((f" at /{key}{at}", each) for at, each in _inner(key, value) if not is_schema(each)), ("", value))
+    return f"{json.dumps(part, ensure_ascii=False):.100}{at}"
+
+
+def _changed(key: str, value: object) -> str:
+    """Which number of a keyword masks would change, if any."""
+    if key not in NUMERIC:
+        return ""
+    number = inexact(value)
+    if key in BOUNDS and number is None and isinstance(value, int | float) and abs(value) >= LARGEST_WHOLE:
+        number = value  # one more or less is where an exclusive bound begins
+    if number is None:
+        return ""
+    kept = "whole numbers below 2^53, and others of at most 15 digits and exponents within 22, are kept"
+    return f"it has {number!s:.100}; {kept}"
 
 
 def _unknown(key: str) -> bool:
     return not (key in KEPT or key in UNSUPPORTED or key in ANNOTATIONS or key.startswith("x-"))
 
 
-def _trim_inside(key: str, value: object, path: str, removed: list[tuple[str, str]]) -> object:
+def _let_in(key: str, schema: Object) -> str:
+    """Why an exclusive bound would be let in, if it would.
+
+    llguidance does so with a whole one when the other bound is less than one away from it, and further from 0.
+    """
+    if key not in _BEYOND or not is_number(schema[key]) or schema[key] != int(schema[key]):
+        return ""
+    side, bound = 1 if key == "exclusiveMinimum" else -1, schema[key]
+    others = [schema[other] for other in _BEYOND[key] if is_number(schema.get(other))]
+    if bound * side < 0 or not any(0 < (other - bound) * side < 1 for other in others):
+        return ""
+    return f"{bound} itself cannot be kept out where the other bound is less than one away"
+
+
+def _trim_inside(key: str, value: object, path: str, removed: list[Removed]) -> object:
     inner = _inner(key, value)
     if not inner:
         return value
@@ -150,20 +210,17 @@ def _bound_multiples(trimmed: Trimmed) -> None:
             remainders = _remainders(node["multipleOf"])
             if remainders is None or lcm(together, remainders) > MOST_REMAINDERS:
                 del node["multipleOf"]
-                trimmed.removed.append((path, "multipleOf"))
+                trimmed.removed.append(Removed(path, "multipleOf", "it has too many remainders, alone or with others"))
             else:
                 together = lcm(together, remainders)
 
 
 def _remainders(value: object) -> int | None:
-    """How many remainders a multiple is told by: its digits as a number, without the factors 2 and 5 of the base."""
+    """How many remainders a multiple is told by: its digits as a number, without zeros at the end."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1e-20 < value < 1e20:
         return None
-    digits = int("".join(map(str, Decimal(repr(value)).as_tuple().digits)))
-    for factor in (2, 5):
-        while digits % factor == 0:
-            digits //= factor
-    return digits
+    digits = "".join(map(str, Decimal(repr(value)).as_tuple().digits))
+    return int(digits.rstrip("0"))
 
 
 def _constrains_beyond(key: str, value: object, schema: Object) -> bool:
@@ -187,11 +244,13 @@ def _constrains_beyond(key: str, value: object, schema: Object) -> bool:
             return key in UNSUPPORTED
 
 
-def refused(where: str, path: str, keyword: str, why: str = "") -> GrammarError:
+def refused(where: str, removed: Removed) -> GrammarError:
     """The error that names a keyword that cannot be honoured."""
+    path, keyword, why, malformed = removed
     place = f"{path or '/'} of the schema of {where}"
     because = f" ({why})" if why else ""
-    said = f"cannot be guaranteed{because}; a schema without it, or a tool that is not strict, is right"
+    otherwise = "" if where == "answer" else ", or a tool that is not strict,"
+    said = why if malformed else f"cannot be guaranteed{because}; a schema without it{otherwise} is right"
     if _unknown(keyword):
         near = difflib.get_close_matches(keyword[:80], [*KEPT, *UNSUPPORTED, *ANNOTATIONS], n=1)
         right = repr(near[0]) if near else "one that is, or a name that begins with x-,"

@@ -5,10 +5,10 @@ Source of the words: guidance-ai/llguidance, parser/src (1.x).
 
 import re
 
-__all__ = ["in_our_words"]
+__all__ = ["MOVED", "in_our_words"]
 
-MOVED = "#/$defs/whole-schema"
-"""Where the search for a culprit keeps the whole of a schema; see `ossia.grammar.loosening`."""
+MOVED = "whole-schema"
+"""The definition that the search for a culprit keeps the whole of a schema as; see `ossia.grammar.loosening`."""
 
 _LIMITS = {
     "initial lexer configuration (grammar) too big": "its patterns are together too large",
@@ -25,7 +25,7 @@ _LIMITS = {
 
 _PLACE = re.compile(r"^(?:at )?(\d+)\((\d+)\): (.*?)(?: 1 \| .*)?$", re.DOTALL)
 _REGEX = re.compile(r"regex parse error: .* error: (.*)$", re.DOTALL)
-_NOWHERE = re.compile(r"Pointer '(?:/\$defs/whole-schema)?([^']*)' does not exist")
+_NOWHERE = re.compile(rf"Pointer '(?:/\$defs/{MOVED})?([^']*)' does not exist")
 _LAYERS = ("parser error: ", "lexer error: ", "failed to compile JSON schema: ", "Unsatisfiable schema: ")
 
 
@@ -59,4 +59,4 @@ def _plain(said: str) -> str:
     for layer in _LAYERS:
         if said.lower().startswith(layer.lower()):
             return _plain(said[len(layer) :])
-    return said.replace(MOVED, "#")
+    return said.replace(f"#/$defs/{MOVED}", "#")
