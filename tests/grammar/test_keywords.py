@@ -71,8 +71,16 @@ def test_what_is_at_fault_is_named_and_loosened_elsewhere(schema: Any, keyword: 
         check(Rules(answer=JsonSchema(schema)), nano())
     assert (caught.value.where, caught.value.path, caught.value.keyword) == ("answer", "", keyword)
     assert "strict" not in str(caught.value)
+    assert len(str(caught.value)) < 400
     tool = ToolRule(recipient="f", parameters={"properties": {"a": schema}, "required": ["a"]})
     assert check(Rules(tools=(tool,)), nano()).loosened == (Loosened("f", "/properties/a", keyword),)
+
+
+def test_a_fault_within_is_found_where_it_is():
+    schema = {"properties": {"a": {"items": {"anyOf": [True, 5]}}}}
+    words = "'anyOf' at /properties/a/items of the schema of answer would be .*, found 5 at /properties/a/items/anyOf/1"
+    with pytest.raises(GrammarError, match=words):
+        check(Rules(answer=JsonSchema(schema)), nano())
 
 
 def test_what_older_drafts_wrote_is_right():

@@ -140,11 +140,10 @@ def _crossed(schema: Mapping[str, Any], low: str, high: str) -> str:
     least, most = schema.get(low), schema[high]
     if not is_number(least) or not is_number(most):
         return ""
+    found = f"{low} ({least!s:.40})", f"{high} ({most!s:.40})"
     if cast(float, least) > most:
-        return f"{low} ({least}) is greater than {high} ({most})"
-    return (
-        f"nothing is between {low} ({least}) and {high} ({most})" if least == most and "exclusive" in low + high else ""
-    )
+        return f"{found[0]} is greater than {found[1]}"
+    return f"nothing is between {found[0]} and {found[1]}" if least == most and "exclusive" in low + high else ""
 
 
 def _of_no_type(what: str, values: list[Any], schema: Mapping[str, Any]) -> str:

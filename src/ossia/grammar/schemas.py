@@ -83,8 +83,8 @@ OTHER_FORMATS = {
 MOST_REMAINDERS = 10_000
 """Of the multiples in a schema, all together: an automaton has as many states, for which it takes some 50 ms."""
 
-
 _BEYOND = {"exclusiveMinimum": ("maximum", "exclusiveMaximum"), "exclusiveMaximum": ("minimum", "exclusiveMinimum")}
+"""For each exclusive bound, those on the other side."""
 
 
 @dataclass
@@ -146,17 +146,19 @@ def _fault(path: str, key: str, schema: Object) -> Removed | None:
     """What speaks against a keyword: it is malformed, unknown, contradicts others, or says more than masks hold."""
     value = schema[key]
     if right := right_for(key, value):
-        return Removed(path, key, f"would be {right}, found {_found(key, value)}", malformed=True)
+        return Removed(path, key, f"would be {right}, found {_found(path, key, value)}", malformed=True)
     if _constrains_beyond(key, value, schema) or _unknown(key):
         return Removed(path, key)
     why = contradiction(key, schema) or _changed(key, value) or _let_in(key, schema)
     return Removed(path, key, why) if why else None
 
 
-def _found(key: str, value: object) -> str:
+def _found(path: str, key: str, value: object) -> str:
     """A malformed value as JSON, or the part of it that is at fault."""
-    at, part = next(((f" at /{key}{at}", each) for at, each in _inner(key, value) if not is_schema(each)), ("", value))
-    return f"{json.dumps(part, ensure_ascii=False):.100}{at}"
+    for at, part in _inner(key, value):
+        if not is_schema(part):
+            return f"{json.dumps(part, ensure_ascii=False):.100} at {path}/{pointer_part(key)}{at}"
+    return f"{json.dumps(value, ensure_ascii=False):.100}"
 
 
 def _changed(key: str, value: object) -> str:
