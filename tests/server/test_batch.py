@@ -64,6 +64,24 @@ def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path):
     assert run(output, lines(5), player) == Summary(5, 0, 0)
 
 
+def test_a_request_that_was_changed_is_not_given_the_old_answer(tmp_path: Path):
+    output = tmp_path / "out.jsonl"
+    asked = lines(3)
+    run(output, asked)
+    reordered = Line("r1", asked[1].url, dict(reversed([*BODY.items()])))
+    assert run(output, [asked[0], reordered, asked[2]]) == Summary(3, 0, 0)
+    changed = Line("r1", asked[1].url, BODY | {"seed": 1})
+    player = Player(VOCABULARY, ANSWER, endless=True)
+    with pytest.raises(RequestError, match=r"the result of 'r1' in .*out\.jsonl is that of another request"):
+        run(output, [asked[0], changed, asked[2], *lines(5)[3:]], player)
+    assert player.wanted == []
+    plain = [json.loads(line) for line in output.read_text().splitlines()]
+    output.write_text(
+        "".join(json.dumps({k: v for k, v in each.items() if k != "request_sha256"}) + "\n" for each in plain)
+    )
+    assert run(output, [asked[0], changed, asked[2]]) == Summary(3, 0, 0), "from before there were hashes"
+
+
 def test_no_more_than_may_run_at_once(tmp_path: Path):
     player = Player(VOCABULARY, ANSWER, endless=True)
     running = most = 0

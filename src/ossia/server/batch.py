@@ -5,10 +5,11 @@
 gives, in any order,
 
     {"id": "batch_req_...", "custom_id": "a", "response": {"status_code": 200, "request_id": "...", "body": {...}},
-     "error": null}
+     "error": null, "request_sha256": "..."}
 
 Each result is on the disk before it counts. A run that was interrupted goes on where it was: what stands in the output
-file is not asked again. A line that was cut off is, and one whose error was this machine's and not the request's.
+file is not asked again. A line that was cut off is, and one whose error was this machine's and not the request's. The
+hash, which is our own, tells whether it is still the same request.
 Source: OpenAI's documentation, "Batch API".
 """
 
@@ -17,6 +18,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from starlette.types import ASGIApp, Message
 
 from ossia.errors import RequestError
 
-__all__ = ["Line", "Summary", "answered", "call", "read_lines", "run_batch"]
+__all__ = ["Answered", "Line", "Summary", "answered", "call", "read_lines", "run_batch"]
 
 URLS = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 
@@ -73,8 +75,16 @@ def read_lines(file: Path) -> list[Line]:
     return lines
 
 
-def answered(file: Path) -> dict[str, int]:
-    """The requests whose results stand in an output file, by id, with their status; what is not final is taken out.
+@dataclass(frozen=True)
+class Answered:
+    """What an output file tells of a request: its status, and which request it was, where the file says so."""
+
+    status: int
+    request: str | None = None
+
+
+def answered(file: Path) -> dict[str, Answered]:
+    """The requests whose results stand in an output file, by id; what is not final is taken out.
 
     Raises RequestError for a file that holds something else.
     """
@@ -89,16 +99,25 @@ def answered(file: Path) -> dict[str, int]:
         part = file.with_name(f"{file.name}.part")
         part.write_bytes(kept)
         part.replace(file)
-    return {result.custom_id: result.response.status_code for _, result in final}
+    return {result.custom_id: Answered(result.response.status_code, result.request_sha256) for _, result in final}
 
 
 async def run_batch(
     app: ASGIApp, lines: Sequence[Line], output: Path, *, at_once: int, progress: Callable[[int, int], None]
 ) -> Summary:
-    """Answer the requests that have no result yet, at most `at_once` at a time; `progress` is told done and all."""
+    """Answer the requests that have no result yet, at most `at_once` at a time; `progress` is told done and all.
+
+    Raises RequestError for a request that is not the one whose result is there.
+    """
     before = answered(output)
+    for line in lines:
+        if line.custom_id in before and before[line.custom_id].request not in (None, _hash(line)):
+            raise RequestError(
+                f"the result of {line.custom_id!r:.80} in {output} is that of another request, made before this one "
+                "was changed; another file for the results, or another custom_id, is right"
+            )
     left: Iterator[Line] = iter([line for line in lines if line.custom_id not in before])
-    added, failed = 0, sum(status >= CLIENT_ERROR for status in before.values())
+    added, failed = 0, sum(each.status >= CLIENT_ERROR for each in before.values())
     with output.open("ab") as sink:
 
         async def work() -> None:
@@ -177,7 +196,13 @@ async def _answer(app: ASGIApp, line: Line) -> dict[str, Any]:
             "body": msgspec.json.decode(body),
         },
         "error": None,
+        "request_sha256": _hash(line),
     }
+
+
+def _hash(line: Line) -> str:
+    """Tells two requests apart, whatever they are called, and however their keys are ordered."""
+    return sha256(msgspec.json.encode([line.method, line.url, line.body], order="deterministic")).hexdigest()
 
 
 def _line(text: bytes, place: str) -> Line:
@@ -210,3 +235,4 @@ class _Status(Struct):
 class _Result(Struct):
     custom_id: str
     response: _Status
+    request_sha256: str | None = None
