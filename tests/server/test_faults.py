@@ -48,7 +48,8 @@ def test_a_path_belongs_to_an_api(path: str, style: Style):
     ("error", "status", "code"),
     [
         (RequestError("x"), 400, "invalid_value"),
-        (ConversationError("x"), 400, None),
+        (ConversationError("x"), 400, "invalid_value"),
+        (RefusedError("x"), 400, "invalid_value"),
         (ContextLengthError("x"), 400, "context_length_exceeded"),
         (ModelNotFoundError("x"), 404, "model_not_found"),
         (OverloadedError("x", 2.5), 429, "rate_limit_exceeded"),
@@ -172,3 +173,11 @@ def test_an_unforeseen_error_is_told_by_an_id_that_the_journal_has(caplog: pytes
     (record,) = [record for record in caplog.records if hasattr(record, "error_id")]
     assert record.error_id in error["message"]  # type: ignore[attr-defined]
     assert record.exc_info is not None
+    assert record.getMessage().endswith(", builtins.KeyError"), "its message may quote the request"
+
+
+def test_of_the_systems_own_errors_the_reason_is_written_too(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.ERROR):
+        Raising(FileNotFoundError(2, "No such file or directory", "the user's name")).answer("/v1/x")
+    (said,) = [record.getMessage() for record in caplog.records if hasattr(record, "error_id")]
+    assert said.endswith(", builtins.FileNotFoundError: No such file or directory")

@@ -59,7 +59,7 @@ CUT_OFF = "the server was told to end at once, before this was answered; trying 
 LONGEST = 2000
 """Characters of a message: it may quote what the client sent."""
 
-_KINDS: tuple[tuple[type[OssiaError], int, str | None], ...] = (
+_KINDS: tuple[tuple[type[OssiaError], int, str], ...] = (
     (OverloadedError, 429, "rate_limit_exceeded"),
     (UnavailableError, 503, "unavailable"),
     (CapacityError, 503, "insufficient_capacity"),
@@ -67,10 +67,13 @@ _KINDS: tuple[tuple[type[OssiaError], int, str | None], ...] = (
     (ModelNotFoundError, 404, "model_not_found"),
     (ContextLengthError, 400, "context_length_exceeded"),
     (RequestError, 400, "invalid_value"),
-    (ConversationError, 400, None),
+    (ConversationError, 400, "invalid_value"),
     (OssiaError, 500, "model_error"),
 )
 """Status and code of each kind of error; the first that fits."""
+
+_USUAL = {400: "invalid_value", 403: "not_allowed", 404: "not_found", 409: "conflict", 501: "unsupported"}
+"""The code of a refusal that has none of its own, by its status."""
 
 _journal = logging.getLogger("ossia.server")
 
@@ -131,7 +134,7 @@ class RefusedError(RequestError):
     ) -> None:
         super().__init__(message, param=param)
         self.status = status
-        self.code = code
+        self.code = code or _USUAL.get(status)
         self.headers = headers
 
 
@@ -213,8 +216,10 @@ def fault_of(error: Exception) -> Fault:
 
 def unforeseen(error: BaseException) -> Fault:
     """An error that nobody raised on purpose: written to the journal with its traceback, told by its id alone."""
-    name = f"err_{secrets.token_hex(8)}"
-    _journal.error("internal error %s", name, exc_info=error, extra={"error_id": name})
+    name, kind = f"err_{secrets.token_hex(8)}", type(error)
+    # Its message may quote the request; of the system's own errors the reason does not.
+    why = f"{kind.__module__}.{kind.__qualname__}" + (f": {error.strerror}" if isinstance(error, OSError) else "")
+    _journal.error("internal error %s, %s", name, why, exc_info=error, extra={"error_id": name})
     message = f"internal error {name}; the server's journal says more under this id"
     return Fault(status=500, message=message, code="internal_error", id=name)
 
@@ -223,10 +228,10 @@ def _place(error: RequestError, paths: Mapping[str, str]) -> None:
     name = error.param
     if isinstance(error, RefusedError) or name is None or not paths.get(name):
         return
-    error.param = paths[name]
-    begin, found, rest = str(error).partition(f"{name} ")
-    if found and begin in ("", "a token of "):
-        error.args = (f"{begin}{paths[name]} {rest}",)
+    error.param, text = paths[name], str(error)
+    for begin in ("", "a token of "):
+        if text.startswith(f"{begin}{name} "):
+            error.args = (f"{begin}{paths[name]}{text.removeprefix(f'{begin}{name}')}",)
 
 
 def _own(error: OssiaError) -> Fault:
