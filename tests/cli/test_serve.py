@@ -68,11 +68,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_it_says_where_it_listens_and_ends_at_a_signal(tiny: str):
-    with running(tiny, "--threads", "1", "--ollama-port", "0", "--context", "100") as (process, addresses, said):
+    with running(tiny, "--threads", "1", "--ollama-port", "0", "--context", "200") as (process, addresses, said):
         assert len(set(addresses)) == 2
         for address in addresses:
             (card, *_) = fetched(f"{address}/v1/models")["data"]
-            assert (card["id"], card["context_length"]) == ("tiny", 100)
+            assert (card["id"], card["context_length"]) == ("tiny", 200)
         process.send_signal(signal.SIGINT)
         status, out, err = ended(process)
     assert status == 0
@@ -84,7 +84,7 @@ def test_it_says_where_it_listens_and_ends_at_a_signal(tiny: str):
 
 def test_several_models_are_named_and_the_first_is_loaded(tiny: str, tmp_path: Path):
     other = write_tiny(tmp_path / "other", seed=1)
-    with running(tiny, str(other), "--threads", "1") as (_, (address,), said):
+    with running(tiny, "--threads", "1", str(other)) as (_, (address,), said):
         assert said.startswith("Serving tiny ")
         cards = {card["id"]: card["loaded"] for card in fetched(f"{address}/v1/models")["data"]}
     assert (cards["tiny"], cards["other"]) == (True, False)
@@ -132,6 +132,7 @@ def test_how_many_requests_are_computed_together_is_passed_on(
         (["--api-keys", "missing.txt"], "missing.txt: not a readable file of API keys"),
         (["--config", "missing.toml"], "missing.toml: not a readable TOML file"),
         (["--allow-origin", "example.com"], "origins has 'example.com'"),
+        (["--context", "10"], "context is 10; at least "),
         (["--ollama", "--port", "11434"], "port and ollama_port are both 11434"),
     ],
 )
@@ -145,7 +146,17 @@ def test_what_cannot_be_is_said_in_one_line_and_soon(words: list[str], says: str
     assert time.monotonic() - begin < 20
 
 
-@pytest.mark.parametrize("words", [["--port", "65536"], ["--keep-alive", "-2"], ["--keep-alive", "x"], ["--prot", "1"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--port", "65536"],
+        ["--name", ""],
+        ["--name", " "],
+        ["--keep-alive", "-2"],
+        ["--keep-alive", "x"],
+        ["--prot", "1"],
+    ],
+)
 def test_options_that_are_none_are_refused(words: list[str]):
     status, _, err = ended(command(*words))
     assert status == 2

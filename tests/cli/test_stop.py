@@ -16,9 +16,17 @@ def test_it_asks_for_no_time_at_all(capsys: pytest.CaptureFixture[str]):
 
 
 def test_a_model_that_is_kept(capsys: pytest.CaptureFixture[str]):
-    with Answering({"/api/generate": (200, {"done": True, "ossia": {"kept": "it stays"}})}) as server:
-        assert main(["stop", "nano", "--url", server.url]) == 0
+    answer = {"done": True, "done_reason": "load", "ossia": {"kept": "it stays"}}
+    with Answering({"/api/generate": (200, answer)}) as server:
+        assert main(["stop", "nano", "--url", server.url]) == 1
     assert capsys.readouterr().err == "nano: it stays\n"
+
+
+def test_a_model_that_is_still_used(capsys: pytest.CaptureFixture[str]):
+    answer = {"done": True, "done_reason": "unload", "ossia": {"kept": "requests use it"}}
+    with Answering({"/api/generate": (200, answer)}) as server:
+        assert main(["stop", "other", "--url", server.url]) == 0
+    assert capsys.readouterr().err == "other: requests use it\n"
 
 
 def test_a_model_that_is_not_there(capsys: pytest.CaptureFixture[str]):

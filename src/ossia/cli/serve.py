@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ossia import __version__
 from ossia.cli import _options
+from ossia.cli._parser import Parser
 
 if TYPE_CHECKING:
     from ossia.server.models import Served
@@ -22,14 +23,15 @@ EXAMPLE = """ossia serve
 
 Every option of the server can also stand in a TOML file (--config), and in the environment as
 OSSIA_SERVER_NAME; API keys also in OSSIA_API_KEYS, as NAME:KEY between commas. Clients of Ollama look at
-port 11434, which --ollama adds. Ctrl-c lets running requests finish; a second one does not."""
+port 11434, which --ollama adds. Ctrl-c lets running requests finish; a second one ends them, which they are told."""
 
 OLLAMA_PORT = 11434
 """Source: Ollama's documentation, "How can I expose Ollama on my network?"."""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """Add the options of this verb."""
+    parser.words = "models"
     parser.add_argument(
         "models",
         nargs="*",
@@ -40,7 +42,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     _add_listening(parser)
     _add_admission(parser)
     _options.add_running(parser)
-    parser.add_argument("--name", metavar="NAME", help="what requests call the first model (default: as it was found)")
+    parser.add_argument(
+        "--name", type=_name, metavar="NAME", help="what requests call the first model (default: as it was found)"
+    )
     parser.add_argument(
         "--max-requests", type=_options.at_least(1, 512), metavar="N", help="requests computed together (64)"
     )
@@ -174,3 +178,10 @@ def _seconds(text: str) -> float:
     if not (value >= 0 or value == -1):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, nor -1")
     return float("inf") if value == -1 else value
+
+
+def _name(text: str) -> str:
+    """What requests call a model. Raises argparse's error for nothing at all."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a model's name has at least one character that can be seen")
+    return text

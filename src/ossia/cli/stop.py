@@ -9,8 +9,12 @@ HELP = "Make a running server unload a model."
 EXAMPLE = """ossia stop gpt-oss:20b
 
 It is unloaded when the requests that use it are done, and loaded again when one names it. The model that the
-server was started with stays.
+server was started with stays, and the exit status is 1 then.
 A server with API keys wants one of them in the variable OSSIA_API_KEY."""
+
+
+STAYS = 1
+"""Exit status when the model is not unloaded, now or later."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,4 +32,4 @@ def run(options: argparse.Namespace) -> int:
     told = answer.get("ossia")
     kept = told.get("kept") if isinstance(told, dict) else None
     print(one_line(f"{options.model}: {kept}" if kept else f"{options.model} is unloaded"), file=sys.stderr)
-    return 0
+    return STAYS if answer.get("done_reason") == "load" else 0

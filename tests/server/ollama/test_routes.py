@@ -223,7 +223,7 @@ def test_a_client_cannot_unload_the_model_that_the_server_was_started_with(path:
     assert "kept" not in last["ossia"], "it stays as long as was asked for"
 
 
-@pytest.mark.parametrize(("came", "reason", "kept"), [("unloaded", "unload", False), ("in use", "load", True)])
+@pytest.mark.parametrize(("came", "reason", "kept"), [("unloaded", "unload", False), ("in use", "unload", True)])
 def test_what_is_said_of_other_models_is_what_came_of_them(
     monkeypatch: pytest.MonkeyPatch, came: str, reason: str, kept: bool
 ):

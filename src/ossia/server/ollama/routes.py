@@ -17,7 +17,7 @@ from ossia.server.faults import RefusedError
 from ossia.server.models import Stopped
 from ossia.server.ollama.options import PATHS, keep_alive_of
 from ossia.server.ollama.reply import DONE_REASON, NANOSECONDS, Lines, now, together
-from ossia.server.ollama.request import ChatRequest, GenerateRequest, ask_of_chat, ask_of_generate, sampling
+from ossia.server.ollama.request import ChatRequest, GenerateRequest, ask_of_chat, ask_of_generate, sampling, unheeded
 from ossia.server.service import client_of, service_of
 from ossia.server.streams import attend, line, ndjson
 
@@ -117,7 +117,8 @@ async def _raw(request: Request, body: GenerateRequest) -> AsyncGenerator[Line, 
                     continue
                 service.metrics.count_turn(served.name, piece.turn, piece.first_token_seconds, piece.seconds)
                 end = _raw_end(piece)
-                yield {**head, "response": "", "done": True, **end, "ossia": end["ossia"] | await _kept(request, body)}
+                told = {"context": served.tokens.context, "passed_over": unheeded(body)} | await _kept(request, body)
+                yield {**head, "response": "", "done": True, **end, "ossia": end["ossia"] | told}
 
 
 def _raw_end(end: Any) -> Line:
@@ -144,7 +145,8 @@ async def _loaded(request: Request, body: Body) -> Response:
     told: Line = {"done_reason": "load"}
     if keep_alive_of(body.keep_alive) == 0:
         came = await service_of(request).models.stop(body.model)
-        told = {"done_reason": "unload"} if came == "unloaded" else told | {"ossia": {"kept": KEPT[came]}}
+        told = {"done_reason": "load" if came == "kept" else "unload"}
+        told |= {"ossia": {"kept": KEPT[came]}} if came in KEPT else {}
     else:
         async with _leased(request, body):
             pass
