@@ -40,7 +40,8 @@ class Played:
         self.forgotten.append(salt)
 
     def abort(self, why: str) -> None:
-        self.ended.set_result(why)
+        if not self.ended.done():
+            self.ended.set_result(why)
 
     async def close(self, grace: float = 0.0) -> None:
         self.grace = grace

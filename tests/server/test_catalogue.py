@@ -94,3 +94,8 @@ def test_a_list_asked_for_twice_in_a_row_is_made_once(home: Path, monkeypatch: p
     here = Catalogue(lambda: asked.append(1) or {"nano": find("nano")})
     assert here.entries() is here.entries()
     assert len(asked) == 1
+
+
+def test_a_folder_that_is_gone_is_called_that(tmp_path: Path):
+    catalogue = Catalogue(lambda: {"gone": tmp_path / "gone"})
+    assert catalogue.refused() == {"gone": "its folder or file is gone"}

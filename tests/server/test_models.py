@@ -110,7 +110,10 @@ def test_those_who_wait_for_a_load_wait_for_one_and_are_told_how_far_it_is(local
 def test_a_load_that_fails_is_heard_by_all_and_tried_again_by_the_next(local: dict[str, Path]):
     async def test(models: Models, stage: Stage) -> None:
         stage.failure = CapacityError("too large")
+        stage.open.clear()
         tasks = [asyncio.create_task(use(models, "a")) for _ in range(3)]
+        await until(lambda: [each.users for each in models.listed()] == [3])
+        stage.open.set()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             assert isinstance(result, CapacityError)
         assert (stage.begun, models.listed()) == (1, [])
@@ -256,6 +259,24 @@ def test_a_model_that_was_refused_is_told_why(local: dict[str, Path]):
     play(local, test, refused=lambda: {"broken": "it has no rows"})
 
 
+def test_a_model_whose_folder_is_gone_is_not_found_and_nothing_is_said_of_where_it_lay(tmp_path: Path):
+    async def test(models: Models, stage: Stage) -> None:
+        with pytest.raises(ModelNotFoundError, match=r"^'gone' was here and is gone$"):
+            await use(models, "gone")
+
+    play({"gone": tmp_path / "gone"}, test)
+
+
+def test_latest_may_stand_behind_a_name_or_be_left_out(local: dict[str, Path]):
+    async def test(models: Models, stage: Stage) -> None:
+        assert [await use(models, name) for name in ("nano:latest", "a:latest", "b")] == ["nano", "a", "b:latest"]
+        assert stage.alive == ["nano", "a", "b"]
+        with pytest.raises(ModelNotFoundError):
+            await use(models, "a:other")
+
+    play({"a": local["a"], "b:latest": local["b"]}, test)
+
+
 # Ends
 
 
@@ -267,6 +288,22 @@ def test_closing_refuses_gives_time_and_ends_all(local: dict[str, Path]):
         assert [each.grace for each in stage.started] == [3.0, 3.0]
         with pytest.raises(UnavailableError, match="about to end"):
             await use(models)
+
+    play(local, test)
+
+
+def test_at_once_means_without_the_time_that_was_given(local: dict[str, Path]):
+    async def test(models: Models, stage: Stage) -> None:
+        await use(models)
+        stage.open.clear()
+        loading = asyncio.create_task(use(models, "a"))
+        while stage.begun < 2:
+            await asyncio.sleep(0.001)
+        models.abort("now")
+        assert stage.started[0].ended.result() == "now"
+        with pytest.raises(UnavailableError, match="was stopped"):
+            await loading
+        assert models.closed
 
     play(local, test)
 

@@ -1,17 +1,17 @@
 """The models that are here, as the lists of the APIs show them."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ossia.checkpoint import Experts, find, models, open_checkpoint
 from ossia.checkpoint.sources.names import ALIASES
 from ossia.config import ModelConfig
-from ossia.errors import OssiaError
+from ossia.errors import ModelNotFoundError, OssiaError
 from ossia.loading import vocabulary_of
 
-__all__ = ["Catalogue", "Entry", "downloaded", "with_aliases", "without_path"]
+__all__ = ["Catalogue", "Entry", "downloaded", "known_as", "with_aliases", "without_path"]
 
 FRESH_SECONDS = 2.0
 """A list that is asked for again within this time is not made anew: clients ask twice in a row."""
@@ -42,6 +42,15 @@ def with_aliases(found: Mapping[str, Path]) -> dict[str, Path]:
     by_repository = {published[path]: path for path in found.values() if path in published}
     aliases = {alias: by_repository[name] for alias, name in ALIASES.items() if name in by_repository}
     return {**aliases, **by_repository, **found}
+
+
+def known_as(name: str, known: Container[str]) -> str | None:
+    """The one of the `known` names that this name means: Ollama's clients put `:latest` behind a name without a tag.
+
+    >>> known_as("nano:latest", {"nano"}), known_as("nano", {"nano:latest"}), known_as("other", {"nano"})
+    ('nano', 'nano:latest', None)
+    """
+    return next((each for each in (name, name.removesuffix(":latest"), f"{name}:latest") if each in known), None)
 
 
 class Catalogue:
@@ -97,6 +106,8 @@ def _entry(path: Path, changed: float) -> Entry | str:
         checkpoint = open_checkpoint(path)
         if checkpoint.tokenizer is None and checkpoint.gguf_vocabulary is None:
             vocabulary_of(checkpoint)  # the published models': it may have more tokens than the model has rows
+    except ModelNotFoundError:
+        return "its folder or file is gone"
     except OSError as error:
         return error.strerror or type(error).__name__
     except OssiaError as error:

@@ -9,13 +9,15 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ossia.server.catalogue import Entry
+from ossia.server.catalogue import Entry, known_as
 from ossia.server.endpoint import Endpoint
 from ossia.server.faults import RefusedError
 from ossia.server.models import Listed
 from ossia.server.service import Service, service_of
 
 __all__ = ["endpoints"]
+
+BETA = {"beta": "taken, for Anthropic's clients; it changes nothing"}
 
 
 class ModelCard(Struct, kw_only=True):
@@ -57,11 +59,10 @@ async def list_models(request: Request) -> Response:
 async def show_model(request: Request) -> Response:
     """One of them. Raises RefusedError for a name that none has, with the names there are."""
     name = request.path_params["id"]
-    cards = await _cards(service_of(request))
-    for card in cards:
-        if card.id == name:
-            return _json(card)
-    names = ", ".join(card.id for card in cards)
+    cards = {card.id: card for card in await _cards(service_of(request))}
+    if (known := known_as(name, cards)) is not None:
+        return _json(cards[known])
+    names = ", ".join(cards)
     raise RefusedError(
         f"no model is called {name!r:.200} here; there are: {names}", status=404, param="model", code="model_not_found"
     )
@@ -92,6 +93,6 @@ def _json(data: Struct) -> Response:
 
 
 endpoints = (
-    Endpoint("GET", "/v1/models", list_models, "The models that a request may name.", answer=ModelList),
-    Endpoint("GET", "/v1/models/{id:path}", show_model, "One model.", answer=ModelCard),
+    Endpoint("GET", "/v1/models", list_models, "The models that a request may name.", answer=ModelList, query=BETA),
+    Endpoint("GET", "/v1/models/{id:path}", show_model, "One model.", answer=ModelCard, query=BETA),
 )

@@ -33,7 +33,7 @@ from ossia.grammar import prepare
 from ossia.harmony import Vocabulary
 from ossia.loading import Defaults, available_bytes, default_precision, defaults_of, token_bytes, vocabulary_of
 from ossia.ops import Precision
-from ossia.server.catalogue import without_path
+from ossia.server.catalogue import known_as, without_path
 from ossia.server.checks import Checks
 from ossia.server.faults import RefusedError
 from ossia.server.remote import EngineStatus, Launch, RemoteEngine, Tokens
@@ -190,6 +190,7 @@ class Models:
         self._loaded: dict[Path, _Loaded] = {}
         self._unloading: set[asyncio.Task[None]] = set()
         self._closing: list[_Loaded] = []
+        self._default_path: Path | None = None
         self._making_room = asyncio.Lock()
         self._closed = False
         self._was_loaded = False
@@ -302,32 +303,37 @@ class Models:
         return list(self._loaded.values())
 
     async def _find(self, name: str | None) -> _Loaded:
-        path, default = await self._path(name), await self._path(None)
+        (known, path), default = await self._known(name), await self._path(None)
         if self._closed:
             raise UnavailableError("the server is about to end and takes no new requests")
         model = self._loaded.get(path)
         if model is None or not model.alive:
-            pinned = name in (None, "", self.default) or path == default
-            wanted = self.default if pinned else name or ""
-            model = _Loaded(wanted, path, math.inf if pinned else self._keep_alive, pinned=pinned)
-            model.task = asyncio.create_task(self._load(model), name=f"load {wanted}")
+            pinned = path == default
+            known = self.default if pinned else known
+            model = _Loaded(known, path, math.inf if pinned else self._keep_alive, pinned=pinned)
+            model.task = asyncio.create_task(self._load(model), name=f"load {known}")
             model.task.add_done_callback(lambda task: self._settled(model, task))
             self._loaded[path] = model
         return model
 
     async def _path(self, name: str | None) -> Path:
-        """Where the model of this name lies. Raises ModelNotFoundError."""
-        if not name or name == self.default:
-            return (await asyncio.to_thread(find, self._launch.model)).absolute()
+        return (await self._known(name))[1]
+
+    async def _known(self, name: str | None) -> tuple[str, Path]:
+        """What the model of this name is called here, and where it lies. Raises ModelNotFoundError."""
+        if not name or known_as(name, (self.default,)):
+            if self._default_path is None:
+                self._default_path = (await asyncio.to_thread(find, self._launch.model)).absolute()
+            return self.default, self._default_path
         local = await asyncio.to_thread(self._local)
-        if name not in local:
+        if (known := known_as(name, local)) is None:
             if why := (await asyncio.to_thread(self._refused)).get(name):
                 raise _unrunnable(name, why)
             known = list(dict.fromkeys([self.default, *sorted(local)]))
             near = difflib.get_close_matches(name, known, n=1)
             guess = f"; did you mean {near[0]!r}?" if near else "."
             raise ModelNotFoundError(f"no model is called {name!r:.200} here{guess} There are: {', '.join(known)}")
-        return local[name].absolute()
+        return known, local[known].absolute()
 
     async def _load(self, model: _Loaded) -> Served:
         checkpoint = await asyncio.to_thread(open_checkpoint, model.path)
@@ -421,6 +427,10 @@ async def _waited(model: _Loaded, progress: Progress | None, *, named: bool) -> 
         if model.task.cancelled():
             raise UnavailableError(f"loading {model.name!r} was stopped: the server is about to end") from None
         raise
+    except ModelNotFoundError as error:
+        if not named:
+            raise
+        raise ModelNotFoundError(f"{model.name!r} was here and is gone") from error
     except (CheckpointError, ConfigError, VocabularyError) as error:
         if not named:
             raise

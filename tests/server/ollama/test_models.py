@@ -90,6 +90,14 @@ def test_fetching_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch):
     assert client.post("/api/pull", json={"model": "gpt-oss:20b", "stream": False}).json() == {"status": "success"}
 
 
+@pytest.mark.parametrize("name", ["nano", "nano:latest"])
+def test_what_is_here_needs_no_fetching(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(models, "pull", None)
+    client = client_for(service(), endpoints)
+    assert client.post("/api/pull", json={"model": name}).text.splitlines() == ['{"status":"success"}']
+    assert client.post("/api/pull", json={"model": name, "stream": False}).json() == {"status": "success"}
+
+
 def test_a_fetch_that_fails_says_so(monkeypatch: pytest.MonkeyPatch):
     pulls(monkeypatch, DownloadError("the server is gone"))
     client = client_for(service(), endpoints)

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import threading
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +21,7 @@ from ossia.checkpoint import Pulling, plan_removal, pull, remove
 from ossia.config import FULL
 from ossia.errors import CancelledError, CheckpointError, ModelNotFoundError
 from ossia.loading import parameters
-from ossia.server.catalogue import Entry
+from ossia.server.catalogue import Entry, known_as
 from ossia.server.endpoint import Endpoint
 from ossia.server.faults import RefusedError
 from ossia.server.models import Stopped
@@ -136,15 +137,18 @@ async def fetch(request: Request, body: Named) -> Response:
     if body.insecure:
         raise RefusedError("insecure is not supported; a registry that is reached safely is right", param="insecure")
     name = _name(body)
+    here = known_as(name, await _by_name(service_of(request))) is not None
+    steps = _already() if here else _pulled(name)
     if body.stream is not False:
-        return await ndjson(request, _pulled(name))
-    return await attend(request, _pulled_whole(name))
+        return await ndjson(request, steps)
+    return await attend(request, _pulled_whole(steps))
 
 
 async def delete(request: Request, body: Named) -> Response:
     """Remove a model that Ossia has fetched."""
     _for_this_machine(service_of(request), "deleting", "rm")
-    name = _name(body)
+    given = _name(body)
+    name = known_as(given, await _by_name(service_of(request))) or given
     try:
         removal = await asyncio.to_thread(plan_removal, name)
         if await _stopped(service_of(request), name) == "kept":
@@ -166,10 +170,16 @@ async def _stopped(service: Service, name: str) -> Stopped:
         return "unloaded"  # what cannot be run is never loaded
 
 
-async def _pulled_whole(name: str) -> Response:
-    async for _ in _pulled(name):
-        pass
+async def _pulled_whole(steps: AsyncGenerator[bytes, None]) -> Response:
+    async with aclosing(steps) as found:
+        async for _ in found:
+            pass
     return _json(Status(status="success"))
+
+
+async def _already() -> AsyncGenerator[bytes, None]:
+    """The steps of fetching what is here."""
+    yield line(Status(status="success"))
 
 
 async def _pulled(name: str) -> AsyncGenerator[bytes, None]:
@@ -227,12 +237,19 @@ def _name(body: Named) -> str:
 
 
 async def _entry(service: Service, name: str) -> Entry:
-    entries = await asyncio.to_thread(service.catalogue.entries)
-    for entry in entries:
-        if name in (entry.name, f"{entry.name}:latest"):
-            return entry
-    names = ", ".join(entry.name for entry in entries)
-    raise RefusedError(f"model {name!r:.200} not found; there are: {names}", status=404, param="model")
+    entries = await _by_name(service)
+    if (known := known_as(name, entries)) is not None:
+        return entries[known]
+    raise RefusedError(
+        f"model {name!r:.200} not found; there are: {', '.join(entries)}",
+        status=404,
+        param="model",
+        code="model_not_found",
+    )
+
+
+async def _by_name(service: Service) -> dict[str, Entry]:
+    return {entry.name: entry for entry in await asyncio.to_thread(service.catalogue.entries)}
 
 
 def _listed(entry: Entry) -> dict[str, Any]:
