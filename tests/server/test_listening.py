@@ -124,7 +124,6 @@ def test_an_answer_that_is_not_read_is_not_kept_for_ever():
         b"GET /health HTTP/1.1\r\n\r\n",
         b"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde",
         b"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -5\r\n\r\nabcde",
-        b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"y" * 100_000,
     ],
 )
 def test_what_is_no_http_is_refused_in_json(sent: bytes):
@@ -139,6 +138,27 @@ def test_a_chunk_that_is_none_ends_the_connection():
     head = b"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     _, seconds = talked(head, b"zz\r\nnonsense", pause=0.05)
     assert seconds < 2
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "says"),
+    [
+        (
+            http("/echo", BODY, host="x").replace(b"host: x", b"Host: 127.0.0.1\r\nHost: y"),
+            400,
+            "Found multiple Host: headers",
+        ),
+        (http("/echo", BODY).replace(b"Content-Length: ", b"Content-Length: -"), 400, "Content-Length"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(600) + b"\r\n\r\n", 400, "this is HTTPS"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000, 431, "the headers have too many bytes; at most 32768 are right"),
+    ],
+)
+def test_what_is_wrong_with_a_head_is_said(sent: bytes, status: int, says: str):
+    head, _, body = talked(sent)[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    message = json.loads(body)["error"]["message"]
+    assert says in message
+    assert ("32768" in message) is (status == 431)
 
 
 def test_two_requests_at_once_on_one_connection_are_answered_in_order():

@@ -39,14 +39,18 @@ async def get(port: int, path: str) -> tuple[int, dict[str, object]]:
     return int(answer.split()[1]), json.loads(answer.partition(b"\r\n\r\n")[2])
 
 
-async def complete(port: int, model: str) -> tuple[int, Any]:
+async def post(port: int, path: str, body: dict[str, Any]) -> tuple[int, Any]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    body = {"model": model, "prompt": [1, 2, 3], "max_tokens": 8, "temperature": 0, "ignore_eos": True}
-    writer.write(http("/v1/completions", json.dumps(body).encode(), Content_Type="application/json"))
+    writer.write(http(path, json.dumps(body).encode(), Content_Type="application/json"))
     answer = await reader.read()
     writer.close()
-    said = json.loads(answer.partition(b"\r\n\r\n")[2])
-    return int(answer.split()[1]), said["choices"][0]["token_ids"] if "choices" in said else said
+    return int(answer.split()[1]), json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+async def complete(port: int, model: str) -> tuple[int, Any]:
+    body = {"model": model, "prompt": [1, 2, 3], "max_tokens": 8, "temperature": 0, "ignore_eos": True}
+    status, said = await post(port, "/v1/completions", body)
+    return status, said["choices"][0]["token_ids"] if "choices" in said else said
 
 
 @asynccontextmanager
@@ -141,6 +145,27 @@ def test_a_name_that_the_operator_gave_is_that_models(tmp_path: Path):
     path = write_tiny(tmp_path / "tiny")
     service = make_service(ServerConfig(store=":memory:"), Launch(model=str(path)), name="nano")
     assert [(entry.name, entry.path) for entry in service.catalogue.entries()] == [("nano", path)]
+
+
+def test_the_least_context_is_one_that_a_question_fits(tmp_path: Path):
+    path = str(write_tiny(tmp_path / "tiny"))
+    config = ServerConfig(store=":memory:")
+    with pytest.raises(ConfigError, match=r"context is 10; at least \d+ is right") as refused:
+        make_service(config, Launch(model=path, context=10))
+    least = int(str(refused.value).split("at least ")[1].split()[0])
+
+    async def check() -> None:
+        service = make_service(config, Launch(model=path, threads=1, context=least))
+        async with served(service) as (port, *_):
+            asked = {"model": "tiny", "messages": [{"role": "user", "content": ""}], "reasoning_effort": "medium"}
+            status, answer = await post(port, "/v1/chat/completions", asked)
+            assert status == 200, answer
+            longer = asked | {"messages": [{"role": "user", "content": "and so on " * 5}]}
+            assert (await post(port, "/v1/chat/completions", longer))[0] == 400
+
+    within(60, check())
+    with pytest.raises(ConfigError):
+        make_service(config, Launch(model=path, context=least - 1))
 
 
 def test_a_model_that_is_not_here_is_refused_before_anything_begins():

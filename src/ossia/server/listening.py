@@ -9,9 +9,11 @@ import errno
 import math
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -30,6 +32,9 @@ BACKLOG = 512
 
 CLOSING_SECONDS = 5.0
 """After the grace for running requests, their last words have so long to be read."""
+
+HANDSHAKE = b"\x16\x03"
+"""How a client begins that speaks TLS. Source: RFC 8446, "Record Layer"."""
 
 LAST_SECONDS = 1.0
 """When the server ends at once, requests have so long to be answered, and again as long after they were cut off."""
@@ -221,6 +226,7 @@ class _Connection(H11Protocol):
         super().__init__(**given)
         self._limits = limits
         self._patience: asyncio.TimerHandle | None = None
+        self._secret = False  # what came last begins as TLS does
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request, unless there are too many connections."""
@@ -238,6 +244,7 @@ class _Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Whatever came, a request must be complete in time: drops of it do not buy more."""
         if not self.transport.is_closing():
+            self._secret = not self._busy and data.startswith(HANDSHAKE)
             super().data_received(data)
         if not self._busy and self._patience is None:
             self._wait()
@@ -263,7 +270,14 @@ class _Connection(H11Protocol):
         if self._busy:
             self.transport.abort()
         else:
-            self._dismiss(400, f"{msg} Headers may have {self._limits.header_bytes} bytes.", "invalid_http")
+            error = sys.exc_info()[1]
+            if getattr(error, "error_status_hint", None) == 431:
+                most = f"at most {self._limits.header_bytes} are right"
+                self._dismiss(431, f"the headers have too many bytes; {most}", "headers_too_large")
+            elif self._secret:
+                self._dismiss(400, "this is HTTPS, which is not spoken here; http:// is right", "invalid_http")
+            else:
+                self._dismiss(400, f"this is no HTTP: {error or msg}", "invalid_http")
 
     @property
     def _busy(self) -> bool:
@@ -287,7 +301,7 @@ class _Connection(H11Protocol):
     def _dismiss(self, status: int, message: str, code: str) -> None:
         """Say why, outside of any request, and close."""
         body = msgspec.json.encode(Fault(status=status, message=message, code=code).shaped(Style.OPENAI))
-        reason = {400: "Bad Request", 503: "Service Unavailable"}[status]
+        reason = HTTPStatus(status).phrase
         head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         self.transport.write(f"{head}Connection: close\r\n\r\n".encode("ascii") + body)
         self.transport.close()

@@ -3,10 +3,13 @@
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 
+from ossia.assistant import opening
 from ossia.checkpoint import find, open_checkpoint
 from ossia.errors import ConfigError
+from ossia.harmony import Conversation, Effort, Message, render
 from ossia.loading import vocabulary_of
 from ossia.server.app import make_app
 from ossia.server.catalogue import Catalogue, downloaded, with_aliases
@@ -35,6 +38,7 @@ def make_service(
     program has downloaded. Raises ModelNotFoundError where one that is named is not here, CheckpointError and
     ConfigError where one of the others cannot be opened, or has a name that is taken.
     """
+    _check_context(launch)
     named = _named([(name or name_of(launch.model), launch.model), *((name_of(other), other) for other in others)])
 
     def listed() -> dict[str, Path]:
@@ -64,6 +68,21 @@ def _named(models: Sequence[tuple[str, str]]) -> dict[str, Path]:
             vocabulary_of(open_checkpoint(path))
         named[name] = path
     return named
+
+
+def _check_context(launch: Launch) -> None:
+    """Raise ConfigError for a context that no conversation fits, not even one in which nothing is asked."""
+    if launch.context is None:
+        return
+    asked = Conversation((*opening(Effort.MEDIUM, date=date.today().isoformat()), Message("user", "")))
+    vocabulary = vocabulary_of(open_checkpoint(find(launch.model)))
+    prompt = len(render(asked, vocabulary))
+    least = prompt + len(vocabulary.encode_raw("<|channel|>final<|message|>.<|return|>"))
+    if launch.context < least:
+        raise ConfigError(
+            f"context is {launch.context}; at least {least} is right: a conversation in which nothing is asked has "
+            f"{prompt} tokens, and an answer of one {least - prompt}"
+        )
 
 
 async def serve(
