@@ -46,17 +46,21 @@ def test_a_body_becomes_its_struct():
 @pytest.mark.parametrize(
     ("body", "param", "says"),
     [
-        (b'{"model": 1}', "model", "model: expected 'str', got 'int'"),
+        (b'{"model": 1}', "model", "model is 1; a string is right"),
         (b'{"messages": []}', "model", "the field 'model' is missing"),
-        (b'{"model": "a", "messages": [{"role": "u"}, {"role": 3}]}', "messages[1].role", "expected 'str'"),
+        (
+            b'{"model": "a", "messages": [{"role": "u"}, {"role": 3}]}',
+            "messages[1].role",
+            "messages[1].role is 3; a string is right",
+        ),
         (b'{"model": "a", "messages": [{}]}', "messages[0].role", "the field 'messages[0].role' is missing"),
         (b'{"model": "a", "messages": [{"role": "u", "x": 1}]}', "messages[0].x", "unknown field 'messages[0].x'"),
         (b'{"model": "a", "modelx": "a"}', "modelx", "unknown field 'modelx'; did you mean 'model'?"),
         (b'{"model": "a", "fromx": "a"}', "fromx", "did you mean 'from'?"),
         (b'{"model": "a", "from_": "a"}', "from_", "did you mean 'from'?"),
         (b'{"model": "a", "zzz": "a"}', "zzz", "nothing here would honour it, and nothing is ignored"),
-        (b'{"model": "a", "bias": {"x": "y"}}', "bias[...]", "expected 'int'"),
-        (b"[]", None, "the body: expected 'object', got 'array'"),
+        (b'{"model": "a", "bias": {"x": "y"}}', "bias.x", 'bias.x is "y"; a whole number is right'),
+        (b"[]", None, "the body is a list; an object is right"),
     ],
 )
 def test_the_field_at_fault_is_named(body: bytes, param: str | None, says: str):
@@ -77,6 +81,12 @@ def test_the_field_at_fault_is_named(body: bytes, param: str | None, says: str):
 def test_what_is_not_json_is_refused(body: bytes):
     error = refusal(body)
     assert (error.status, error.code) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("text", [r"\ud800", r"\uDE00", r"\\\ud800 x", r"\ud83d\ude00\udc00", r"\ud83d\ud83d\ude00"])
+def test_half_a_character_is_called_that(text: str):
+    assert "half of a character" in str(refusal(b'{"text": "%b"}' % text.encode()))
+    assert "half of a character" not in str(refusal(b'{"text": "\\ud83d\\ude00'))
 
 
 def nested(depth: int) -> bytes:

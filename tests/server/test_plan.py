@@ -141,7 +141,7 @@ def test_truncation_drops_whole_old_turns_and_no_instructions():
 
 def test_the_last_turn_is_never_dropped():
     with pytest.raises(ContextLengthError):
-        planned(items=turns(3), truncate=True, context=100)
+        planned(items=(*turns(3), *HI), truncate=True, context=100)
 
 
 def test_dropped_reasoning_is_counted():

@@ -17,7 +17,10 @@ def test_plain_fields_are_those_of_the_engine():
 
 
 def test_biases_by_id():
-    assert biases({"5": 1.5, "006": -2}) == {5: 1.5, 6: -2}
+    assert biases({"5": 1.5, "0": -2}) == {5: 1.5, 0: -2}
+    for twice in ("05", "5" * 5000, "+5", "\u0665"):
+        with pytest.raises(RefusedError, match="token ids such as 5 are right"):
+            biases({"5": 1, twice: 2})
     for key in ("x", "-1", "1.0", "", "\u0665"):
         with pytest.raises(RefusedError, match="token ids"):
             biases({key: 1})

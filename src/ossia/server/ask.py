@@ -83,12 +83,13 @@ class Replied:
 
 @dataclass(frozen=True)
 class Called:
-    """A call that the model made earlier. `id` None: the API has none."""
+    """A call that the model made earlier. `id` None: the API has none. `path` is where in the request the id stands."""
 
     id: str | None
     recipient: str
     arguments: str
     custom: bool = False
+    path: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,8 @@ class Ask:
     `date` None: the model's default, today. `namespaces` say what those of the tools are about. `choice` is auto, none,
     required or a recipient; `allowed` are the recipients that calls are limited to, None: every tool's. `answer` is
     what the answer must look like, `formats` what the model is told of it. `truncate` lets whole old turns go where the
-    conversation does not fit the context. `declined` names what was asked for and is not there, to be reported.
-    `grammar` False switches all masks off.
+    conversation does not fit the context. `declined` names what was asked for and is not there, to be reported;
+    `passed_over` what came along and nothing here reads. `grammar` False switches all masks off.
 
     `paths` are the request's own fields, by what they are called here: those of `sampling`, and `prompt` (what was
     said), `answer`, `max_reasoning_tokens`. A name that is the same in both need not be there.
@@ -142,6 +143,7 @@ class Ask:
     truncate: bool = False
     seconds: float | None = None
     declined: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
     paths: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def placing(self) -> AbstractContextManager[None]:

@@ -1,24 +1,23 @@
 """A request's body, from bytes to the Struct that its route declares.
 
-Sizes are looked at before anything is made of the body: how many values it has, how deep they nest, how long its
-strings, lists and schemas are. Then msgspec decodes it; a field that the Struct does not have, and a key that stands
-twice in one object, are refused by name, so that nothing a client asked for is passed over in silence.
+Before anything is made of the body it is looked at how many values it has, how deep they nest, how long its strings
+are, and whether a key stands twice in one object. Then msgspec decodes it: a field that the Struct does not have is
+refused by name, so that nothing a client asked for is passed over in silence. Lists and schemas are measured last.
 """
 
 import asyncio
-import difflib
 import json
 import logging
 import re
 from collections import Counter
-from contextlib import suppress
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Struct
 from starlette.requests import Request
 
 from ossia.server.faults import RefusedError
+from ossia.server.mismatch import mismatch
 from ossia.server.service import service_of
 from ossia.server.settings import Limits
 
@@ -39,27 +38,23 @@ MOST_KEYS = 50_000
 
 _journal = logging.getLogger("ossia.server")
 
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF = re.compile(rb"(?<!\\)(?:\\\\)*+(%b(?!%b)|(?<!%b)%b)" % (_HIGH, _LOW, _HIGH, _LOW))
+"""Half of a character beyond the first 65,536, which takes two escapes: alone it is no text."""
+
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _QUOTES = 8
 """Quotation marks for each value: two of its own, two of its key, and as many again for marks within strings."""
-
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(.*?)`(?: - at `(.*)`)?", re.DOTALL)
-_AT = re.compile(r"(.*) - at `(.*)`", re.DOTALL)
 
 _TYPES = {"application/json", "application/x-www-form-urlencoded", ""}
 """What a body may call itself: `curl -d` sends JSON under the second name unless told otherwise."""
 
 
-class _Sized(Struct):
-    """The fields that a request may be large in, whatever API it speaks, not decoded."""
+MOST = {"messages": "messages", "input": "messages", "tools": "tools"}
+"""The fields that are long lists, whatever API it is, and the limit of each."""
 
-    messages: Raw | UnsetType = UNSET
-    input: Raw | UnsetType = UNSET
-    tools: Raw | UnsetType = UNSET
-    response_format: Raw | UnsetType = UNSET
-    text: Raw | UnsetType = UNSET
-    format: Raw | UnsetType = UNSET
+FORMS = ("response_format", "text", "format")
+"""The fields that say what the answer must look like."""
 
 
 async def read_json(request: Request, kind: type[T]) -> T:
@@ -79,17 +74,12 @@ def decode(body: bytes, kind: type[T], limits: Limits) -> T:
         raise RefusedError("the body is empty; a JSON object is right", code="invalid_json")
     if _check_structure(body, limits) <= MOST_KEYS:
         _check_keys(body)
-    # What is no JSON at all fails again below, where the field can be named.
-    with suppress(msgspec.DecodeError, UnicodeDecodeError):
-        _check_sizes(msgspec.json.decode(body, type=_Sized), limits)
     try:
-        return msgspec.json.decode(body, type=kind)
+        decoded = _decoded(body, kind)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error), kind) from error
-    except msgspec.DecodeError as error:
-        raise RefusedError(f"the body is not JSON: {_words(str(error))}", code="invalid_json") from error
-    except UnicodeDecodeError as error:
-        raise RefusedError(f"the body is not UTF-8: {error.reason}", code="invalid_json") from error
+        raise mismatch(error, _decoded(body, Any), kind) from error
+    _check_sizes(decoded, limits)
+    return decoded
 
 
 def convert(value: object, kind: Any, path: str) -> Any:
@@ -97,9 +87,25 @@ def convert(value: object, kind: Any, path: str) -> Any:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        words, _, place = str(error).partition(" - at `$")
-        param = (path + place.removesuffix("`"))[:200]
-        raise RefusedError(f"{param}: {words[:1].lower()}{words[1:]}".replace("`", "'"), param=param) from error
+        raise mismatch(error, value, kind, path) from error
+
+
+def _decoded(body: bytes, kind: Any) -> Any:
+    """The body as `kind`. Raises ValidationError for JSON that is none, and RefusedError for what is no JSON."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError as error:
+        raise RefusedError(f"the body is not JSON: {_why(error, body)}", code="invalid_json") from error
+    except UnicodeDecodeError as error:
+        raise RefusedError(f"the body is not UTF-8: {error.reason}", code="invalid_json") from error
+
+
+def _why(error: msgspec.DecodeError, body: bytes) -> str:
+    if half := _HALF.search(body):
+        return f"a string has {half[1].decode()}, half of a character; both halves, one after the other, are right"
+    return str(error)
 
 
 def _check_type(request: Request) -> None:
@@ -172,63 +178,20 @@ def _check_structure(body: bytes, limits: Limits) -> int:
     return outside.count(b":")
 
 
-def _check_sizes(sized: _Sized, limits: Limits) -> None:
-    lists = {name: _members(getattr(sized, name)) for name in ("messages", "input", "tools")}
-    for name, most in (("messages", limits.messages), ("input", limits.messages), ("tools", limits.tools)):
-        if len(lists[name]) > most:
-            raise _too_large(f"{name} has {len(lists[name])} entries", f"at most {most} are right", name)
-    forms = {name: getattr(sized, name) for name in ("response_format", "text", "format")}
-    for name, raw in (forms | {f"tools[{place}]": tool for place, tool in enumerate(lists["tools"])}).items():
+def _check_sizes(body: Struct, limits: Limits) -> None:
+    """Raise RefusedError for lists that are too long, and for a tool or form of an answer that is too large."""
+    lists = {name: found for name in MOST if isinstance(found := getattr(body, name, None), list)}
+    for name, found in lists.items():
+        most = getattr(limits, MOST[name])
+        if len(found) > most:
+            raise _too_large(f"{name} has {len(found)} entries", f"at most {most} are right", name)
+    forms = {name: getattr(body, name, None) for name in FORMS}
+    for name, form in (forms | {f"tools[{place}]": tool for place, tool in enumerate(lists.get("tools", []))}).items():
         # A form is an object; where a field of that name is a plain text, it is no form.
-        size = len(memoryview(raw)) if _begins(raw, b"{") else 0
+        size = len(msgspec.json.encode(form)) if isinstance(form, dict | Struct) else 0
         if size > limits.schema_bytes:
             raise _too_large(f"{name} has {size} bytes", f"at most {limits.schema_bytes} are right", name)
 
 
-def _members(raw: Raw | UnsetType) -> list[Raw]:
-    """The members of a list, not decoded; none of what is no list."""
-    return msgspec.json.decode(raw, type=list[Raw]) if _begins(raw, b"[") else []
-
-
-def _begins(raw: Raw | UnsetType, mark: bytes) -> TypeGuard[Raw]:
-    return isinstance(raw, Raw) and bytes(memoryview(raw)[:1]) == mark
-
-
 def _too_large(found: str, right: str, param: str | None = None) -> RefusedError:
     return RefusedError(f"{found}; {right}", status=413, param=param, code="request_too_large")
-
-
-def _invalid(message: str, kind: type[Struct]) -> RefusedError:
-    """msgspec's words as ours: the field first, in the spelling of OpenAI's `param`."""
-    if match := _UNKNOWN.fullmatch(message):
-        param = _param(match[2], match[1])
-        return RefusedError(
-            f"unknown field {param!r}{_advice(match[1], match[2], kind)}", param=param, code="unknown_field"
-        )
-    if match := _MISSING.fullmatch(message):
-        param = _param(match[2], match[1])
-        return RefusedError(f"the field {param!r} is missing", param=param, code="missing_field")
-    if match := _AT.fullmatch(message):
-        param = _param(match[2])
-        return RefusedError(f"{param or 'the body'}: {_words(match[1])}", param=param, code="invalid_value")
-    return RefusedError(f"the body: {_words(message)}", code="invalid_value")
-
-
-def _param(path: str | None, field: str = "") -> str | None:
-    """`messages[0].content` from msgspec's `$.messages[0]` and `content`; at most 200 characters of it."""
-    start = (path or "$").removeprefix("$").removeprefix(".")
-    whole = ".".join(part for part in (start, field) if part)
-    return whole[:200] or None
-
-
-def _advice(name: str, path: str | None, kind: type[Struct]) -> str:
-    if path is None:
-        known = [field.encode_name for field in msgspec.structs.fields(kind)]
-        if near := difflib.get_close_matches(name[:80], known, n=1):
-            return f"; did you mean {near[0]!r}?"
-    return "; nothing here would honour it, and nothing is ignored"
-
-
-def _words(message: str) -> str:
-    """`Expected `str`, got `int`` as a clause of a sentence."""
-    return (message[:1].lower() + message[1:]).replace("`", "'") if message.startswith("Expected") else message

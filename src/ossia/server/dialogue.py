@@ -30,7 +30,10 @@ class Dialogue:
 
 
 def dialogue(items: Sequence[Item], recall: Recall, client: bytes) -> Dialogue:
-    """The messages of a conversation. Raises RefusedError for a result whose call is not there."""
+    """The messages of a conversation.
+
+    Raises RefusedError for a result whose call is not there, and for a call or a result that comes twice.
+    """
     leading = 0
     while leading < len(items) and _instructs(items[leading]):
         leading += 1
@@ -50,18 +53,20 @@ def _turns(items: Sequence[Item]) -> Iterator[list[Item]]:
 
 
 class _Said:
-    """Translates one conversation, and remembers which tool each call was for."""
+    """Translates one conversation, and remembers which calls have no result yet.
+
+    An id may come again once its call has its result: some clients number the calls of each turn from 0.
+    """
 
     def __init__(self, recall: Recall, client: bytes) -> None:
         self._recall = recall
         self._client = client
-        self._calls: dict[str, str] = {}
-        self._unnamed: list[str] = []
+        self._open: list[Called] = []
+        self._answered: set[str] = set()
 
     def messages(self, group: Sequence[Item]) -> Iterator[Message]:
         called = [item for item in group if isinstance(item, Called)]
-        self._unnamed = [call.recipient for call in called if call.id is None] or self._unnamed
-        self._calls |= {call.id: call.recipient for call in called if call.id is not None}
+        self._begin(called)
         if kept := self._kept(group, called):
             yield from kept
             return
@@ -104,23 +109,33 @@ class _Said:
         unchanged = thoughts in ("", _of(kept, Kind.REASONING)) and replies in ("", _of(kept, Kind.PREAMBLE))
         return kept if unchanged else None
 
+    def _begin(self, called: Sequence[Called]) -> None:
+        for call in called:
+            if call.id is not None and call.id in {other.id for other in self._open}:
+                raise RefusedError(f"two calls have the id {call.id!r:.80}; one each is right", param=call.path or None)
+            self._open.append(call)
+
     def _tool(self, item: Returned) -> str:
-        """The full name of the tool that answers here."""
-        if item.id is not None and item.id in self._calls:
-            return self._calls[item.id]
-        if item.id is None and item.name is not None:
-            called = [name for name in self._unnamed if name.rpartition(".")[2] == item.name]
-            return called[0] if called else f"functions.{item.name}"
-        if item.id is None and self._unnamed:
-            return self._unnamed.pop(0)
-        found = (
-            "a tool's result has neither id nor name" if item.id is None else f"a tool's result is for {item.id!r:.80}"
-        )
-        raise RefusedError(
-            f"{found}, and no call before it is; the call before its result is right",
-            param=item.path or None,
-            code="invalid_value",
-        )
+        """The full name of the tool that answers here, whose call has its result now."""
+        for call in self._open:
+            if _answers(item, call):
+                self._open.remove(call)
+                self._answered |= {call.id} if call.id else set()
+                return call.recipient
+        if item.id is not None and item.id in self._answered:
+            said = f"a second result is for {item.id!r:.80}; one for each call is right"
+        elif item.id is not None or item.name is not None:
+            found = repr(item.name if item.id is None else item.id)
+            said = f"a tool's result is for {found:.80}, and no call before it is; the call before its result is right"
+        else:
+            said = "a tool's result has neither id nor name, and no call before it waits for one; such a call is right"
+        raise RefusedError(said, param=item.path or None)
+
+
+def _answers(item: Returned, call: Called) -> bool:
+    if item.id is not None:
+        return call.id == item.id
+    return item.name is None or call.recipient.rpartition(".")[2] == item.name
 
 
 def _joined(texts: Iterable[str]) -> str:

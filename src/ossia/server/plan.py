@@ -20,7 +20,7 @@ from ossia.harmony import (
     render,
 )
 from ossia.harmony import Tool as ShownTool
-from ossia.server.ask import Ask, Tool
+from ossia.server.ask import Ask, Replied, Thought, Tool
 from ossia.server.dialogue import dialogue
 from ossia.server.effort import effort_in_text
 from ossia.server.faults import RefusedError
@@ -60,6 +60,13 @@ def plan(ask: Ask, served: Served, recall: Recall, client: bytes) -> Plan:
 
 
 def _planned(ask: Ask, served: Served, recall: Recall, client: bytes) -> Plan:
+    if ask.items and isinstance(ask.items[-1], Thought | Replied):
+        # What follows would go on from it, as some clients mean it, or be another answer, as others do.
+        raise RequestError(
+            "the last message is the assistant's, and these models cannot go on from one; a user's message or a tool's "
+            "result after it is right",
+            param="prompt",
+        )
     said = dialogue(ask.items, recall, client)
     instructions = "\n\n".join(filter(None, [ask.instructions, *said.instructions])) or None
     effort = ask.effort or effort_in_text(instructions or "") or served.defaults.effort
@@ -133,9 +140,11 @@ def _shown(tool: Tool) -> ShownTool:
 
 def _rules(ask: Ask, params: SamplingParams) -> Rules | None:
     if not ask.grammar:
-        if ask.answer or ask.choice not in ("auto", "none") or any(tool.lark or tool.regex for tool in ask.tools):
+        if asked := _only_guaranteed(ask):
             raise RequestError(
-                "grammar is off, and the request asks for what only a grammar guarantees; one is right", param="grammar"
+                f"grammar is off, and the request asks for what only a grammar guarantees: {', '.join(asked)}; one of "
+                "the two is right",
+                param="grammar",
             )
         return None
     tools = [tool for tool in ask.tools if ask.allowed is None or tool.recipient in ask.allowed]
@@ -151,6 +160,19 @@ def _rules(ask: Ask, params: SamplingParams) -> Rules | None:
         answer=ask.answer,
         max_reasoning_tokens=_reasoning(ask, params),
     )
+
+
+def _only_guaranteed(ask: Ask) -> list[str]:
+    """What of a request nothing but masks can hold."""
+    asked = {
+        "the form of the answer": ask.answer is not None,
+        f"tool_choice {ask.choice}": ask.choice != "auto" and (ask.choice != "none" or bool(ask.tools)),
+        "tool_choice allowed_tools": ask.allowed is not None,
+        "calls one at a time": bool(ask.tools) and not ask.parallel,
+        ask.paths.get("max_reasoning_tokens", "max_reasoning_tokens"): ask.max_reasoning_tokens is not None,
+    }
+    held = [f"the form of {tool.recipient}" for tool in ask.tools if tool.strict or tool.lark or tool.regex]
+    return [name for name, wanted in asked.items() if wanted] + held
 
 
 def _reasoning(ask: Ask, params: SamplingParams) -> int | None:
@@ -209,6 +231,7 @@ def _settings(ask: Ask, served: Served, params: SamplingParams, rules: Rules | N
         "max_reasoning_tokens": rules.max_reasoning_tokens if rules else None,
         "parallel_tool_calls": ask.parallel,
         "declined": list(ask.declined),
+        "passed_over": list(ask.passed_over),
     }
 
 

@@ -1,5 +1,6 @@
 """The parameters that OpenAI's APIs spell alike."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,12 +8,15 @@ from msgspec import Struct
 
 from ossia.server.faults import RefusedError
 
-__all__ = ["PLAIN", "StreamOptions", "biases", "plain", "reasoning_limit", "stop_strings"]
+__all__ = ["PLAIN", "StreamOptions", "biases", "check_streaming", "plain", "reasoning_limit", "stop_strings"]
 
 PLAIN = ("temperature", "top_p", "top_k", "min_p", "seed", "frequency_penalty", "presence_penalty")
 """Fields that mean what those of SamplingParams mean."""
 
 MOST_STOPS = 16
+
+_ID = re.compile(r"0|[1-9][0-9]{0,9}")
+"""A token id as it is written, in one way only, so that no two keys are one token."""
 
 
 class StreamOptions(Struct, forbid_unknown_fields=True):
@@ -22,16 +26,22 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
     include_obfuscation: bool | None = None  # padding against traffic analysis: an optional courtesy
 
 
+def check_streaming(stream: bool | None, options: StreamOptions | None) -> None:
+    """Raise RefusedError for options of a stream where there is none."""
+    if options is not None and not stream:
+        raise RefusedError("stream_options are given and stream is not true; both are right", param="stream_options")
+
+
 def plain(body: object) -> dict[str, Any]:
     """The fields of `PLAIN` that a body gives."""
     return {name: value for name in PLAIN if (value := getattr(body, name)) is not None}
 
 
 def biases(given: Mapping[str, float]) -> dict[int, float]:
-    """`logit_bias` by token id. Raises RefusedError for a key that is none."""
+    """`logit_bias` by token id. Raises RefusedError for a key that is none, or is not written as numbers are."""
     for key in given:
-        if not (key.isascii() and key.isdecimal()):
-            raise RefusedError(f"logit_bias has {key!r:.40}; token ids are right", param="logit_bias")
+        if not _ID.fullmatch(key):
+            raise RefusedError(f"logit_bias has {key!r:.40}; token ids such as 5 are right", param="logit_bias")
     return {int(key): value for key, value in given.items()}
 
 

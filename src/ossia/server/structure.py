@@ -9,7 +9,7 @@ no other field has.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,20 @@ import msgspec
 from ossia.grammar import AnswerRule, Choice, JsonObject, JsonSchema, Lark, Regex
 from ossia.harmony import ResponseFormat
 from ossia.server.ask import Tool
+from ossia.server.body import convert
 from ossia.server.faults import RefusedError
 
-__all__ = ["Form", "checked_name", "choice_of", "free_form", "json_form", "known_tools", "plain_choice", "schema_form"]
+__all__ = [
+    "Form",
+    "checked_name",
+    "choice_of",
+    "free_form",
+    "json_form",
+    "known_tools",
+    "plain_choice",
+    "schema_form",
+    "unknown_keys",
+]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 """Source: OpenAI's API reference, names of functions and formats (there at most 64 characters; MCP's are longer)."""
@@ -64,13 +75,23 @@ def free_form(value: object, form: Form, others: str) -> Form:
         )
     if value == "off":
         return Form(grammar=False)
-    try:
-        given = msgspec.convert(value, _Regex | _Choice | _Lark)
-    except msgspec.ValidationError as error:
+    if not isinstance(value, dict):
         right = '"off", or an object of the type regex (pattern), choice (values) or lark (source)'
-        raise RefusedError(f"grammar: {error}; {right} is right", param="grammar") from error
-    rule, name = _rule(given)
+        raise RefusedError(f"grammar is {value!r:.80}; {right} is right", param="grammar")
+    rule, name = _rule(convert(value, _Regex | _Choice | _Lark, "grammar"))
     return Form(rule, path=f"grammar.{name}")
+
+
+def unknown_keys(given: Mapping[str, Any], kind: type[msgspec.Struct], path: str) -> Iterator[str]:
+    """The paths of what nothing here reads in an object that may have more than `kind` declares."""
+    known = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    known |= {str(kind.__struct_config__.tag_field): None}
+    for name, value in given.items():
+        inner = known.get(name)
+        if name not in known:
+            yield f"{path}.{name:.60}"
+        elif isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, dict):
+            yield from unknown_keys(value, inner, f"{path}.{name}")
 
 
 def json_form() -> Form:
@@ -110,13 +131,13 @@ def plain_choice(given: str) -> str:
     return given
 
 
-def choice_of(name: str, tools: Collection[Tool], param: str = "tool_choice") -> str:
-    """The recipient of the tool that goes by `name`. Raises RefusedError when there is none."""
+def choice_of(name: str, param: str, tools: Collection[Tool]) -> str:
+    """The recipient of the tool that goes by `name`, which stands at `param`. Raises RefusedError if there is none."""
     for tool in tools:
         if tool.name == name:
             return tool.recipient
     known = ", ".join(tool.name for tool in tools) or "none"
-    raise RefusedError(f"{param} names {name!r:.80}; the tools are: {known}", param=param)
+    raise RefusedError(f"{param} is {name!r:.80}; the tools are: {known}", param=param)
 
 
 def _rule(given: _Regex | _Choice | _Lark) -> tuple[AnswerRule, str]:

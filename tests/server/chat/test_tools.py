@@ -39,7 +39,7 @@ def test_what_is_not_here_is_declined():
 
 @pytest.mark.parametrize("tool", [{}, {"type": None}, {"type": 5}])
 def test_a_tool_without_a_type_is_refused(tool: dict[str, Any]):
-    with pytest.raises(RefusedError, match=r"tools\[1\].type is missing"):
+    with pytest.raises(RefusedError, match=r"'tools\[1\].type' is missing"):
         offered([ADD, tool])
 
 

@@ -234,8 +234,9 @@ TOKENS = st.lists(
 @given(TOKENS)
 def test_whatever_a_model_writes_the_blocks_are_well_formed(tokens: list[int]):
     tokens = tokens or [VOCABULARY.return_]
-    events = post(player=Player(VOCABULARY, tokens), grammar="off", tools=[ADD], thinking=SHOWN, stream=True)
-    whole = post(player=Player(VOCABULARY, tokens, per_step=3), grammar="off", tools=[ADD], thinking=SHOWN)
+    shown = {"type": "adaptive"}  # what bounds the reasoning is a grammar
+    events = post(player=Player(VOCABULARY, tokens), grammar="off", tools=[ADD], thinking=shown, stream=True)
+    whole = post(player=Player(VOCABULARY, tokens, per_step=3), grammar="off", tools=[ADD], thinking=shown)
     judged(whole)
     events[-2]["delta"]["stop_reason"] = "end_turn"
     for event in events:

@@ -79,5 +79,5 @@ def test_whatever_tokens_are_drawn_the_answer_is_well_formed(tokens: list[int]):
         told = stream(client, HELLO)
         assert nameless(told[-1]["response"]) == nameless(whole)
         assert nameless(added_up(told)) == nameless(whole["output"])
-        again = {**HELLO, "input": whole["output"] or "Hm"}
+        again = {**HELLO, "input": [*whole["output"], {"role": "user", "content": "Hm"}]}
         assert client.post(URL, json=again).status_code == 200, "whatever was written can be sent back"

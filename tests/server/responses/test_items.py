@@ -166,7 +166,7 @@ def test_what_cannot_be_told_is_refused_by_name():
     ("item", "param"),
     [
         ({"role": "tool", "content": "a"}, "input[0].role"),
-        ({"role": "user"}, "input[0]"),
+        ({"role": "user"}, "input[0].content"),
         ({"role": "assistant", "content": "a", "phase": "first"}, "input[0].phase"),
         ({"role": "user", "content": [{"type": "input_image", "image_url": "u"}]}, "input[0].content[0]"),
         ({"role": "user", "content": [{"type": "input_text"}]}, "input[0].content[0]"),

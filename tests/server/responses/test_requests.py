@@ -41,17 +41,22 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"max_reasoning_tokens": -1}, "max_reasoning_tokens"),
     ({"logit_bias": {"x": 1}}, "logit_bias"),
     ({"stop": [""]}, "stop[0]"),
-    ({"grammar": {"type": "poem"}}, "grammar"),
+    ({"grammar": {"type": "poem"}}, "grammar.type"),
     ({"grammar": {"type": "regex", "pattern": "a"}, "text": {"format": {"type": "json_object"}}}, "grammar"),
     ({"input": []}, "input"),
     ({"input": ""}, "input"),
     ({"tool_choice": "sometimes"}, "tool_choice"),
-    ({"tool_choice": {"type": "function", "name": "none"}}, "tool_choice"),
-    ({"tool_choice": {"type": "web_search_preview"}}, "tool_choice"),
+    ({"tool_choice": {"type": "function", "name": "none"}}, "tool_choice.name"),
+    ({"tool_choice": {"type": "web_search_preview"}}, "tool_choice.type"),
+    ({"tool_choice": {"type": "function", "name": "add", "x": 1}, "tools": [ADD]}, "tool_choice.x"),
+    ({"tools": [{"name": "f", "parameters": {}}]}, "tools[0].type"),
+    ({"input": [{"content": "x"}]}, "input[0].type"),
+    ({"stream_options": {}, "stream": False}, "stream_options"),
+    ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
     ({"tools": [ADD, ADD]}, "tools[1]"),
-    ({"tools": [{"type": "function"}]}, "tools[0]"),
+    ({"tools": [{"type": "function"}]}, "tools[0].name"),
     ({"tools": [{**ADD, "name": "a.b"}]}, "tools[0].name"),
-    ({"tools": [{**ADD, "colour": "red"}]}, "tools[0]"),
+    ({"tools": [{**ADD, "colour": "red"}]}, "tools[0].colour"),
     ({"frequency": 1}, "frequency"),
     ({"input": [{"type": "message", "role": "user", "content": [{"type": "input_image"}]}]}, "input[0].content[0]"),
     ({"previous_response_id": "resp_1"}, "previous_response_id"),
@@ -63,11 +68,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 def test_what_is_not_done_is_refused_by_name(fields: dict[str, Any], param: str):
     with serving(Player(VOCABULARY)) as client:
         for streamed in (False, True):
-            response = client.post(URL, json={**HELLO, **fields, "stream": streamed})
+            response = client.post(URL, json={**HELLO, "stream": streamed, **fields})
             error = response.json()["error"]
             assert response.status_code in (400, 404), error
             assert error["param"] == param, error
             assert error["message"]
+            assert error["code"]
 
 
 def test_null_means_absent():
@@ -77,7 +83,7 @@ def test_null_means_absent():
 
 def test_what_changes_nothing_is_taken_and_repeated():
     same = {"user": "u", "safety_identifier": "s", "prompt_cache_key": "k", "metadata": {"a": "b"}, "max_tool_calls": 3}
-    body = ask(answer(), **same, prompt_cache_retention="24h", service_tier="auto", stream_options={})
+    body = ask(answer(), **same, prompt_cache_retention="24h", service_tier="auto", stream_options=None)
     assert {name: body[name] for name in same} == same
 
 

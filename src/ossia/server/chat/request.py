@@ -8,7 +8,7 @@ common (`reasoning`, `think`, `chat_template_kwargs`, `top_k`, `min_p`).
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
@@ -16,7 +16,7 @@ from ossia.server.ask import Ask, Item, Replied, Returned, Spoken, Thought
 from ossia.server.chat.tools import called, choice, offered
 from ossia.server.effort import TemplateOptions, effort_of
 from ossia.server.faults import RefusedError
-from ossia.server.sampling import StreamOptions, biases, plain, reasoning_limit, stop_strings
+from ossia.server.sampling import StreamOptions, biases, check_streaming, plain, reasoning_limit, stop_strings
 from ossia.server.structure import Form, checked_name, free_form, json_form, schema_form
 
 __all__ = ["ChatRequest", "ask_of"]
@@ -35,15 +35,15 @@ class RefusalPart(Struct, tag="refusal", forbid_unknown_fields=True):
 
 
 class ImagePart(Struct, tag="image_url"):
-    pass
+    refused: ClassVar[bool] = True
 
 
 class AudioPart(Struct, tag="input_audio"):
-    pass
+    refused: ClassVar[bool] = True
 
 
 class FilePart(Struct, tag="file"):
-    pass
+    refused: ClassVar[bool] = True
 
 
 Part = TextPart | RefusalPart | ImagePart | AudioPart | FilePart
@@ -159,6 +159,8 @@ class ChatRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 def ask_of(body: ChatRequest) -> Ask:
     """What the request asks for. Raises RequestError, with the field at fault, for what cannot be honoured."""
     _refuse_what_is_not_here(body)
+    check_streaming(body.stream, body.stream_options)
+    passed_over: list[str] = []
     tools, declined = offered(body.tools or [])
     form = free_form(body.grammar, _format(body.response_format), "response_format")
     picked, allowed = choice(body.tool_choice, tools)
@@ -169,7 +171,7 @@ def ask_of(body: ChatRequest) -> Ask:
     }
     limit, limiting = reasoning_limit(reasoning)
     return Ask(
-        items=tuple(_items(body.messages)),
+        items=tuple(_items(body.messages, passed_over)),
         effort=effort_of(body.reasoning and body.reasoning.effort, body.reasoning_effort, body.think, template),
         identity=template.model_identity,
         tools=tools,
@@ -183,6 +185,7 @@ def ask_of(body: ChatRequest) -> Ask:
         stop=stop_strings(body.stop),
         max_reasoning_tokens=limit,
         declined=declined,
+        passed_over=tuple(passed_over),
         paths={
             "prompt": "messages",
             "answer": form.path,
@@ -214,10 +217,10 @@ def _refuse_what_is_not_here(body: ChatRequest) -> None:
         "function_call": "tool_choice replaced it",
     }.items():
         if getattr(body, name) is not None:
-            raise RefusedError(f"{name} is not supported: {remedy}", param=name)
+            raise RefusedError(f"{name} is not supported: {remedy}", param=name, code="unsupported")
 
 
-def _items(messages: list[Message]) -> Iterator[Item]:
+def _items(messages: list[Message], passed_over: list[str]) -> Iterator[Item]:
     if not messages:
         raise RefusedError("messages is empty; at least one message is right", param="messages")
     for place, message in enumerate(messages):
@@ -232,10 +235,10 @@ def _items(messages: list[Message]) -> Iterator[Item]:
             case ToolMessage():
                 yield Returned(message.tool_call_id, _text(message.content, path), path=f"{path}.tool_call_id")
             case AssistantMessage() as said:
-                yield from _assistant(said, path)
+                yield from _assistant(said, path, passed_over)
 
 
-def _assistant(message: AssistantMessage, path: str) -> Iterator[Item]:
+def _assistant(message: AssistantMessage, path: str, passed_over: list[str]) -> Iterator[Item]:
     for name in ("audio", "function_call"):
         if getattr(message, name) is not None:
             raise RefusedError(f"{path}.{name} is not supported; text and tool_calls are", param=f"{path}.{name}")
@@ -248,7 +251,7 @@ def _assistant(message: AssistantMessage, path: str) -> Iterator[Item]:
         if text:
             yield Replied(text)
     for place, call in enumerate(message.tool_calls or []):
-        yield called(call, f"{path}.tool_calls[{place}]")
+        yield called(call, f"{path}.tool_calls[{place}]", passed_over)
 
 
 def _text(content: Content, path: str) -> str:
@@ -263,7 +266,7 @@ def _part(part: Part, path: str) -> str:
     if isinstance(part, RefusalPart):
         return part.refusal
     kind = type(part).__struct_config__.tag
-    raise RefusedError(f"{path} is of type {kind}; these models read text only", param=path)
+    raise RefusedError(f"{path} is of type {kind}; these models read text only", param=path, code="unsupported")
 
 
 def _format(given: ResponseFormat | None) -> Form:
@@ -275,11 +278,16 @@ def _format(given: ResponseFormat | None) -> Form:
         case ResponseFormat("json_schema", JsonSchemaFormat(name, schema, description)) if schema is not None:
             checked_name(name, "response_format.json_schema.name")
             return schema_form(name, schema, "response_format.json_schema.schema", description)
+        case ResponseFormat("json_schema", inner):
+            path = "response_format.json_schema" + ("" if inner is None else ".schema")
+            raise RefusedError(f"the field {path!r} is missing", param=path, code="missing_field")
+        case ResponseFormat("text" | "json_object" as kind):
+            path = "response_format.json_schema"
+            raise RefusedError(f"{path} is given, and the type is {kind!r}; 'json_schema' is right then", param=path)
         case _:
-            right = "text, json_object, or json_schema with a json_schema that has a schema"
-            raise RefusedError(
-                f"response_format is of type {given.type!r:.80}; {right} is right", param="response_format"
-            )
+            path = "response_format.type"
+            right = "text, json_object or json_schema"
+            raise RefusedError(f"{path} is {given.type!r:.80}; {right} is right", param=path)
 
 
 def _sampling(body: ChatRequest) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from ossia.server.ask import Called, Tool
 from ossia.server.body import convert
 from ossia.server.faults import RefusedError
-from ossia.server.structure import checked_name, choice_of, known_tools, plain_choice
+from ossia.server.structure import checked_name, choice_of, known_tools, plain_choice, unknown_keys
 
 __all__ = ["called", "choice", "offered"]
 
@@ -58,14 +58,16 @@ class CalledCustom(Struct):
 class FunctionCall(Struct, tag="function"):
     id: str
     function: CalledFunction
+    index: Any = None  # its place in the stream that it came in
 
 
 class CustomCall(Struct, tag="custom"):
     id: str
     custom: CalledCustom
+    index: Any = None
 
 
-class Named(Struct):
+class Named(Struct, forbid_unknown_fields=True):
     name: str
 
 
@@ -93,7 +95,8 @@ def offered(tools: Sequence[dict[str, Any]]) -> tuple[tuple[Tool, ...], tuple[st
     for place, given in enumerate(tools):
         path = f"tools[{place}]"
         if not isinstance(given.get("type"), str):
-            raise RefusedError(f"{path}.type is missing; function or custom is right", param=f"{path}.type")
+            words = f"the field '{path}.type' is missing; function or custom is right"
+            raise RefusedError(words, param=f"{path}.type", code="missing_field")
         if given["type"] not in ("function", "custom"):
             declined.append(f"{path}: {given.get('type')!s:.60}")
             continue
@@ -114,15 +117,18 @@ def choice(given: str | dict[str, Any] | None, tools: Sequence[Tool]) -> tuple[s
     named = convert(given, FunctionChoice | CustomChoice | AllowedChoice, "tool_choice")
     if isinstance(named, AllowedChoice):
         return _allowed(named.allowed_tools, tools)
-    return choice_of(named.function.name if isinstance(named, FunctionChoice) else named.custom.name, tools), None
+    return choice_of(*_named(named), tools), None
 
 
-def called(given: dict[str, Any], path: str) -> Called:
-    """A call that the model made earlier. Raises RefusedError."""
+def called(given: dict[str, Any], path: str, passed_over: list[str]) -> Called:
+    """A call that the model made earlier; what else it has is `passed_over`. Raises RefusedError."""
     call: FunctionCall | CustomCall = convert({"type": "function"} | given, FunctionCall | CustomCall, path)
+    passed_over += unknown_keys(given, type(call), path)
     if isinstance(call, FunctionCall):
-        return Called(call.id, f"functions.{checked_name(call.function.name, path)}", call.function.arguments)
-    return Called(call.id, f"functions.{checked_name(call.custom.name, path)}", call.custom.input, custom=True)
+        name = checked_name(call.function.name, f"{path}.function.name")
+        return Called(call.id, f"functions.{name}", call.function.arguments, path=f"{path}.id")
+    name = checked_name(call.custom.name, f"{path}.custom.name")
+    return Called(call.id, f"functions.{name}", call.custom.input, custom=True, path=f"{path}.id")
 
 
 def _function(function: Function, path: str) -> Tool:
@@ -160,7 +166,18 @@ def _custom(custom: Custom, path: str) -> Tool:
 
 def _allowed(allowed: AllowedTools, tools: Sequence[Tool]) -> tuple[str, tuple[str, ...]]:
     if allowed.mode not in ("auto", "required"):
-        raise RefusedError(f"the mode is {allowed.mode!r:.80}; auto or required is right", param="tool_choice")
-    names = [convert(tool, FunctionChoice | CustomChoice, "tool_choice") for tool in allowed.tools]
-    found = [each.function if isinstance(each, FunctionChoice) else each.custom for each in names]
-    return allowed.mode, tuple(choice_of(named.name, tools) for named in found)
+        path = "tool_choice.allowed_tools.mode"
+        raise RefusedError(f"{path} is {allowed.mode!r:.80}; auto or required is right", param=path)
+    found: list[str] = []
+    for place, tool in enumerate(allowed.tools):
+        path = f"tool_choice.allowed_tools.tools[{place}]"
+        named = convert(tool, FunctionChoice | CustomChoice, path)
+        found.append(choice_of(*_named(named, path), tools))
+    return allowed.mode, tuple(found)
+
+
+def _named(choice: FunctionChoice | CustomChoice, path: str = "tool_choice") -> tuple[str, str]:
+    """The name that a choice names, and where it stands."""
+    if isinstance(choice, FunctionChoice):
+        return choice.function.name, f"{path}.function.name"
+    return choice.custom.name, f"{path}.custom.name"

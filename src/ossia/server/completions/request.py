@@ -4,6 +4,7 @@ Source: OpenAI's API reference, "Create completion". `top_k`, `min_p`, `stop_tok
 that others have made common.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from msgspec import Struct
 
 from ossia.harmony import Vocabulary
 from ossia.server.faults import RefusedError
-from ossia.server.sampling import StreamOptions, biases, plain, stop_strings
+from ossia.server.sampling import StreamOptions, biases, check_streaming, plain, stop_strings
 
 __all__ = ["CompletionRequest", "Wish", "prompts_of", "wish_of"]
 
@@ -74,6 +75,7 @@ def wish_of(body: CompletionRequest) -> Wish:
     """What is asked for. Raises RefusedError, with the field at fault, for what cannot be honoured."""
     n = 1 if body.n is None else body.n
     _check(body, n)
+    check_streaming(body.stream, body.stream_options)
     sampling = plain(body)
     if body.logprobs is not None:
         sampling["logprobs"] = body.logprobs
@@ -97,6 +99,9 @@ def prompts_of(body: CompletionRequest, vocabulary: Vocabulary, rows: int) -> li
     Raises RefusedError for a prompt that is empty or mixed, or has what is no token, and for too many.
     """
     given = body.prompt
+    if not given:
+        empty = json.dumps(given)
+        raise RefusedError(f"prompt is {empty}; a text, or at least one token id, is right", param="prompt")
     whole = isinstance(given, str) or all(isinstance(part, int) for part in given)
     prompts = [
         _ids(each, vocabulary, rows, f"prompt[{place}]") for place, each in enumerate([given] if whole else given)
@@ -119,7 +124,9 @@ def _ids(prompt: Any, vocabulary: Vocabulary, rows: int, path: str) -> tuple[int
 
 def _check(body: CompletionRequest, n: int) -> None:
     if body.suffix is not None:
-        raise RefusedError("suffix is not supported: these models were not trained to fill gaps", param="suffix")
+        raise RefusedError(
+            "suffix is not supported: these models were not trained to fill gaps", param="suffix", code="unsupported"
+        )
     if n < 1:
         raise RefusedError(f"n is {n}; at least 1 is right", param="n")
     if body.best_of not in (None, n):

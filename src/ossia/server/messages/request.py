@@ -150,8 +150,6 @@ def ask_of(body: CountRequest) -> Ask:
     items = tuple(_items(body.messages, redacted))
     if not items:
         raise RefusedError("nothing is said in messages; at least one that is not empty is right", param="messages")
-    if isinstance(items[-1], Thought | Replied):
-        raise RefusedError("the last message is the assistant's; these models cannot go on from one", param="messages")
     return Ask(
         items=items,
         instructions=_system(body.system),
@@ -182,7 +180,9 @@ def _refuse_what_is_not_here(body: CountRequest) -> None:
         "billing_policy", "thread",
     ):  # fmt: skip
         if getattr(body, name):
-            raise RefusedError(f"{name} is not supported; a request without it is right", param=name)
+            raise RefusedError(
+                f"{name} is not supported; a request without it is right", param=name, code="unsupported"
+            )
     for name, neutral in (("service_tier", ("auto", "standard_only")), ("speed", ("standard",))):
         if getattr(body, name) not in (None, *neutral):
             raise RefusedError(f"{name} is {getattr(body, name)!r:.40}; {neutral[0]} is right", param=name)
@@ -223,7 +223,7 @@ def _from_user(block: Block, where: str) -> Item:
             told = f"Error: {text}" if result.is_error else text
             return Returned(result.tool_use_id, told, path=f"{where}.tool_use_id")
         case kind:
-            raise RefusedError(f"{where} is of type {kind!s:.40}; these models read text only", param=where)
+            raise _no_block(kind, where, "text or tool_result")
 
 
 def _from_assistant(block: Block, where: str, redacted: list[str]) -> Iterator[Item]:
@@ -239,9 +239,18 @@ def _from_assistant(block: Block, where: str, redacted: list[str]) -> Iterator[I
         case "tool_use":
             use: ToolUse = convert(block, ToolUse, where)
             name = checked_name(use.name, f"{where}.name")
-            yield Called(use.id, f"functions.{name}", json.dumps(use.input, ensure_ascii=False))
+            yield Called(use.id, f"functions.{name}", json.dumps(use.input, ensure_ascii=False), path=f"{where}.id")
         case kind:
-            raise RefusedError(f"{where} is of type {kind!s:.40}, which the assistant cannot say here", param=where)
+            raise _no_block(kind, where, "text, thinking, redacted_thinking or tool_use")
+
+
+def _no_block(kind: object, where: str, right: str) -> RefusedError:
+    if kind is None:
+        return RefusedError(
+            f"the field '{where}.type' is missing; {right} is right", param=f"{where}.type", code="missing_field"
+        )
+    said = f"{where}.type is {kind!r:.40}; {right} is right, and these models read text only"
+    return RefusedError(said, param=f"{where}.type")
 
 
 def _result_text(result: ToolResult, where: str) -> str:
@@ -250,8 +259,7 @@ def _result_text(result: ToolResult, where: str) -> str:
     texts = []
     for place, block in enumerate(result.content):
         if block.get("type") != "text":
-            inside = f"{where}.content[{place}]"
-            raise RefusedError(f"{inside} is of type {block.get('type')!s:.40}; text is right", param=inside)
+            raise _no_block(block.get("type"), f"{where}.content[{place}]", "text")
         texts.append(convert(block, Text, f"{where}.content[{place}]").text)
     return "\n\n".join(texts)
 
@@ -285,16 +293,19 @@ def _choice(given: ToolChoice | None, tools: Sequence[Tool]) -> str:
         case ToolChoice("none"):
             return "none"
         case ToolChoice("tool", str(name)):
-            return choice_of(name, tools)
+            return choice_of(name, "tool_choice.name", tools)
         case _:
-            right = "auto, any, none, or tool with a name"
-            raise RefusedError(f"tool_choice is of type {given.type!r:.40}; {right} is right", param="tool_choice")
+            if given.type == "tool":
+                words = "the field 'tool_choice.name' is missing"
+                raise RefusedError(words, param="tool_choice.name", code="missing_field")
+            found = f"tool_choice.type is {given.type!r:.40}"
+            raise RefusedError(f"{found}; auto, any, none or tool is right", param="tool_choice.type")
 
 
 def _effort(thinking: ThinkingConfig | None, config: OutputConfig) -> Effort | None:
     if thinking is not None and thinking.type not in ("enabled", "adaptive", "disabled"):
         right = "enabled, adaptive or disabled"
-        raise RefusedError(f"thinking is of type {thinking.type!r:.40}; {right} is right", param="thinking.type")
+        raise RefusedError(f"thinking.type is {thinking.type!r:.40}; {right} is right", param="thinking.type")
     off = thinking is not None and thinking.type == "disabled"
     return Effort.NONE if off else resolve_effort({"output_config.effort": config.effort})
 
@@ -310,8 +321,8 @@ def _form(given: OutputFormat | None) -> Form:
     if given is None:
         return Form()
     if given.type != "json_schema":
-        found = f"output_config.format is of type {given.type!r:.40}"
-        raise RefusedError(f"{found}; json_schema is right", param="output_config.format")
+        found = f"output_config.format.type is {given.type!r:.40}"
+        raise RefusedError(f"{found}; json_schema is right", param="output_config.format.type")
     return schema_form("answer", given.schema, "output_config.format.schema")
 
 

@@ -23,6 +23,9 @@ from ossia.server.turns import Done
 
 __all__ = ["endpoints"]
 
+BETA = {"beta": "taken: the beta's fields are declared with the others"}
+"""Anthropic's own clients send it with what they call beta."""
+
 
 class Message(Struct, kw_only=True):
     """A whole answer, or, at the beginning of a stream, an empty one."""
@@ -120,6 +123,7 @@ endpoints = (
         create,
         "Answer a conversation, as Anthropic's Messages does.",
         body=MessagesRequest,
+        query=BETA,
         answer=Message,
         events=StreamEvent,
     ),
@@ -129,6 +133,7 @@ endpoints = (
         count_tokens,
         "How many tokens a prompt has.",
         body=CountRequest,
+        query=BETA,
         answer=Counted,
     ),
 )

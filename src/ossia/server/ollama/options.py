@@ -7,9 +7,9 @@ import math
 import re
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
+from ossia.server.body import convert
 from ossia.server.faults import RefusedError
 from ossia.server.sampling import PLAIN, plain, stop_strings
 
@@ -121,13 +121,4 @@ def keep_alive_of(value: float | str | None) -> float | None:
 
 def options_of(given: dict[str, Any] | None) -> Options:
     """The options of a body. Raises RefusedError, which names the one at fault."""
-    try:
-        return msgspec.convert({key: value for key, value in (given or {}).items() if value is not None}, Options)
-    except msgspec.ValidationError as error:
-        words = (
-            str(error)
-            .replace("`", "'")
-            .replace("$.", "options.")
-            .replace("Object contains unknown field", "unknown option")
-        )
-        raise RefusedError(f"options: {words}", param="options") from error
+    return convert({key: value for key, value in (given or {}).items() if value is not None}, Options, "options")

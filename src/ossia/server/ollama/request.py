@@ -7,24 +7,27 @@ from typing import Any
 from msgspec import Struct
 
 from ossia.server.ask import Ask, Called, Item, Replied, Returned, Spoken, Thought
+from ossia.server.body import convert
 from ossia.server.chat.tools import offered
 from ossia.server.effort import resolve_effort
 from ossia.server.faults import RefusedError
 from ossia.server.ollama.options import PATHS, options_of, sampling_of
 from ossia.server.sampling import reasoning_limit
-from ossia.server.structure import Form, checked_name, free_form, json_form, schema_form
+from ossia.server.structure import Form, checked_name, free_form, json_form, schema_form, unknown_keys
 
-__all__ = ["ChatRequest", "GenerateRequest", "ask_of_chat", "ask_of_generate", "sampling"]
+__all__ = ["ChatRequest", "GenerateRequest", "ask_of_chat", "ask_of_generate", "sampling", "unheeded"]
 
 
 class CalledFunction(Struct):
     name: str
     arguments: dict[str, Any]
+    index: Any = None  # its place among the calls
 
 
 class ToolCall(Struct):
     function: CalledFunction
     id: str | None = None
+    type: Any = None  # OpenAI's clients put it there; there is one
 
 
 class Message(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -32,7 +35,7 @@ class Message(Struct, forbid_unknown_fields=True, kw_only=True):
     content: str | None = None
     thinking: str | None = None
     images: list[Any] | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
 
@@ -79,16 +82,20 @@ class GenerateRequest(_Request, kw_only=True):
 def ask_of_chat(body: ChatRequest) -> Ask:
     """What a chat asks for. Raises RequestError, with the field at fault, for what cannot be honoured."""
     tools, declined = offered([{"type": "function"} | tool for tool in body.tools or []])
-    return _ask(body, tuple(_items(body.messages or [])), tools=tools, declined=declined)
+    passed_over: list[str] = []
+    items = tuple(_items(body.messages or [], passed_over))
+    return _ask(body, items, passed_over, tools=tools, declined=declined)
 
 
 def ask_of_generate(body: GenerateRequest) -> Ask:
     """What a prompt asks for, which is a conversation of one message. Raises RequestError likewise."""
     for name in ("suffix", "template", "context", "images", "width", "height", "steps"):
         if getattr(body, name):
-            raise RefusedError(f"{name} is not supported; /api/chat with messages is right", param=name)
+            raise RefusedError(
+                f"{name} is not supported; /api/chat with messages is right", param=name, code="unsupported"
+            )
     system = (Spoken("system", body.system),) if body.system else ()
-    return _ask(body, (*system, Spoken("user", body.prompt or "")))
+    return _ask(body, (*system, Spoken("user", body.prompt or "")), [])
 
 
 def sampling(body: _Request) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -99,7 +106,7 @@ def sampling(body: _Request) -> tuple[dict[str, Any], tuple[str, ...]]:
     return wanted | ({"logprobs": body.top_logprobs or 0} if body.logprobs else {}), stops
 
 
-def _ask(body: _Request, items: tuple[Item, ...], **more: Any) -> Ask:
+def _ask(body: _Request, items: tuple[Item, ...], passed_over: list[str], **more: Any) -> Ask:
     wanted, stops = sampling(body)
     form = free_form(body.grammar, _form(body.format), "format")
     return Ask(
@@ -109,6 +116,7 @@ def _ask(body: _Request, items: tuple[Item, ...], **more: Any) -> Ask:
         formats=form.formats,
         grammar=form.grammar,
         sampling=wanted,
+        passed_over=(*passed_over, *unheeded(body)),
         stop=stops,
         max_reasoning_tokens=reasoning_limit({"max_reasoning_tokens": body.max_reasoning_tokens})[0],
         paths=PATHS | {"prompt": "messages" if isinstance(body, ChatRequest) else "prompt", "answer": form.path},
@@ -116,6 +124,12 @@ def _ask(body: _Request, items: tuple[Item, ...], **more: Any) -> Ask:
         truncate=bool(body.truncate),
         **more,
     )
+
+
+def unheeded(body: _Request) -> list[str]:
+    """What is taken and changes nothing, said because it would elsewhere: a context smaller than the model's."""
+    asked = (body.options or {}).get("num_ctx")
+    return [] if asked is None else [f"options.num_ctx: {asked}; a request may have all of the model's context"]
 
 
 def _form(given: str | dict[str, Any] | None) -> Form:
@@ -128,7 +142,7 @@ def _form(given: str | dict[str, Any] | None) -> Form:
     raise RefusedError(f"format is {given!r:.80}; json, or a JSON Schema, is right", param="format")
 
 
-def _items(messages: list[Message]) -> Iterator[Item]:
+def _items(messages: list[Message], passed_over: list[str]) -> Iterator[Item]:
     for place, message in enumerate(messages):
         path = f"messages[{place}]"
         if message.images:
@@ -137,7 +151,7 @@ def _items(messages: list[Message]) -> Iterator[Item]:
             case "system" | "developer" | "user" as role:
                 yield Spoken(role, message.content or "")
             case "assistant":
-                yield from _assistant(message, path)
+                yield from _assistant(message, path, passed_over)
             case "tool":
                 name = message.tool_name and checked_name(message.tool_name, f"{path}.tool_name")
                 yield Returned(message.tool_call_id, message.content or "", name, f"{path}.tool_call_id")
@@ -146,12 +160,15 @@ def _items(messages: list[Message]) -> Iterator[Item]:
                 raise RefusedError(f"{path}.role is {role!r:.40}; {right} right", param=f"{path}.role")
 
 
-def _assistant(message: Message, path: str) -> Iterator[Item]:
+def _assistant(message: Message, path: str, passed_over: list[str]) -> Iterator[Item]:
     if message.thinking:
         yield Thought(message.thinking)
     if message.content:
         yield Replied(message.content)
-    for place, call in enumerate(message.tool_calls or []):
-        name = checked_name(call.function.name, f"{path}.tool_calls[{place}].function.name")
+    for place, given in enumerate(message.tool_calls or []):
+        where = f"{path}.tool_calls[{place}]"
+        call: ToolCall = convert(given, ToolCall, where)
+        passed_over += unknown_keys(given, ToolCall, where)
+        name = checked_name(call.function.name, f"{where}.function.name")
         arguments = json.dumps(call.function.arguments, ensure_ascii=False)
-        yield Called(call.id, f"functions.{name}", arguments)
+        yield Called(call.id, f"functions.{name}", arguments, path=f"{where}.id")

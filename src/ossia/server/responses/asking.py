@@ -17,7 +17,7 @@ from ossia.server.responses.requests import (
     refuse_what_is_not_here,
 )
 from ossia.server.responses.tools import Offer, choice, offer
-from ossia.server.sampling import biases, plain, reasoning_limit, stop_strings
+from ossia.server.sampling import biases, check_streaming, plain, reasoning_limit, stop_strings
 from ossia.server.structure import Form, checked_name, free_form, json_form, schema_form
 
 __all__ = ["Asked", "ask_of"]
@@ -32,7 +32,6 @@ class Asked:
 
     ask: Ask
     offered: Offer
-    passed_over: tuple[str, ...]
 
 
 def ask_of(body: CountRequest, earlier: Sequence[Mapping[str, Any]], new: Sequence[Any], client: Client) -> Asked:
@@ -47,6 +46,7 @@ def ask_of(body: CountRequest, earlier: Sequence[Mapping[str, Any]], new: Sequen
     picked, allowed = choice(body.tool_choice, offered)
     form = _form(body)
     whole = body if isinstance(body, CreateRequest) else CreateRequest()
+    check_streaming(whole.stream, whole.stream_options)
     template = whole.chat_template_kwargs or TemplateOptions()
     ask = Ask(
         items=said,
@@ -66,6 +66,7 @@ def ask_of(body: CountRequest, earlier: Sequence[Mapping[str, Any]], new: Sequen
         max_reasoning_tokens=reasoning_limit({"max_reasoning_tokens": whole.max_reasoning_tokens})[0],
         truncate=body.truncation == "auto",
         declined=offered.declined,
+        passed_over=tuple(reading.passed_over),
         paths={
             "prompt": "input",
             "answer": form.path,
@@ -73,7 +74,7 @@ def ask_of(body: CountRequest, earlier: Sequence[Mapping[str, Any]], new: Sequen
             "logprobs": "top_logprobs",
         },
     )
-    return Asked(ask, offered, tuple(reading.passed_over))
+    return Asked(ask, offered)
 
 
 def _form(body: CountRequest) -> Form:

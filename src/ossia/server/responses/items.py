@@ -46,7 +46,7 @@ IMAGES = ("input_image", "input_file", "input_audio", "computer_screenshot", "ou
 
 def kind_of(item: Raw) -> str:
     """An item's type; a message may go without."""
-    return str(item.get("type") or ("message" if "role" in item else "item_reference" if "id" in item else ""))
+    return str(item.get("type") or ("message" if "role" in item else "item_reference" if set(item) == {"id"} else ""))
 
 
 def later_tools(items: Sequence[Raw]) -> list[tuple[str, dict[str, Any]]]:
@@ -80,10 +80,11 @@ class Reading:
     def _item(self, item: Raw, path: str) -> Told:
         kind = kind_of(item)
         if kind in ABSENT:
-            raise RefusedError(f"{path} is of type {kind}, which is not supported: {ABSENT[kind]}", param=path)
+            said = f"{path} is of type {kind}, which is not supported: {ABSENT[kind]}"
+            raise RefusedError(said, param=path, code="unsupported")
         if kind not in _KINDS:
             known = ", ".join(sorted(_KINDS))
-            raise RefusedError(f"{path} is of type {kind!r:.80}; known: {known}", param=path)
+            raise RefusedError(f"{path}.type is {kind!r:.80}; known: {known}", param=f"{path}.type")
         struct, tell = _KINDS[kind]
         read = convert(item, struct, path)
         known = {each.encode_name for each in msgspec.structs.fields(struct)} | {"type", "id", "status"}
@@ -116,7 +117,7 @@ class Reading:
         """A function call, or one of a custom tool."""
         custom = isinstance(read, given.CustomCall)
         text = read.input if isinstance(read, given.CustomCall) else read.arguments
-        yield Called(read.call_id, self._recipient(read.name, read.namespace, path), text, custom)
+        yield Called(read.call_id, self._recipient(read.name, read.namespace, path), text, custom, f"{path}.call_id")
 
     def output(self, read: given.Output, path: str) -> Told:
         """What the client's tool gave."""
@@ -126,7 +127,7 @@ class Reading:
     def local_shell(self, read: given.LocalShellCall, path: str) -> Told:
         """A command that the client ran."""
         identifier = read.call_id or read.id
-        yield Called(identifier, "functions.local_shell", _json({**read.action, "type": None}))
+        yield Called(identifier, "functions.local_shell", _json({**read.action, "type": None}), path=f"{path}.call_id")
 
     def local_shell_output(self, read: given.LocalShellOutput, path: str) -> Told:
         """What it gave; the item's own id is the call's."""
@@ -135,7 +136,7 @@ class Reading:
 
     def shell(self, read: given.ShellCall, path: str) -> Told:
         """Commands that the client ran."""
-        yield Called(read.call_id, "functions.shell", _json(read.action))
+        yield Called(read.call_id, "functions.shell", _json(read.action), path=f"{path}.call_id")
 
     def shell_output(self, read: given.ShellOutput, path: str) -> Told:
         """What they gave."""
@@ -143,7 +144,7 @@ class Reading:
 
     def patch(self, read: given.PatchCall, path: str) -> Told:
         """A change of a file."""
-        yield Called(read.call_id, "functions.apply_patch", _json(read.operation))
+        yield Called(read.call_id, "functions.apply_patch", _json(read.operation), path=f"{path}.call_id")
 
     def patch_output(self, read: given.PatchOutput, path: str) -> Told:
         """What came of it."""
@@ -153,7 +154,7 @@ class Reading:
     def tool_search(self, read: given.SearchCall, path: str) -> Told:
         """A search for tools that the client made."""
         if read.call_id is not None:
-            yield Called(read.call_id, "functions.tool_search", _json(read.arguments))
+            yield Called(read.call_id, "functions.tool_search", _json(read.arguments), path=f"{path}.call_id")
 
     def tools(self, read: given.WithTools, path: str) -> Told:
         """Tools that came later: they are offered like all others; a search is told what it found."""

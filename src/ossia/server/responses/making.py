@@ -237,12 +237,15 @@ def _own(given: str | list[Item] | None) -> list[Item]:
     """The items of a request, each with its type and an id."""
     if given is None or isinstance(given, str):
         given = [{"role": "user", "content": given}] if given else []
-    return [_named(item) for item in given]
+    return [_named(item, f"input[{place}]") for place, item in enumerate(given)]
 
 
-def _named(item: Item) -> Item:
+def _named(item: Item, path: str) -> Item:
     kind = kind_of(item)
-    named = {**item, "type": kind} if kind else {**item}
+    if not kind:
+        words = f"the field '{path}.type' is missing; only a message, which has a role, goes without"
+        raise RefusedError(words, param=f"{path}.type", code="missing_field")
+    named = {**item, "type": kind}
     if not isinstance(named.get("id"), str) or not named["id"]:
         named["id"] = f"{_PREFIXES.get(kind, 'item')}_{secrets.token_hex(24)}"
     return named
@@ -274,9 +277,10 @@ async def _earlier(identifier: str | None, client: Client, shelf: Shelf) -> list
     rows = await shelf.store.chain(owner_of(client), identifier)
     missing = identifier if not rows else rows[0].previous
     if missing is not None:
+        before = "" if missing == identifier else f"{identifier!r:.80} goes on from another: "
         raise RefusedError(
-            f"previous_response_id is {identifier!r:.80}, and {missing!r:.80} is not stored (it expired, was "
-            "deleted, or never was); the whole conversation as input is right",
+            f"{before}no response {missing!r:.80} is stored (it expired, was deleted, or never was); the whole "
+            "conversation as input is right",
             status=404,
             param="previous_response_id",
             code="previous_response_not_found",
@@ -294,7 +298,7 @@ async def _earlier(identifier: str | None, client: Client, shelf: Shelf) -> list
 def _repeated(body: CreateRequest, asked: Asked) -> Mapping[str, Any]:
     """The fields of a response that repeat those of its request."""
     wanted = body.reasoning.summary or body.reasoning.generate_summary if body.reasoning else None
-    ossia: dict[str, Any] = {"passed_over": list(asked.passed_over)}
+    ossia: dict[str, Any] = {"passed_over": list(asked.ask.passed_over)}
     if wanted not in (None, "none"):
         ossia["reasoning_summary"] = "none is made: the whole reasoning is the content of the reasoning items"
     return {

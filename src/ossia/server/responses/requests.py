@@ -153,7 +153,7 @@ def refuse_what_is_not_here(body: CountRequest) -> None:
     """Raise RefusedError for a field that asks for something that is not done here."""
     for name, remedy in _ABSENT.items():
         if getattr(body, name, None) not in (None, [], {}):
-            raise RefusedError(f"{name} is not supported: {remedy}", param=name)
+            raise RefusedError(f"{name} is not supported: {remedy}", param=name, code="unsupported")
     for name, right in _WORDS.items():
         value = _at(body, name)
         if value not in right:

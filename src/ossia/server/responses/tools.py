@@ -14,6 +14,7 @@ from ossia.harmony import FUNCTIONS
 from ossia.server.ask import Tool
 from ossia.server.body import convert
 from ossia.server.faults import RefusedError
+from ossia.server.mismatch import either
 from ossia.server.structure import checked_name, plain_choice
 
 __all__ = ["Offer", "choice", "offer"]
@@ -58,7 +59,7 @@ class NamespaceTool(Struct, tag="namespace", forbid_unknown_fields=True, kw_only
     tools: list[dict[str, Any]]
 
 
-class NamedChoice(Struct):
+class NamedChoice(Struct, forbid_unknown_fields=True):
     type: str
     name: str | None = None
     namespace: str | None = None
@@ -67,7 +68,7 @@ class NamedChoice(Struct):
 class AllowedChoice(Struct, forbid_unknown_fields=True):
     type: str
     mode: str
-    tools: list[NamedChoice]
+    tools: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,11 @@ def offer(given: Sequence[dict[str, Any]], later: Sequence[tuple[str, dict[str, 
     shown: list[Mapping[str, Any]] = []
     places = [(f"tools[{place}]", tool, True) for place, tool in enumerate(given)]
     for path, tool, once in [*places, *((path, tool, False) for path, tool in later)]:
-        if tool.get("type") not in OURS:
-            declined.append(f"{path}: {tool.get('type')!s:.60}")
+        if not isinstance(tool.get("type"), str):
+            words = f"the field '{path}.type' is missing; {either(OURS)} is right"
+            raise RefusedError(words, param=f"{path}.type", code="missing_field")
+        if tool["type"] not in OURS:
+            declined.append(f"{path}: {tool['type']:.60}")
             continue
         read = convert(tool, FunctionTool | CustomTool | NamespaceTool, path)
         if isinstance(read, NamespaceTool) and read.description:
@@ -118,7 +122,10 @@ def choice(given: str | dict[str, Any] | None, offered: Offer) -> tuple[str, tup
         return plain_choice(given), None
     if given.get("type") == "allowed_tools":
         return _allowed(convert(given, AllowedChoice, "tool_choice"), offered)
-    return _recipient(convert(given, NamedChoice, "tool_choice"), offered), None
+    if given.get("type") in ("function", "custom"):
+        return _recipient(convert(given, NamedChoice, "tool_choice"), offered), None
+    words = f"tool_choice.type is {given.get('type')!r:.80}; function, custom or allowed_tools is right"
+    raise RefusedError(words, param="tool_choice.type")
 
 
 def _tools(
@@ -150,7 +157,8 @@ def _custom(read: CustomTool, path: str, namespace: str) -> Tool:
     if isinstance(read.format, Grammar):
         if read.format.syntax not in ("lark", "regex"):
             raise RefusedError(
-                f"the syntax is {read.format.syntax!r:.40}; lark or regex is right", param=f"{path}.format.syntax"
+                f"{path}.format.syntax is {read.format.syntax!r:.40}; lark or regex is right",
+                param=f"{path}.format.syntax",
             )
         lark = read.format.definition if read.format.syntax == "lark" else None
         regex = read.format.definition if read.format.syntax == "regex" else None
@@ -172,25 +180,28 @@ def _echoed(tool: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _allowed(allowed: AllowedChoice, offered: Offer) -> tuple[str, tuple[str, ...]]:
     if allowed.mode not in ("auto", "required"):
-        raise RefusedError(f"the mode is {allowed.mode!r:.80}; auto or required is right", param="tool_choice.mode")
-    # Those of kinds that are not here were declined where they were offered.
-    ours = [named for named in allowed.tools if named.type in OURS]
-    return allowed.mode, tuple(each for named in ours for each in _recipients(named, offered))
+        words = f"tool_choice.mode is {allowed.mode!r:.80}; auto or required is right"
+        raise RefusedError(words, param="tool_choice.mode")
+    found: list[str] = []
+    for place, tool in enumerate(allowed.tools):
+        # Those of kinds that are not here were declined where they were offered.
+        if tool.get("type") in OURS:
+            path = f"tool_choice.tools[{place}]"
+            found += _recipients(convert(tool, NamedChoice, path), offered, path)
+    return allowed.mode, tuple(found)
 
 
-def _recipients(named: NamedChoice, offered: Offer) -> list[str]:
+def _recipients(named: NamedChoice, offered: Offer, path: str) -> list[str]:
     if named.type == "namespace":
         return [tool.recipient for tool in offered.tools if tool.namespace == named.name]
-    return [_recipient(named, offered)]
+    return [_recipient(named, offered, path)]
 
 
-def _recipient(named: NamedChoice, offered: Offer) -> str:
-    if named.type not in ("function", "custom") or named.name is None:
-        raise RefusedError(
-            f"tool_choice is of type {named.type!r:.80}; function or custom, with a name, is right", param="tool_choice"
-        )
+def _recipient(named: NamedChoice, offered: Offer, path: str = "tool_choice") -> str:
+    if named.name is None:
+        raise RefusedError(f"the field '{path}.name' is missing", param=f"{path}.name", code="missing_field")
     for tool in offered.tools:
         if tool.name == named.name and named.namespace in (None, tool.namespace):
             return tool.recipient
     known = ", ".join(tool.name for tool in offered.tools) or "none"
-    raise RefusedError(f"tool_choice names {named.name!r:.80}; the tools are: {known}", param="tool_choice")
+    raise RefusedError(f"{path}.name is {named.name!r:.80}; the tools are: {known}", param=f"{path}.name")
