@@ -89,6 +89,16 @@ def test_half_a_character_is_called_that(text: str):
     assert "half of a character" not in str(refusal(b'{"text": "\\ud83d\\ude00'))
 
 
+@pytest.mark.parametrize("number", ["1e999", "9" * 5000])
+def test_a_number_that_no_machine_holds_is_refused_where_it_stands(number: str):
+    error = refusal(b'{"text": "a", "number": %b}' % number.encode())
+    assert (error.status, error.param, error.code) == (400, "number", "invalid_value")
+    assert "out of range" in str(error)
+    assert refusal(b'{"text": "a", "more": {"x": [%b]}}' % number.encode()).status == 400
+    error = refusal(b'{"text": 5, "more": %b}' % number.encode())
+    assert str(error) == "text is a whole number; a string is right"
+
+
 def nested(depth: int) -> bytes:
     return b'{"text": "", "more": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
 

@@ -29,6 +29,10 @@ class User(Struct, tag="user", tag_field="role", forbid_unknown_fields=True):
     content: str | list[Text | Image]
 
 
+class Assistant(Struct, tag="assistant", tag_field="role", forbid_unknown_fields=True):
+    content: str | list[Text | Image]
+
+
 class System(Struct, tag="system", tag_field="role", forbid_unknown_fields=True):
     content: str
     level: Literal["low", "high"] = "low"
@@ -37,7 +41,7 @@ class System(Struct, tag="system", tag_field="role", forbid_unknown_fields=True)
 class Body(Struct, forbid_unknown_fields=True):
     model: str = ""
     function: Function | None = None
-    messages: list[User | System] = []
+    messages: list[User | Assistant | System] = []
     bias: dict[str, float] = {}
     most: int | None = None
     stream: bool | None = None
@@ -68,13 +72,13 @@ def refusal(value: Any, path: str = "") -> RefusedError:
             {"messages": [{"role": "boss", "content": ""}]},
             "messages[0].role",
             "invalid_value",
-            'messages[0].role is "boss"; user or system is right',
+            'messages[0].role is "boss"; user, assistant or system is right',
         ),
         (
             {"messages": [{"content": ""}]},
             "messages[0].role",
             "missing_field",
-            "the field 'messages[0].role' is missing; user or system is right",
+            "the field 'messages[0].role' is missing; user, assistant or system is right",
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "video"}]}]},

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from starlette.requests import Request
 
 from ossia.server.faults import RefusedError
@@ -77,7 +77,7 @@ def decode(body: bytes, kind: type[T], limits: Limits) -> T:
     try:
         decoded = _decoded(body, kind)
     except msgspec.ValidationError as error:
-        raise mismatch(error, _decoded(body, Any), kind) from error
+        raise mismatch(error, _plain(body), kind) from error
     _check_sizes(decoded, limits)
     return decoded
 
@@ -88,6 +88,14 @@ def convert(value: object, kind: Any, path: str) -> Any:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise mismatch(error, value, kind, path) from error
+
+
+def _plain(body: bytes) -> Any:
+    """The body as whatever it is; UNSET where it has a number that no machine holds. Raises RefusedError likewise."""
+    try:
+        return _decoded(body, Any)
+    except msgspec.ValidationError:
+        return UNSET
 
 
 def _decoded(body: bytes, kind: Any) -> Any:

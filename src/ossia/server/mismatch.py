@@ -1,7 +1,7 @@
 """What does not fit its declared form, in our words: the whole path of the field, what it is, what would be right.
 
 msgspec says what it found and where, but not the key of a mapping, nor which words a field may be; both are looked up
-here, in the value and in its declaration.
+here, in the value and in its declaration. A value that cannot be had, for a number in it is out of range, is UNSET.
 """
 
 import difflib
@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from ossia.server.faults import RefusedError
 
@@ -28,7 +28,7 @@ _AT = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
 _PART = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[(\.\.\.)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`")
-_TYPES = re.compile(r"Expected `([a-z |]+)`, got `[a-z]+`")
+_TYPES = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`")
 
 _NAMES = {
     "str": "a string",
@@ -60,11 +60,12 @@ def mismatch(error: msgspec.ValidationError, value: object, kind: Any, path: str
     name = param or "the body"
     if types := _TYPES.fullmatch(words):
         right = either([_NAMES.get(each, each) for each in types[1].split(" | ") if each != "null"] or ["null"])
-        return RefusedError(f"{name} is {_shown(found)}; {right} is right", param=param, code="invalid_type")
+        shown = _NAMES.get(types[2], types[2]) if found is UNSET else _shown(found)
+        return RefusedError(f"{name} is {shown}; {right} is right", param=param, code="invalid_type")
     if tags := _tags(kind, parts):
         return RefusedError(f"{name} is {_shown(found)}; {either(tags)} is right", param=param, code="invalid_value")
     said = f"{words[:1].lower()}{words[1:]}".replace("`", "'")
-    return RefusedError(f"{name} cannot be {_shown(found)}: {said}", param=param, code="invalid_value")
+    return RefusedError(f"{name}: {said}; a value that fits is right", param=param, code="invalid_value")
 
 
 def either(words: Sequence[str]) -> str:
@@ -83,14 +84,15 @@ def _followed(place: str, value: Any, words: str) -> tuple[Path, Any]:
     for name, index, member in _PART.findall(place):
         if member:
             got = words.rpartition("got `")[2].removesuffix("`")
-            part = next((key for key, each in dict(value).items() if _name(each) == got), "")
+            members = dict(value) if isinstance(value, dict) else {}
+            part = next((str(key) for key, each in members.items() if _name(each) == got), "")
         else:
             part = name or int(index)
         parts.append(part)
         if isinstance(value, dict):
             value = value.get(part)  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
-        else:
-            value = value[part] if isinstance(value, list) and isinstance(part, int) else None  # pyright: ignore[reportUnknownVariableType]
+        elif isinstance(value, list) and isinstance(part, int):
+            value = value[part]  # pyright: ignore[reportUnknownVariableType]
     return parts, value
 
 
@@ -127,11 +129,12 @@ def _tags(kind: Any, parts: Path) -> list[str]:
     """The words that may stand at a place: those of a `Literal`, or those that tell the Structs of a union apart."""
     words = [str(word) for each in _kinds(kind, parts) if get_origin(each) is Literal for word in get_args(each)]
     structs = _structs(_kinds(kind, parts[:-1])) if parts else ()
-    return words + [
+    words += [
         str(struct.__struct_config__.tag)
         for struct in structs
         if struct.__struct_config__.tag_field == parts[-1] and not getattr(struct, "refused", False)
     ]
+    return list(dict.fromkeys(words))
 
 
 def _structs(kinds: Sequence[Any]) -> Iterator[type[Struct]]:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ossia.server.effort import TemplateOptions
 from ossia.server.faults import RefusedError
+from ossia.server.mismatch import either
 from ossia.server.sampling import StreamOptions
 
 __all__ = ["CountRequest", "CreateRequest", "JsonObject", "JsonSchema", "refuse_what_is_not_here"]
@@ -157,7 +158,7 @@ def refuse_what_is_not_here(body: CountRequest) -> None:
     for name, right in _WORDS.items():
         value = _at(body, name)
         if value not in right:
-            words = ", ".join(str(word) for word in right if word)
+            words = either([str(word) for word in right if word])
             raise RefusedError(f"{name} is {value!r:.80}; {words} is right", param=name)
     if isinstance(body, CreateRequest):
         _check_include(body.include or [])
