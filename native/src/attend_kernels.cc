@@ -175,6 +175,14 @@ void mix_rows(const KeyValues& cache, int head, const int32_t* table, int32_t fi
             });
 }
 
+// Whether there is a score that is no number among those at [begin, end).
+bool has_nan(const float* scores, int begin, int end) {
+  for (int i = begin; i < end; ++i) {
+    if (scores[i] != scores[i]) return true;
+  }
+  return false;
+}
+
 // Turns a row's scores at [begin, end), multiples of 16, into weights; those outside [first, last) count as -infinity.
 void weigh(float* scores, int begin, int end, int first, int last, float& largest, float& total) {
   for (int i = begin; i < first && i < end; ++i) scores[i] = kNothing;
@@ -182,7 +190,9 @@ void weigh(float* scores, int begin, int end, int first, int last, float& larges
   F32 most = broadcast(kNothing), sums = zero();
   for (int i = begin; i < end; i += kLanes) most = max(load(scores + i), most);
   largest = max_lane(most);
-  const bool sees = largest > kNothing;
+  // The largest of scores that are no numbers is -infinity, too, but then the row has seen something.
+  if (largest == kNothing && has_nan(scores, begin, end)) largest = __builtin_nanf("");
+  const bool sees = largest != kNothing;
   const F32 top = broadcast(largest);
   for (int i = begin; i < end; i += kLanes) {
     const F32 weight = sees ? exp(sub(load(scores + i), top)) : zero();

@@ -18,7 +18,13 @@ bool is_open(uint32_t epoch) { return epoch % 2 == 1; }
 
 Pool::Pool(int threads) : threads_(threads), process_(process_id()) {
   workers_.reserve(static_cast<size_t>(threads - 1));
-  for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { worker(thread); });
+  try {
+    for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { worker(thread); });
+  } catch (...) {
+    // No destructor follows, and a thread that nobody joins ends the program.
+    end_workers();
+    throw;
+  }
 }
 
 Pool::~Pool() {
@@ -27,6 +33,10 @@ Pool::~Pool() {
     for (std::thread& worker : workers_) worker.detach();
     return;
   }
+  end_workers();
+}
+
+void Pool::end_workers() {
   stopping_.store(true);
   epoch_.fetch_add(2);
   wake_all(epoch_);

@@ -48,6 +48,7 @@ class Pool {
  private:
   using Call = void (*)(const void* body, int64_t chunk, int thread);
 
+  void end_workers();
   void run_erased(int64_t chunks, Call call, const void* body);
   void work(int thread);
   void worker(int thread);

@@ -66,10 +66,14 @@ void choose_experts(const float* scores, int64_t experts, int64_t active, int32_
     }
     chosen[place] = static_cast<int32_t>(best);
   }
-  float sum = 0.f;
+  // A score that is no number is never chosen, but must not go unseen: then no share is a number either.
+  float sum = 0.f, largest = scores[chosen[0]];
+  for (int64_t expert = 0; expert < experts; ++expert) {
+    if (scores[expert] != scores[expert]) largest = scores[expert];
+  }
   for (int64_t place = 0; place < active; ++place) {
     float weight[kLanes];
-    store(weight, exp(broadcast(scores[chosen[place]] - scores[chosen[0]])));
+    store(weight, exp(broadcast(scores[chosen[place]] - largest)));
     shares[place] = weight[0];
     sum += weight[0];
   }

@@ -2,10 +2,13 @@
 
 #include <atomic>
 #include <chrono>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #if defined(__linux__)
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
@@ -77,6 +80,32 @@ static void comes_and_goes() {
   }
 }
 
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// What the system refuses after some threads are there is an exception, and those end. In a child, because of the limit
+// on memory, of which each thread's stack takes its part; sanitizers need more of it than there would be.
+static void refused_threads_are_an_exception() {
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit limit{rlim_t{1} << 30, rlim_t{1} << 30};
+    setrlimit(RLIMIT_AS, &limit);
+    int status = 1;
+    try {
+      Pool pool(4000);
+    } catch (const std::system_error&) {
+      status = 0;
+    } catch (const std::bad_alloc&) {
+      status = 0;
+    }
+    _exit(status);
+  }
+  int status = 1;
+  waitpid(child, &status, 0);
+  CHECK(status == 0);
+}
+#else
+static void refused_threads_are_an_exception() {}
+#endif
+
 #if defined(__linux__)
 // The child of a fork has none of the parent's threads, and must neither wait for them nor crash.
 static void works_after_a_fork() {
@@ -98,6 +127,7 @@ static void works_after_a_fork() {
 
 int main() {
   CHECK(ossia::processor_count() >= 1);
+  refused_threads_are_an_exception();
   every_chunk_once();
   thread_numbers_are_exclusive();
   runs_follow_each_other();

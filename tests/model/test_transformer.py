@@ -132,3 +132,21 @@ def test_logit_rows_are_the_rows_of_all() -> None:
     weights = prepare(ops, judge.config, judge.tensors)
     expected = forward(ops, judge.config, weights, whole)[[3, 29]]
     assert relative_error(forward(ops, judge.config, weights, few), expected) <= BOUND
+
+
+DAMAGED = (
+    *(f"self_attn.{name}_proj.{kind}" for name in "qkvo" for kind in ("weight", "bias")),
+    *("self_attn.sinks", "input_layernorm.weight", "post_attention_layernorm.weight"),
+    *("mlp.router.weight", "mlp.router.bias", "mlp.experts.gate_up_proj_bias", "mlp.experts.down_proj_bias"),
+)
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_a_weight_that_is_no_number_makes_no_plausible_logits(ops: Ops, damaged: str) -> None:
+    judge = make_judge(seed=2, num_local_experts=4)  # all experts active, so that none is passed by
+    name = f"model.layers.0.{damaged}"
+    spoilt = np.array(judge.tensors[name])
+    spoilt.flat[0] = np.nan
+    weights = prepare(ops, judge.config, judge.tensors | {name: spoilt})
+    logits = ops.numpy(forward(ops, judge.config, weights, Batch.packed([tokens_of(judge, 20).tolist()])))
+    assert np.isnan(logits).all()

@@ -5,6 +5,7 @@ import gc
 import mmap
 import os
 import resource
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -211,6 +212,26 @@ def any_ops() -> NativeOps:
 def test_a_number_of_threads_that_cannot_be(threads: int):
     with pytest.raises(BackendError, match="threads cannot be"):
         NativeOps(threads=threads)
+
+
+REFUSED = """
+import resource
+from ossia.errors import BackendError
+from ossia.ops.native import NativeOps
+NativeOps(threads=1)
+resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+try:
+    NativeOps(threads=1000)
+except BackendError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are kept elsewhere, too, but not by threads")
+def test_threads_that_the_system_refuses_are_an_error_and_no_crash():
+    done = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "the system gives no memory or no threads, 1000; fewer threads are right\n"
 
 
 def test_an_unknown_instruction_set():

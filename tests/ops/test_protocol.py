@@ -146,6 +146,13 @@ def test_route_of_what_is_no_number_still_names_experts(ops: Ops, bad: float):
     assert all(sorted(set(row)) == sorted(row) and set(row) <= set(range(5)) for row in ops.numpy(chosen).tolist())
 
 
+def test_a_score_that_is_no_number_makes_the_shares_so(ops: Ops):
+    damaged = weight(0, 5, 8)
+    damaged[1, 3] = np.nan
+    _, shares = ops.route(ops.array(normal(0, 3, 8)), linear_of(ops, damaged, None, Role.ROUTER), 3)
+    assert np.isnan(ops.numpy(shares)).all()
+
+
 class Mixture:
     """Random experts, with the matrices that the judge multiplies by."""
 

@@ -50,6 +50,8 @@ class NativeOps:
         self._library = library.load()
         context = c_void_p()
         status = self._library.ossia_create(threads or 0, isa.encode() if isa else None, byref(context))
+        if status == library.OUT_OF_MEMORY:
+            raise BackendError(f"the system gives no memory or no threads, {threads or 'all'}; fewer threads are right")
         _check(status, f"a context for {threads or 'all'} threads and instruction set {isa or 'of this processor'}")
         self._context = context.value
         weakref.finalize(self, self._library.ossia_destroy, self._context)

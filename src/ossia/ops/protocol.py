@@ -162,7 +162,8 @@ class Ops(Protocol):
     def route(self, x: Array, router: Linear, active: int) -> tuple[Array, Array]:
         """[T, D] -> [T, A] int32, [T, A]: the chosen experts, best first, and the softmax over their scores alone.
 
-        Scores are x @ weight.T + bias in float32 at every precision; equal scores go to the lower expert.
+        Scores are x @ weight.T + bias in float32 at every precision; equal scores go to the lower expert. Where one is
+        NaN, all shares of that token are.
         """
         ...
 

@@ -126,7 +126,7 @@ class ReferenceOps:
             scores = _linear(x, router, None)
             chosen = np.argsort(-scores, axis=-1, kind="stable")[:, :active].astype(np.int32)
             best = np.take_along_axis(scores, chosen, axis=-1)
-            shares = np.exp(best - best[:, :1])
+            shares = np.exp(best - scores.max(axis=-1, keepdims=True))  # of which NaN is the largest
         return chosen, shares / shares.sum(axis=-1, keepdims=True)
 
     @_as_the_others
