@@ -13,7 +13,7 @@ from ossia import loading
 from ossia.checkpoint import open_checkpoint, published_configs
 from ossia.config import ModelConfig
 from ossia.engine import SamplingParams
-from ossia.errors import CheckpointError, TensorError, VocabularyError
+from ossia.errors import CapacityError, CheckpointError, TensorError, VocabularyError
 from ossia.harmony import Effort, Vocabulary
 from ossia.mxfp4 import Packed
 from ossia.ops.native import NativeOps
@@ -172,3 +172,11 @@ def test_weights_are_read_ahead_where_the_memory_holds_them(path: Path, monkeypa
     monkeypatch.setattr(loading, "available_bytes", lambda: free)
     loading.load_weights(str(path))
     assert len(calls) == asked
+
+
+def test_a_cache_is_checked_before_it_is_made(monkeypatch: pytest.MonkeyPatch):
+    loaded = loading.load_weights("nano", backend="reference")
+    monkeypatch.setattr(loading, "available_bytes", lambda: 1 << 20)
+    vocabulary, defaults = loading.vocabulary_of(loaded.checkpoint), loading.defaults_of(loaded.checkpoint)
+    with pytest.raises(CapacityError, match=r"the cache of 64 requests of 100 tokens needs .*; 0.0 GiB are free; a sh"):
+        loading.engine_config(loaded, vocabulary, defaults, 100, max_requests=64)

@@ -274,8 +274,12 @@ def _rope(data: Mapping[str, Any]) -> dict[str, Any]:
     theta = data.get("rope_theta", scaling.get("rope_theta"))
     if theta is None:
         return {}
-    if (inner := scaling.get("rope_theta", theta)) != theta:
-        where = "rope_scaling" if together is None else "rope_parameters"
+    where = "rope_scaling" if together is None else "rope_parameters"
+    inner = scaling.get("rope_theta", theta)
+    # NaN is unlike itself: what is no number is said before the two are compared.
+    for key, value in (("rope_theta", theta), (f"{where}.rope_theta", inner)):
+        _number(key, value)
+    if inner != theta:
         raise ConfigError(f"rope_theta is {theta!r} but {where}.rope_theta is {inner!r}; they are one")
     return {"rope_theta": theta, "rope_scaling": _yarn(scaling)}
 
@@ -328,6 +332,11 @@ def _check_sizes(config: ModelConfig) -> None:
         raise ConfigError(
             f"num_experts_per_tok is {config.num_experts_per_tok}; "
             f"at most num_local_experts, {config.num_local_experts}, is right"
+        )
+    if config.sliding_window > config.max_position_embeddings:
+        raise ConfigError(
+            f"sliding_window is {config.sliding_window}; "
+            f"at most max_position_embeddings, {config.max_position_embeddings}, is right"
         )
     if config.head_dim % 2:
         raise ConfigError(f"head_dim is {config.head_dim}; an even number is right, since its halves are rotated")

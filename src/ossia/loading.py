@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors, find, open_checkpoint
 from ossia.config import FULL, ModelConfig
 from ossia.engine import EngineConfig, LoadedModel, SamplingParams
+from ossia.engine.memory import needed_bytes
 from ossia.errors import CapacityError, CheckpointError, RequestError, TensorError, VocabularyError
 from ossia.harmony import Effort, Vocabulary
 from ossia.model import Weights, hidden, prepare, unembed
@@ -21,6 +22,7 @@ __all__ = [
     "Loaded",
     "affordable_context",
     "available_bytes",
+    "check_cache",
     "default_precision",
     "defaults_of",
     "engine_config",
@@ -72,11 +74,12 @@ class Loaded:
     def logits(self, tokens: Sequence[int], rows: int = 64) -> Iterator[np.ndarray]:
         """The next-token logits of a sequence, [at most `rows`, V] float32 at a time, in order.
 
-        The sequence is computed whole and without a cache; `rows` only bounds the memory that its logits take.
+        The sequence is computed whole, without a cache, when this is called; `rows` only bounds the memory that its
+        logits take. What is left to do needs no layer, and holds none.
         """
-        x = hidden(self.ops, self.config, self.weights, Batch.packed([tokens]))
-        for start in range(0, len(tokens), rows):
-            yield self.ops.numpy(unembed(self.ops, self.config, self.weights, x[start : start + rows]))
+        ops, config = self.ops, self.config
+        x, head = hidden(ops, config, self.weights, Batch.packed([tokens])), replace(self.weights, layers=())
+        return (ops.numpy(unembed(ops, config, head, x[row : row + rows])) for row in range(0, len(tokens), rows))
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,24 @@ def engine_config(
         "boundary_tokens": (vocabulary.end, vocabulary.call, vocabulary.return_),
         "stop_tokens": tuple({*vocabulary.stop_tokens, *defaults.stop_tokens}),
     }
-    return EngineConfig.from_dict(own | settings)
+    config = EngineConfig.from_dict(own | settings)
+    check_cache(loaded, config)
+    return config
+
+
+def check_cache(loaded: Loaded, config: EngineConfig, right: str = "") -> None:
+    """Refuse an engine whose cache is larger than the memory that is free; `right` is what to say would fit.
+
+    Raises CapacityError, and ConfigError where `config` does not fit the model.
+    """
+    needed, free = needed_bytes(config, loaded.config, loaded.ops.precision), available_bytes()
+    if free is not None and sum(needed.values()) > free:
+        layers = " and ".join(f"{_gib(count)} in layers of {name}" for name, count in needed.items())
+        right = right or "a shorter context, fewer requests at once (max_requests) or a smaller cache_bytes is right"
+        raise CapacityError(
+            f"the cache of {config.max_requests} requests of {config.context_of(loaded.config)} tokens needs "
+            f"{layers}; {_gib(free)} are free; {right}"
+        )
 
 
 def default_precision(config: ModelConfig) -> str:
@@ -261,10 +281,14 @@ def _checked_context(loaded: Loaded, context: int) -> int:
     needed = context * each
     if free is not None and needed > free and context <= loaded.config.max_position_embeddings:
         raise CapacityError(
-            f"a context of {context} tokens needs {needed / 2**30:.1f} GiB of cache, {free / 2**30:.1f} GiB are free; "
+            f"a context of {context} tokens needs {_gib(needed)} of cache, {_gib(free)} are free; "
             f"at most {free // each} is right here"
         )
     return context
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB"
 
 
 def available_bytes() -> int | None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ossia.cli import _bounds, main
+from ossia import loading
+from ossia.cli import _bounds, _speed, main
 
 SMALL = ["--backend", "reference", "--prompt", "20", "--generate", "3", "--repeats", "2"]
 
@@ -61,3 +62,27 @@ def test_impossible_loads_are_refused(tiny: Path, capsys, words: list[str]):
     with pytest.raises(SystemExit):
         main(["bench", str(tiny), *words])
     assert "is not a whole number from" in capsys.readouterr().err
+
+
+def test_a_cache_larger_than_the_memory_is_refused_before_it_is_made(tiny: Path, monkeypatch, capsys):
+    for module in (loading, _speed):
+        monkeypatch.setattr(module, "available_bytes", lambda: 4 << 20)
+    assert main(["bench", str(tiny), *SMALL, "--batch", "100000"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "the cache of 100000 requests of 24 tokens needs" in error
+    assert "GiB in layers of sliding_attention and" in error
+    most = int(error.partition("a batch of at most ")[2].partition(" is right")[0])
+    # What is said to be right is, and one more is not.
+    loaded = loading.load_weights(str(tiny), backend="reference")
+    for batch, fits in ((most, True), (most + 1, False)):
+        config = _speed.engine_config(_speed.Load(prompt=20, generate=3, batch=batch))
+        needed = sum(_speed.needed_bytes(config, loaded.config, loaded.ops.precision).values())
+        assert (needed <= 4 << 20) is fits
+
+
+def test_where_not_even_one_request_fits(tiny: Path, monkeypatch, capsys):
+    for module in (loading, _speed):
+        monkeypatch.setattr(module, "available_bytes", lambda: 100)
+    assert main(["bench", str(tiny), *SMALL]) == 1
+    assert "fewer tokens (--prompt, --generate, --depth) are right" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import pytest
 
 from ossia.config import FULL, SLIDING, ModelConfig
 from ossia.engine import EngineConfig
-from ossia.engine.memory import kinds, page_bytes
+from ossia.engine.memory import kinds, needed_bytes, page_bytes
 from ossia.errors import CapacityError, ConfigError
 from ossia.ops import Precision
 from tests.engine.models import small_config
@@ -78,3 +78,15 @@ def test_a_model_of_one_kind_has_pages_of_one_kind():
     for name in (SLIDING, FULL):
         model = small_config(layer_types=(name,) * 4)
         assert list(pages(EngineConfig(), model)) == [name]
+
+
+def test_a_window_takes_no_more_than_the_context():
+    model = replace(model_20b(), sliding_window=131_072)
+    found = pages(EngineConfig(context=4096, max_requests=1, snapshots=2), model)
+    assert found == {FULL: 256, SLIDING: 3 * 256 + 33}
+
+
+def test_bytes_needed_by_kind():
+    found = needed_bytes(EngineConfig(context=4096, max_requests=1), model_20b(), Precision.FAST)
+    assert found[FULL] == 96 * MIB
+    assert found[SLIDING] == 330 * page_bytes(model_20b(), SLIDING, 16, Precision.FAST)

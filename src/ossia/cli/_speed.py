@@ -1,9 +1,10 @@
 """How fast a model runs on this machine: prompts and answers timed through the engine, as a user meets them."""
 
+import bisect
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,8 +18,9 @@ from ossia.cli._bounds import (
 )
 from ossia.cli._display import Progress
 from ossia.engine import Engine, EngineConfig, SamplingParams
+from ossia.engine.memory import needed_bytes
 from ossia.errors import BackendError
-from ossia.loading import Loaded
+from ossia.loading import Loaded, available_bytes, check_cache
 from ossia.ops import Precision
 
 __all__ = ["Load", "Repeat", "Speed", "measure"]
@@ -75,8 +77,10 @@ class Speed:
 def measure(loaded: Loaded, load: Load, *, repeats: int) -> Speed:
     """Time `load`, after one unmeasured run that brings the weights into memory.
 
-    Raises ContextLengthError or ConfigError when the model's context is too short for it.
+    Raises ContextLengthError or ConfigError when the model's context is too short for it, CapacityError when the memory
+    is.
     """
+    check_cache(loaded, engine_config(load), _fitting(loaded, load))
     engine = Engine(loaded.model, engine_config(load))
     random = np.random.default_rng(0)
     runs, anonymous = [], 0
@@ -99,6 +103,18 @@ def engine_config(load: Load) -> EngineConfig:
         full_pages=2 * load.batch * (load.context // page + 2),
         snapshots=4 * load.batch,
     )
+
+
+def _fitting(loaded: Loaded, load: Load) -> str:
+    """How many requests of this length the memory has room for, in words."""
+    free = available_bytes() or 0
+
+    def needed(batch: int) -> int:
+        config = engine_config(replace(load, batch=batch))
+        return sum(needed_bytes(config, loaded.config, loaded.ops.precision).values())
+
+    most = bisect.bisect_right(range(1, load.batch), free, key=needed)
+    return f"a batch of at most {most} is right" if most else "fewer tokens (--prompt, --generate, --depth) are right"
 
 
 def time_once(engine: Engine, load: Load, random: np.random.Generator) -> Repeat:

@@ -20,7 +20,7 @@ from ossia.engine.pages import Kind, span
 from ossia.errors import CapacityError, ConfigError
 from ossia.ops import Precision
 
-__all__ = ["kinds", "page_bytes"]
+__all__ = ["kinds", "needed_bytes", "page_bytes"]
 
 ELEMENT_BYTES = {Precision.EXACT: 4, Precision.FAST: 2}
 
@@ -46,8 +46,15 @@ def kinds(config: EngineConfig, model: ModelConfig, precision: Precision) -> lis
     return found
 
 
+def needed_bytes(config: EngineConfig, model: ModelConfig, precision: Precision) -> dict[str, int]:
+    """What the cache takes, by kind of layer. Raises what `kinds` raises."""
+    found = kinds(config, model, precision)
+    return {kind.name: kind.pages * page_bytes(model, kind.name, kind.page_size, precision) for kind in found}
+
+
 def _sliding_pages(config: EngineConfig, model: ModelConfig) -> int:
-    window = span(model.sliding_window, config.page_size)
+    # No request is longer than its context, however far its layers could see.
+    window = min(span(model.sliding_window, config.page_size), -(-config.context_of(model) // config.page_size))
     return (config.max_requests + config.snapshots) * window + span(config.max_step_tokens, config.page_size)
 
 
