@@ -11,7 +11,7 @@ from ossia.checkpoint import expected_tensors, open_checkpoint, write
 from ossia.cli import check, main
 from ossia.errors import TensorError
 from ossia.mxfp4 import Packed
-from tests.cli.tiny import CONFIG, VOCABULARY, write_tiny
+from tests.cli.tiny import CONFIG, CONTEXT, VOCABULARY, write_tiny
 
 
 def test_a_whole_model_passes(tiny: Path, capsys):
@@ -96,17 +96,66 @@ def test_a_scale_that_is_no_number_is_found():
 
 def test_divergence_is_kullback_leiblers():
     p, q = np.log(np.array([[0.5, 0.25, 0.25]])), np.log(np.array([[0.25, 0.5, 0.25]]))
-    found = check.divergence(p, q)
+    found = check.divergence([(p, q)])
     assert found.figures["kl_mean"] == pytest.approx(0.25 * np.log(2))
     assert found.figures["same_best"] == 0.0
-    assert check.divergence(p, p).figures["kl_max"] == 0.0
+    assert check.divergence([(p, p)]).figures["kl_max"] == 0.0
 
 
-def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path: Path, capsys):
+def test_the_pieces_are_one_divergence():
+    p, q = np.random.default_rng(0).normal(size=(2, 7, 30)).astype(np.float32)
+    whole = check.divergence([(p, q)])
+    assert check.divergence([(p[:4], q[:4]), (p[4:], q[4:])]) == whole
+    # Logits are known up to a constant a row.
+    shifted = check.divergence([(p + 5, q - 3)])
+    assert shifted.figures["kl_mean"] == pytest.approx(whole.figures["kl_mean"], rel=1e-5)
+
+
+def test_a_length_beyond_the_context_is_refused_and_one_of_it_is_not(tiny: Path, capsys):
+    assert main(["check", str(tiny), "--tokens", str(CONTEXT + 1)]) == 1
+    assert "--tokens is 513; at most the model's context of 512 is right" in capsys.readouterr().err
+    assert main(["check", str(tiny), "--tokens", str(CONTEXT), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {one["name"]: one for one in report["checks"]}["fast"]["figures"]["tokens"] == CONTEXT
+
+
+def test_logits_are_held_a_piece_at_a_time(tiny: Path, monkeypatch, capsys):
+    monkeypatch.setattr(check, "ROWS", 16)
+    shapes: list[int] = []
+
+    def seen(exact: np.ndarray, fast: np.ndarray) -> float:
+        shapes.append(exact.size)
+        assert exact.base is None or exact.base.size <= 16 * CONFIG.vocab_size
+        return 0.0
+
+    monkeypatch.setattr(check, "_divergence", seen)
+    assert main(["check", str(tiny), "--backend", "reference", "--tokens", "100"]) == 0
+    assert shapes == [CONFIG.vocab_size] * 100
+    capsys.readouterr()
+
+
+def test_a_tokenizer_larger_than_the_model_is_a_finding(tmp_path: Path, capsys):
     model = write_tiny(tmp_path / "tiny")
     (model / "tokenizer.json").write_bytes(VOCABULARY.embedded().shortened(2000).to_tokenizer_json())
-    assert main(["check", str(model), "--backend", "reference"]) == 1
-    assert "the tokenizer has 2009 tokens and the model's vocab_size is 1009" in capsys.readouterr().err
+    assert main(["check", str(model), "--backend", "reference", "--tokens", "9", "--json"]) == 1
+    shown = capsys.readouterr()
+    report = json.loads(shown.out)
+    found = {one["name"]: one for one in report["checks"]}
+    assert [*found] == ["config", "tensors", "tokenizer", "reference", "fast"]
+    assert found["tokenizer"]["passed"] is False
+    assert "the tokenizer has 2009 tokens and the model's vocab_size is 1009" in found["tokenizer"]["words"]
+    assert found["fast"]["passed"] is True
+    assert found["fast"]["figures"]["tokens"] == 9
+    assert shown.err == ""
+
+
+def test_a_model_too_small_for_the_published_tokenizer_is_checked_without(tmp_path: Path, capsys):
+    model = write_tiny(tmp_path / "tiny")
+    (model / "tokenizer.json").unlink()
+    assert main(["check", str(model), "--backend", "reference", "--tokens", "9"]) == 0
+    line = capsys.readouterr().out.splitlines()[2]
+    assert line.startswith("-      tokenizer")
+    assert "token ids drawn at random" in line
 
 
 def test_bfloat16_experts_are_checked_too():
