@@ -64,7 +64,9 @@ def played(*answers: str, **config: Any) -> Iterator[Played]:
 
     def serve() -> None:
         nonlocal task
-        task = loop.create_task(run(make_app(service), service.config, sockets, started=begun, stopping=nothing))
+        task = loop.create_task(
+            run(make_app(service), service.config, sockets, started=begun, stopping=nothing, insisted=nothing)
+        )
         with suppress(asyncio.CancelledError):
             loop.run_until_complete(task)
         loop.close()

@@ -53,7 +53,7 @@ async def attacked(service: Service) -> AsyncIterator[int]:
 
     async def stopping() -> None: ...
 
-    task = asyncio.create_task(run(app, service.config, sockets, started=started, stopping=stopping))
+    task = asyncio.create_task(run(app, service.config, sockets, started=started, stopping=stopping, insisted=stopping))
     try:
         await asyncio.wait_for(begun.wait(), PATIENCE)
         yield sockets[0].getsockname()[1]
