@@ -10,7 +10,7 @@ import pytest
 from ossia.errors import OverloadedError, RequestError
 from ossia.server import batch
 from ossia.server.app import make_app
-from ossia.server.batch import Line, Summary, answered, read_lines, run_batch
+from ossia.server.batch import Line, Summary, answered, matched, read_lines, run_batch
 from tests.cli.tiny import VOCABULARY
 from tests.server.playing import Player
 from tests.server.serving import service_for
@@ -74,6 +74,8 @@ def test_a_request_that_was_changed_is_not_given_the_old_answer(tmp_path: Path):
     player = Player(VOCABULARY, ANSWER, endless=True)
     with pytest.raises(RequestError, match=r"the result of 'r1' in .*out\.jsonl is that of another request"):
         run(output, [asked[0], changed, asked[2], *lines(5)[3:]], player)
+    with pytest.raises(RequestError):
+        matched([changed], output)
     assert player.wanted == []
     plain = [json.loads(line) for line in output.read_text().splitlines()]
     output.write_text(

@@ -17,7 +17,7 @@ EXAMPLE = """ossia batch requests.jsonl --out results.jsonl
 A line of the file is a request as OpenAI's Batch API has it, for example
   {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions",
    "body": {"model": "nano", "messages": [{"role": "user", "content": "What is 37 * 48?"}]}}
-Interrupted, the same command goes on where it was."""
+Interrupted, the same command goes on where it was. A request that was changed after it was answered is refused."""
 
 FAILED = 1
 """Exit status when at least one request was answered with an error."""
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
 
     from ossia.cli._pulling import located
     from ossia.errors import RequestError
-    from ossia.server.batch import read_lines
+    from ossia.server.batch import matched, read_lines
     from ossia.server.remote import Launch
     from ossia.server.serving import make_service
     from ossia.server.settings import ServerConfig
@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
     lines = read_lines(options.file)
     if not lines:
         raise RequestError(f"{options.file}: no requests; at least one line is right")
+    output = options.out or options.file.with_suffix(".results.jsonl")
+    matched(lines, output)  # what cannot be is said before a model is loaded
     model = options.model or str(lines[0].body.get("model", "nano"))
     launch = Launch(
         model=located(model),
@@ -54,7 +56,6 @@ def run(options: argparse.Namespace) -> int:
         threads=options.threads,
         context=options.context,
     )
-    output = options.out or options.file.with_suffix(".results.jsonl")
     service = make_service(ServerConfig(store=":memory:"), launch, name=model)
     summary = asyncio.run(_answered(service, lines, output, options.at_once))
     said = f"{summary.added} answered, {summary.before} were there before, {summary.failed} of all have an error"

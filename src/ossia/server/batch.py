@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message
 
 from ossia.errors import RequestError
 
-__all__ = ["Answered", "Line", "Summary", "answered", "call", "read_lines", "run_batch"]
+__all__ = ["Answered", "Line", "Summary", "answered", "call", "matched", "read_lines", "run_batch"]
 
 URLS = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 
@@ -102,13 +102,8 @@ def answered(file: Path) -> dict[str, Answered]:
     return {result.custom_id: Answered(result.response.status_code, result.request_sha256) for _, result in final}
 
 
-async def run_batch(
-    app: ASGIApp, lines: Sequence[Line], output: Path, *, at_once: int, progress: Callable[[int, int], None]
-) -> Summary:
-    """Answer the requests that have no result yet, at most `at_once` at a time; `progress` is told done and all.
-
-    Raises RequestError for a request that is not the one whose result is there.
-    """
+def matched(lines: Sequence[Line], output: Path) -> dict[str, Answered]:
+    """What `answered` gives. Raises RequestError also for a request that is not the one whose result is there."""
     before = answered(output)
     for line in lines:
         if line.custom_id in before and before[line.custom_id].request not in (None, _hash(line)):
@@ -116,6 +111,17 @@ async def run_batch(
                 f"the result of {line.custom_id!r:.80} in {output} is that of another request, made before this one "
                 "was changed; another file for the results, or another custom_id, is right"
             )
+    return before
+
+
+async def run_batch(
+    app: ASGIApp, lines: Sequence[Line], output: Path, *, at_once: int, progress: Callable[[int, int], None]
+) -> Summary:
+    """Answer the requests that have no result yet, at most `at_once` at a time; `progress` is told done and all.
+
+    Raises what `matched` raises.
+    """
+    before = matched(lines, output)
     left: Iterator[Line] = iter([line for line in lines if line.custom_id not in before])
     added, failed = 0, sum(each.status >= CLIENT_ERROR for each in before.values())
     with output.open("ab") as sink:
