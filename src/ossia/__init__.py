@@ -5,7 +5,9 @@ next to nothing and brings neither torch nor a web framework.
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+
+# As `typing` has it, which takes more time to import than all of this.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from ossia import errors
@@ -20,7 +22,7 @@ __all__ = ["ModelConfig", "OssiaError", "__version__", "errors", "load"]
 _HOMES = {"ModelConfig": "ossia.config", "OssiaError": "ossia.errors", "load": "ossia.pipeline"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "errors":
         return importlib.import_module("ossia.errors")
     if name in _HOMES:

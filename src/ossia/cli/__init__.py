@@ -24,6 +24,7 @@ from typing import Protocol, cast
 from ossia import __version__
 from ossia.cli._display import one_line, said
 from ossia.cli._parser import USAGE, Parser
+from ossia.cli._signals import heed, interrupted
 from ossia.cli._streams import settle
 from ossia.errors import OssiaError
 
@@ -63,9 +64,14 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command, by default the process's own; returns its exit status."""
     if words is None:
         settle()
-        words = sys.argv[1:]
-    command = [*words]  # `list` is a verb, and a module that was imported has its name here
-    return _guarded(lambda: _run(command), debug="--debug" in command)
+    command = [*(sys.argv[1:] if words is None else words)]  # `list` is a verb: once imported, it has its name here
+
+    def work() -> int:
+        if words is None:
+            heed()
+        return _run(command)
+
+    return _guarded(work, debug="--debug" in command)
 
 
 def _run(words: list[str]) -> int:
@@ -140,6 +146,10 @@ def _guarded(work: Callable[[], int], debug: bool) -> int:
         status = work()
         sys.stdout.flush()
     except KeyboardInterrupt:
+        return INTERRUPTED
+    except ImportError:
+        if not interrupted():
+            raise
         return INTERRUPTED
     except BrokenPipeError:
         _discard_output()
