@@ -13,7 +13,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 
 LEVELS: list[set[str]] = [
-    {"errors"},
+    {"errors", "files"},
     {"config", "mxfp4", "harmony"},
     {"checkpoint", "ops", "grammar"},
     {"model"},

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ossia.errors import ConfigError
+from ossia.files import read_regular
 
 __all__ = ["SWIGLU_ALPHA", "ModelConfig", "Yarn"]
 
@@ -85,7 +86,7 @@ class ModelConfig:
         """The config of a model folder, or the config file itself. Raises ConfigError when there is none to read."""
         file = path / "config.json" if path.is_dir() else path
         try:
-            return cls.from_dict(json.loads(file.read_text("utf-8")))
+            return cls.from_dict(json.loads(read_regular(file).decode("utf-8")))
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from error
         except OSError as error:

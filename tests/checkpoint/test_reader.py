@@ -1,9 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from ossia.checkpoint import open_checkpoint, write
-from ossia.errors import CheckpointError, ModelNotFoundError
+from ossia.errors import CheckpointError, ConfigError, ModelNotFoundError
 from tests.checkpoint.models import SMALL, tensors_for
 
 
@@ -41,3 +42,24 @@ def test_other_files_are_refused(folder: Path):
         open_checkpoint(folder / "config.json")
     with pytest.raises(ModelNotFoundError, match="nothing: no such file or folder"):
         open_checkpoint(folder / "nothing")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("config.json", "generation_config.json", "tokenizer.json"),
+        *("model.safetensors", "model.safetensors.index.json"),
+    ],
+)
+def test_a_named_pipe_in_place_of_a_file_is_refused_without_waiting(folder: Path, name: str):
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises((CheckpointError, ConfigError), match=rf"/{name}: .*not a regular file"):
+        open_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["model.gguf", "model-00001-of-00002.gguf", "blob"])
+def test_a_named_pipe_in_place_of_gguf_is_refused_without_waiting(tmp_path: Path, name: str):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CheckpointError, match=f"{name}: .*not a regular file"):
+        open_checkpoint(tmp_path / name)

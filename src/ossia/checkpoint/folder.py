@@ -18,6 +18,7 @@ from ossia.checkpoint.layouts import Place, assemble, experts_in, layout_of, pla
 from ossia.checkpoint.tensors import Tensor, expected_tensors
 from ossia.config import ModelConfig
 from ossia.errors import CheckpointError, ConfigError, TensorError
+from ossia.files import read_regular
 
 __all__ = ["INDEX", "open_folder"]
 
@@ -32,7 +33,6 @@ def open_folder(folder: Path) -> Checkpoint:
     """
     config = ModelConfig.read(folder)
     generation = _read_object(_beside(folder, "generation_config.json"))
-    tokenizer = _beside(folder, "tokenizer.json")
     found = _plain_names(_read_shards(folder))
     try:
         layout, experts = layout_of(found), experts_in(found)
@@ -49,7 +49,7 @@ def open_folder(folder: Path) -> Checkpoint:
         tensors=LazyTensors({name: _maker(found, kept, rows[name]) for name, kept in table.items()}),
         stored={name: _stored(found[kept[0].name]) for name, kept in table.items()},
         bytes=sum(array.nbytes for array in found.values()),
-        tokenizer=tokenizer.read_bytes() if tokenizer.is_file() else None,
+        tokenizer=_read(_beside(folder, "tokenizer.json")),
         generation=generation,
     )
 
@@ -120,15 +120,24 @@ def _read_index(folder: Path) -> dict[str, str]:
 
 def _read_object(file: Path) -> dict[str, Any]:
     """A JSON object; empty when there is no such file."""
+    content = _read(file)
     try:
-        data = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
+        data = {} if content is None else json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file}: not readable JSON: {error}") from error
     if not isinstance(data, dict):
         raise CheckpointError(f"{file}: holds a JSON {type(data).__name__}; an object is right")
     return data
+
+
+def _read(file: Path) -> bytes | None:
+    """A small file; None when there is none of this name."""
+    try:
+        return read_regular(file)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot be read: {error.strerror or error}") from error
 
 
 def _check_found(found: Mapping[str, np.ndarray], table: Mapping[str, tuple[Place, ...]]) -> None:

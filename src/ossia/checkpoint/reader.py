@@ -16,6 +16,7 @@ from ossia.checkpoint.folder import open_folder
 from ossia.checkpoint.gguf import MAGIC, parts_of
 from ossia.checkpoint.gguf_layout import open_gguf
 from ossia.errors import CheckpointError, ModelNotFoundError
+from ossia.files import open_regular
 
 __all__ = ["open_checkpoint"]
 
@@ -39,7 +40,7 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
 
 def _is_gguf(file: Path) -> bool:
     try:
-        with file.open("rb") as handle:
+        with open_regular(file) as handle:
             return file.suffix == ".gguf" or handle.read(len(MAGIC)) == MAGIC
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read: {error.strerror or error}") from error

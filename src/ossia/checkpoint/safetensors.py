@@ -20,6 +20,7 @@ import ml_dtypes
 import numpy as np
 
 from ossia.errors import CheckpointError, TensorError
+from ossia.files import open_regular
 
 __all__ = ["DTYPES", "Slot", "header", "map_file", "read_file"]
 
@@ -56,7 +57,7 @@ def map_file(file: Path) -> np.ndarray:
     Raises CheckpointError when the file cannot be read or is empty.
     """
     try:
-        with file.open("rb") as handle:
+        with open_regular(file) as handle:
             return np.frombuffer(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
     except ValueError as error:
         raise CheckpointError(f"{file}: the file is empty; a checkpoint is right") from error

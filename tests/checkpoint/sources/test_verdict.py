@@ -1,4 +1,5 @@
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def test_what_may_not_be_read_is_a_refusal(folder: Path, monkeypatch: pytest.Mon
     def refused(path: Path, *_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr("ossia.files.os.open", refused)
     assert "no readable" in (judge(folder).refusal or "")
     monkeypatch.setattr(Path, "is_dir", refused)
     assert "Permission denied" in (judge(folder / "other").refusal or "")
@@ -135,3 +136,9 @@ def test_what_may_not_be_read_is_a_refusal(folder: Path, monkeypatch: pytest.Mon
 @hypothesis.given(st.binary(max_size=300))
 def test_any_bytes_have_an_architecture_or_none(data: bytes):
     assert gguf_architecture(b"GGUF" + data) is None or len(data) > 40
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.gguf"])
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path, name: str):
+    os.mkfifo(tmp_path / name)
+    assert judge(tmp_path if name == "config.json" else tmp_path / name).refusal is not None

@@ -18,6 +18,7 @@ from pathlib import Path
 from ossia.checkpoint.gguf import parts_of
 from ossia.checkpoint.sources.local import HUGGING_FACE, Local, same_model, size_of
 from ossia.checkpoint.sources.names import quant_of
+from ossia.files import open_regular
 
 __all__ = ["Snapshot", "Storage", "models", "snapshots"]
 
@@ -179,7 +180,7 @@ def _gguf(snapshot: Snapshot, file: Path) -> Local:
 def _commit(file: Path) -> str | None:
     """What a reference says; None unless it could be the name of a folder beside the others."""
     try:
-        with file.open("rb") as handle:
+        with open_regular(file) as handle:
             text = handle.read(200).decode("ascii", "replace").strip()
     except OSError:
         return None

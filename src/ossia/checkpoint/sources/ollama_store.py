@@ -16,6 +16,7 @@ from ossia.checkpoint.sources.local import OLLAMA, Local, size_of
 from ossia.checkpoint.sources.names import ALIASES, RegistryName
 from ossia.checkpoint.sources.registry import Manifest, read_manifest
 from ossia.errors import DownloadError
+from ossia.files import open_regular
 
 __all__ = ["Store", "models"]
 
@@ -99,7 +100,7 @@ def models(folder: Path) -> Iterator[Local]:
 
 def _manifest(file: Path) -> Manifest | None:
     try:
-        with file.open("rb") as handle:
+        with open_regular(file) as handle:
             return read_manifest(handle.read(LONGEST_MANIFEST), str(file))
     except (OSError, DownloadError):
         return None

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from ossia.errors import DownloadError
+from ossia.files import open_regular
 
 __all__ = [
     "check_online",
@@ -147,7 +148,7 @@ def _distinct(folders: list[Path]) -> list[Path]:
 def _text(file: Path) -> str | None:
     """A small file's text; None when there is none that could be read."""
     try:
-        with file.open("rb") as handle:
+        with open_regular(file) as handle:
             return handle.read(_LONGEST_FILE).decode("utf-8", "replace")
     except (OSError, ValueError):
         return None

@@ -16,6 +16,7 @@ from ossia.checkpoint.gguf import MAGIC, parts_of
 from ossia.checkpoint.gguf_metadata import ARCHITECTURES
 from ossia.checkpoint.reader import open_checkpoint
 from ossia.errors import OssiaError, TensorError
+from ossia.files import open_regular, read_regular
 
 __all__ = ["GGUF_HEAD", "Verdict", "gguf_architecture", "judge", "refusal_of_architecture", "refusal_of_config"]
 
@@ -119,7 +120,7 @@ def _string(data: bytes, at: int) -> tuple[bytes, int]:
 def _judge_folder(folder: Path) -> Verdict | None:
     file = folder / "config.json"
     try:
-        with file.open("rb") as handle:
+        with open_regular(file) as handle:
             config = json.loads(handle.read(_LONGEST_CONFIG))
     except FileNotFoundError:
         missing = Verdict(None, "only a part of it is here: config.json is missing", related=False, incomplete=True)
@@ -141,7 +142,7 @@ def _judge_folder(folder: Path) -> Verdict | None:
 def _missing_shards(folder: Path) -> str | None:
     """A file of weights that ought to be there and is not."""
     try:
-        index = json.loads((folder / "model.safetensors.index.json").read_bytes())
+        index = json.loads(read_regular(folder / "model.safetensors.index.json"))
         names = sorted({name for name in index["weight_map"].values() if isinstance(name, str)})
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
         names = [] if any(folder.glob("*.safetensors")) else ["model.safetensors"]
@@ -151,7 +152,7 @@ def _missing_shards(folder: Path) -> str | None:
 
 def _judge_file(file: Path) -> Verdict | None:
     try:
-        with file.open("rb") as handle:
+        with open_regular(file) as handle:
             head = handle.read(GGUF_HEAD)
     except FileNotFoundError:
         return Verdict("gguf", f"only a part of it is here: {file.name} is missing", incomplete=True)
