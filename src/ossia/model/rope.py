@@ -4,6 +4,7 @@ Source: Su et al., RoFormer (arXiv 2104.09864); Peng et al., YaRN (arXiv 2309.00
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from ossia.config import ModelConfig
 __all__ = ["angles", "inverse_frequencies"]
 
 
+@lru_cache(maxsize=16)
 def inverse_frequencies(config: ModelConfig) -> np.ndarray:
-    """[E/2] float32, in radians per position.
+    """[E/2] float32, in radians per position; not to be written to.
 
     A pair that turns more than `beta_fast` times within the original context keeps its frequency; one that turns less
     than `beta_slow` times is slowed by `factor`; between the two a ramp. The ramp's ends are rounded outwards to whole
@@ -22,7 +24,7 @@ def inverse_frequencies(config: ModelConfig) -> np.ndarray:
     half, yarn = config.head_dim // 2, config.rope_scaling
     plain = 1.0 / config.rope_theta ** (np.arange(half) / half)
     if yarn.factor <= 1.0:
-        return plain.astype(np.float32)
+        return _kept(plain)
     low, high = _pair_of_turns(config, yarn.beta_fast), _pair_of_turns(config, yarn.beta_slow)
     if yarn.truncate:
         low, high = math.floor(low), math.ceil(high)
@@ -30,7 +32,14 @@ def inverse_frequencies(config: ModelConfig) -> np.ndarray:
     if low == high:  # the ramp is a step; any width keeps the division defined
         high += 0.001
     slowed = np.clip((np.arange(half) - low) / (high - low), 0.0, 1.0)
-    return (plain / yarn.factor * slowed + plain * (1.0 - slowed)).astype(np.float32)
+    return _kept(plain / yarn.factor * slowed + plain * (1.0 - slowed))
+
+
+def _kept(frequencies: np.ndarray) -> np.ndarray:
+    """In float32, and for reading alone, because every step of a model shares them."""
+    kept = frequencies.astype(np.float32)
+    kept.flags.writeable = False
+    return kept
 
 
 def _pair_of_turns(config: ModelConfig, turns: float) -> float:
