@@ -51,7 +51,7 @@ def test_concentration(config: ModelConfig) -> None:
 @pytest.mark.parametrize("position", [1, 4095, 131_071])
 def test_angle_is_a_float32_product(config: ModelConfig, position: int) -> None:
     cos, _ = angles(config, np.array([position]))
-    turned = torch.tensor(float(position)) * torch.from_numpy(inverse_frequencies(config))
+    turned = torch.tensor(float(position)) * torch.from_numpy(inverse_frequencies(config).copy())
     np.testing.assert_allclose(cos[0], turned.double().cos().numpy() * config.rope_scaling.concentration, rtol=2**-23)
 
 
