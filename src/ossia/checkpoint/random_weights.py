@@ -160,7 +160,8 @@ def _q8(random: np.random.Generator, shape: tuple[int, ...], deviation: float) -
     unit = np.exp2(np.rint(np.log2(np.abs(largest) * (deviation / 127))), dtype=np.float32)[:, None]
     quantised = np.clip(np.rint(blocks * (np.float32(deviation) / unit)), -127, 127)
     quantised[np.arange(len(blocks)), place] = np.copysign(127, largest)
-    return (quantised * unit).astype(ml_dtypes.bfloat16).reshape(shape)
+    # Adding zero makes zeros positive: Q8_0 has no other.
+    return ((quantised + np.float32(0)) * unit).astype(ml_dtypes.bfloat16).reshape(shape)
 
 
 def _mxfp4(random: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Packed:
