@@ -1,10 +1,14 @@
 import errno
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from ossia.checkpoint import disk
 from ossia.checkpoint.disk import new_file, new_folder
 from ossia.errors import CapacityError, CheckpointError
 
@@ -42,9 +46,16 @@ def test_nothing_is_left_after_an_error(tmp_path: Path, make: Callable, error: B
 
 
 @pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_a_disk_that_becomes_full_is_a_lack_of_capacity(tmp_path: Path, make: Callable, code: int):
-    with pytest.raises(CapacityError, match="the disk became full"):
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (errno.ENOSPC, r"the disk became full; 0\.06 GiB are needed"),
+        (errno.EDQUOT, "the disk's quota is used up"),
+        (errno.EFBIG, "a file may not become as large as it must here .*ulimit -f"),
+    ],
+)
+def test_a_disk_that_becomes_full_is_a_lack_of_capacity(tmp_path: Path, make: Callable, code: int, words: str):
+    with pytest.raises(CapacityError, match=words):
         fail_while_writing(make, tmp_path / "model", OSError(code, "no room"))
     assert list(tmp_path.iterdir()) == []
 
@@ -79,3 +90,30 @@ def test_a_place_that_cannot_be_made_is_named(tmp_path: Path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(CheckpointError, match="cannot be written"), new_folder(tmp_path / "file" / "model", 10):
         pytest.fail("nothing may be written")
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_disk_that_is_read_only_is_not_called_full(tmp_path: Path, make: Callable, monkeypatch: pytest.MonkeyPatch):
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for name in ("mkdtemp", "mkstemp"):
+        monkeypatch.setattr(disk.tempfile, name, refused)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(CheckpointError, match="cannot be written: Read-only file system"), make(tmp_path / "m", 10):
+        pytest.fail("nothing can be written")
+
+
+def test_a_limit_on_the_size_of_files_is_what_it_is(tmp_path: Path):
+    """As under `ulimit -f`."""
+    code = (
+        "import resource, sys; from pathlib import Path; from ossia.checkpoint.disk import new_file\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "with new_file(Path(sys.argv[1]), 10) as place: place.write_bytes(bytes(10_000))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "model")], capture_output=True, text=True, check=False
+    )
+    assert "CapacityError" in shown.stderr
+    assert "a file may not become as large as it must here" in shown.stderr
+    assert list(tmp_path.iterdir()) == []

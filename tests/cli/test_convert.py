@@ -47,3 +47,25 @@ def test_an_existing_target_is_one_line(capsys: pytest.CaptureFixture[str], mode
     assert captured.out == ""
     assert "exists already" in captured.err
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [("out.safetensors", []), ("out.gguf", ["--layout", "original"]), ("out.gguf", ["--layout", "hugging_face"])],
+)
+def test_a_folder_is_not_called_like_a_file(tmp_path: Path, model: str, capsys, name: str, layout: list[str]):
+    assert main(["convert", model, str(tmp_path / name), *layout]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"is a folder, and this is the name of a file; {tmp_path / 'out'} is right" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("name", ["inner", "inner.gguf", "deep/inner"])
+def test_nothing_is_written_into_what_is_read(tmp_path: Path, model: str, capsys, name: str):
+    before = sorted(Path(model).rglob("*"))
+    (tmp_path / "link").symlink_to(model)
+    for source, target in ((model, f"{model}/{name}"), (f"{tmp_path}/link", f"{model}/{name}")):
+        assert main(["convert", source, target]) == 1
+        assert "a place outside of it is right" in capsys.readouterr().err
+    assert sorted(Path(model).rglob("*")) == before

@@ -51,11 +51,14 @@ def convert(
     """Writes `source` to `path` in another layout (see `write`), and reads it back to compare.
 
     `quantise` turns bfloat16 experts into MXFP4 by `rule` (see `mxfp4.encode`). Raises TensorError when a tensor would
-    lose precision and `lossy` does not allow it, and for a scale that is no number; CheckpointError when what was
-    written cannot be read or reads back differently (the target is removed then); and what `write` raises.
+    lose precision and `lossy` does not allow it, and for a scale that is no number; CheckpointError when `path` lies in
+    the source, or what was written cannot be read or reads back differently (the target is removed then); and what
+    `write` raises.
 
     GGUF names the pattern that cuts text rather than spelling it: the file says `gpt-4o`, o200k's, of every vocabulary.
     """
+    if source.path.is_dir() and source.path.resolve() in Path(path).resolve().parents:
+        raise CheckpointError(f"{path}: is inside of {source.path}, which is read; a place outside of it is right")
     if not lossy:
         _refuse_q8_0(source)
     done = Conversion()

@@ -16,7 +16,11 @@ from ossia.errors import CapacityError, CheckpointError
 
 __all__ = ["new_file", "new_folder"]
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = {
+    errno.ENOSPC: "the disk became full",
+    errno.EDQUOT: "the disk's quota is used up",
+    errno.EFBIG: "a file may not become as large as it must here (see `ulimit -f`, and the file system's limit)",
+}
 
 # Room that configs, headers and the file system's own tables take beside the tensors.
 _SPARE = 64 << 20
@@ -33,6 +37,7 @@ def new_folder(path: Path, needed: int) -> Iterator[Path]:
     with _cleared(path, needed):
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         try:
+            _check_room(path, needed)
             yield folder
             folder.chmod(0o755)
             folder.rename(path)
@@ -50,6 +55,7 @@ def new_file(path: Path, needed: int) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
         try:
+            _check_room(path, needed)
             yield Path(name)
             Path(name).chmod(0o644)
             Path(name).rename(path)
@@ -60,17 +66,21 @@ def new_file(path: Path, needed: int) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _cleared(path: Path, needed: int) -> Iterator[None]:
-    """Sees that there is room for `path` before the block, and names what went wrong in it."""
+    """Makes the folder that `path` is to be in, and names what goes wrong in the block."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(path.parent).free
-        if needed + _SPARE > free:
-            raise CapacityError(f"{path}: needs {_gib(needed + _SPARE)}, the disk has {_gib(free)} free")
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise CapacityError(f"{path}: the disk became full; {_gib(needed + _SPARE)} free are needed") from error
+            raise CapacityError(f"{path}: {_FULL[error.errno]}; {_gib(needed + _SPARE)} are needed") from error
         raise CheckpointError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _check_room(path: Path, needed: int) -> None:
+    """After something was made there: a disk that is read-only has no room either, but says so."""
+    free = shutil.disk_usage(path.parent).free
+    if needed + _SPARE > free:
+        raise CapacityError(f"{path}: needs {_gib(needed + _SPARE)}, the disk has {_gib(free)} free")
 
 
 def _gib(count: int) -> str:

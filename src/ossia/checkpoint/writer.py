@@ -49,13 +49,19 @@ def write(
     `lossy` allows them to be rounded to nearest even. `tokenizer` is the `tokenizer.json`; without it or `vocabulary`
     other programs cannot use a GGUF file. `beside` are further files of the folder.
 
-    Raises CheckpointError when `path` is taken or the layout has no place for something, TensorError for a tensor that
+    Raises CheckpointError when `path` is taken, or for a folder the name of a file (.gguf, .safetensors), or the layout
+    has no place for something, TensorError for a tensor that
     is unknown, missing, of another shape or format, or would lose precision, CapacityError when the disk is too small
     (checked before, and during).
     """
     known = (*get_args(Layout), *get_args(Style))
     if layout not in known:
         raise CheckpointError(f"there is no layout {layout!r}; {', '.join(known)} are right")
+    if layout not in get_args(Style) and Path(path).suffix in (".gguf", ".safetensors"):
+        raise CheckpointError(
+            f"{path}: the layout {layout} is a folder, and this is the name of a file; "
+            f"{Path(path).with_suffix('')} is right, or the layout gguf with a name that ends in .gguf"
+        )
     if isinstance(tensors, Mapping):
         mapping = cast(Mapping[str, Source], tensors)
         experts, tensors = experts or _experts_of(mapping), mapping.items()
