@@ -13,7 +13,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 
 LEVELS: list[set[str]] = [
-    {"errors", "files"},
+    {"errors", "files", "json_words"},
     {"config", "mxfp4", "harmony"},
     {"checkpoint", "ops", "grammar"},
     {"model"},

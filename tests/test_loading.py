@@ -58,7 +58,7 @@ def test_a_tokenizer_that_cannot_be_read_is_named(tmp_path: Path):
     (model / "tokenizer.json").write_text("[]")
     with pytest.raises(VocabularyError) as refused:
         loading.vocabulary_of(open_checkpoint(model))
-    assert str(refused.value) == f"{model}/tokenizer.json: the file would be an object, found list"
+    assert str(refused.value) == f"{model}/tokenizer.json: the file would be an object, found the list []"
     (original := tmp_path / "original").mkdir()
     for file in model.iterdir():
         file.rename((tmp_path if file.name == "tokenizer.json" else original) / file.name)

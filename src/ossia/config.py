@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from ossia.errors import ConfigError
 from ossia.files import read_regular
+from ossia.json_words import found, shown
 
 __all__ = ["SWIGLU_ALPHA", "ModelConfig", "Yarn"]
 
@@ -98,7 +99,7 @@ class ModelConfig:
     def from_dict(cls, data: object) -> Self:
         """A config from the object in `config.json`, in Hugging Face's form or that of `original/`."""
         if not isinstance(data, Mapping):
-            raise ConfigError(f"a config is a JSON object, found {type(data).__name__}")
+            raise ConfigError(f"a config is a JSON object, found {found(data)}")
         original = "num_experts" in data and "num_local_experts" not in data
         return cls(**(_from_original(data) if original else _from_hugging_face(data)))
 
@@ -243,13 +244,15 @@ def _from_hugging_face(data: Mapping[str, Any]) -> dict[str, Any]:
     values |= _rope(data)
     for key in _ALIASES.keys() & set(data):
         if values.setdefault(_ALIASES[key], data[key]) != data[key]:
-            raise ConfigError(f"{key} is {data[key]!r} but {_ALIASES[key]} is {values[_ALIASES[key]]!r}; they are one")
+            raise ConfigError(
+                f"{key} is {shown(data[key])} but {_ALIASES[key]} is {shown(values[_ALIASES[key]])}; they are one"
+            )
     _refuse_missing("keys", set(values), own - {"eos_token_id", "pad_token_id"}, known)
     for key in _FIXED.keys() & set(data):
         if data[key] != _FIXED[key]:
-            raise ConfigError(f"{key} is {data[key]!r}; the gpt-oss architecture has {_FIXED[key]!r}")
+            raise ConfigError(f"{key} is {shown(data[key])}; the gpt-oss architecture has {shown(_FIXED[key])}")
     if not isinstance(values["layer_types"], list | tuple):
-        raise ConfigError(f"layer_types is {values['layer_types']!r}; a list of {SLIDING!r} and {FULL!r} is right")
+        raise ConfigError(f"layer_types is {shown(values['layer_types'])}; a list of {SLIDING!r} and {FULL!r} is right")
     values["layer_types"] = tuple(values["layer_types"])
     _first_end_token(values)
     return values
@@ -266,12 +269,12 @@ def _rope(data: Mapping[str, Any]) -> dict[str, Any]:
     """`rope_theta` and `rope_scaling`, which transformers 5 writes together as `rope_parameters`."""
     together = data.get("rope_parameters")
     if together is not None and not isinstance(together, Mapping):
-        raise ConfigError(f"rope_parameters is {together!r}; an object is right")
+        raise ConfigError(f"rope_parameters is {shown(together)}; an object is right")
     scaling = together if together is not None else data.get("rope_scaling")
     if scaling is None:
         return {}
     if not isinstance(scaling, Mapping):
-        raise ConfigError(f"rope_scaling is {scaling!r}; an object is right")
+        raise ConfigError(f"rope_scaling is {shown(scaling)}; an object is right")
     theta = data.get("rope_theta", scaling.get("rope_theta"))
     if theta is None:
         return {}
@@ -281,7 +284,7 @@ def _rope(data: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in (("rope_theta", theta), (f"{where}.rope_theta", inner)):
         _number(key, value)
     if inner != theta:
-        raise ConfigError(f"rope_theta is {theta!r} but {where}.rope_theta is {inner!r}; they are one")
+        raise ConfigError(f"rope_theta is {shown(theta)} but {where}.rope_theta is {shown(inner)}; they are one")
     return {"rope_theta": theta, "rope_scaling": _yarn(scaling)}
 
 
@@ -292,10 +295,10 @@ def _yarn(data: Mapping[str, Any]) -> Yarn:
     _refuse_missing("rope_scaling keys", set(data), needed, known)
     kind = data.get("rope_type", data.get("type", "yarn"))
     if kind != "yarn" or data.get("partial_rotary_factor", 1.0) != 1.0:
-        raise ConfigError(f"rope_type is {kind!r}; the gpt-oss architecture has 'yarn' over the whole head")
+        raise ConfigError(f"rope_type is {shown(kind)}; the gpt-oss architecture has 'yarn' over the whole head")
     truncate = data.get("truncate", True)
     if not isinstance(truncate, bool):
-        raise ConfigError(f"rope_scaling.truncate is {truncate!r}; true or false is right")
+        raise ConfigError(f"rope_scaling.truncate is {shown(truncate)}; true or false is right")
     return Yarn(
         factor=_number("rope_scaling.factor", data["factor"]),
         beta_fast=_number("rope_scaling.beta_fast", data["beta_fast"]),
@@ -310,13 +313,13 @@ def _yarn(data: Mapping[str, Any]) -> Yarn:
 def _size(key: str, value: object) -> int:
     most = MOST_LAYERS if key == "num_hidden_layers" else LARGEST_SIZE
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise ConfigError(f"{key} is {value!r}; an integer from 1 to {most} is right")
+        raise ConfigError(f"{key} is {shown(value)}; an integer from 1 to {most} is right")
     return value
 
 
 def _number(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
-        raise ConfigError(f"{key} is {value!r}; a positive number is right")
+        raise ConfigError(f"{key} is {shown(value)}; a positive number is right")
     return float(value)
 
 
@@ -345,7 +348,7 @@ def _check_sizes(config: ModelConfig) -> None:
         value = getattr(config, key)
         if value is not None and (type(value) is not int or not 0 <= value < config.vocab_size):
             raise ConfigError(
-                f"{key} is {value!r:.80}; null or a token id less than vocab_size, {config.vocab_size}, is right"
+                f"{key} is {shown(value)}; null or a token id less than vocab_size, {config.vocab_size}, is right"
             )
 
 
@@ -353,15 +356,16 @@ def _check_constants(config: ModelConfig) -> None:
     for key in ("rope_theta", "rms_norm_eps", "swiglu_limit"):
         _number(key, getattr(config, key))
     if config.rope_theta <= 1:
-        raise ConfigError(f"rope_theta is {config.rope_theta!r}; more than 1 is right")
+        raise ConfigError(f"rope_theta is {shown(config.rope_theta)}; more than 1 is right")
     if config.rms_norm_eps >= 1:
-        raise ConfigError(f"rms_norm_eps is {config.rms_norm_eps!r}; less than 1, such as 1e-5, is right")
+        raise ConfigError(f"rms_norm_eps is {shown(config.rms_norm_eps)}; less than 1, such as 1e-5, is right")
     scaling = config.rope_scaling
     if scaling.factor < 1:
-        raise ConfigError(f"rope_scaling.factor is {scaling.factor!r}; 1 or more is right, since it stretches")
+        raise ConfigError(f"rope_scaling.factor is {shown(scaling.factor)}; 1 or more is right, since it stretches")
     if scaling.beta_fast <= scaling.beta_slow:
         raise ConfigError(
-            f"rope_scaling.beta_fast is {scaling.beta_fast!r}; more than beta_slow, {scaling.beta_slow!r}, is right"
+            f"rope_scaling.beta_fast is {shown(scaling.beta_fast)}; "
+            f"more than beta_slow, {shown(scaling.beta_slow)}, is right"
         )
 
 
@@ -372,4 +376,4 @@ def _check_layer_types(config: ModelConfig) -> None:
             f"num_hidden_layers, {config.num_hidden_layers}, is right"
         )
     if strange := [kind for kind in config.layer_types if kind not in (SLIDING, FULL)]:
-        raise ConfigError(f"layer_types has {strange[0]!r}; {SLIDING!r} and {FULL!r} are right")
+        raise ConfigError(f"layer_types has {shown(strange[0])}; {SLIDING!r} and {FULL!r} are right")

@@ -76,13 +76,13 @@ def test_what_gguf_has_no_keys_for_comes_back():
         ({"block_count": None}, "missing key gpt-oss.block_count; needed: attention.head_count"),
         ({"block_count": 1 << 40}, "num_hidden_layers"),
         ({"block_count": 0}, "num_hidden_layers is 0"),
-        ({"block_count": "two"}, "num_hidden_layers is 'two'"),
+        ({"block_count": "two"}, "num_hidden_layers is .two."),
         ({"attention__head_count": [6, 6]}, r"num_attention_heads is \[6, 6\]"),
         ({"attention__value_length": 17}, "gpt-oss.attention.value_length is 17; 16 is right beside the other keys"),
         ({"vocab_size": 199}, "gpt-oss.vocab_size is 199; 200 is right"),
         ({"rope__scaling__type": "linear"}, "gpt-oss.rope.scaling.type is 'linear'; 'yarn' is right"),
         ({"rope__scaling__yarn_ext_factor": 0.5}, "yarn_ext_factor is 0.5; 1.0 is right"),
-        ({"rope__scaling__factor": float("nan")}, "rope_scaling.factor is nan"),
+        ({"rope__scaling__factor": float("nan")}, "rope_scaling.factor is NaN"),
     ],
 )
 def test_keys_are_checked(changes: dict[str, Any], message: str):

@@ -51,13 +51,20 @@ def test_efforts_have_four_levels() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ([], "this would be an object"),
+        ([], "this would be an object, found the list []"),
+        (None, "this would be an object, found null"),
+        ({"messages": None}, "messages: this would be a list, found null"),
         ({}, "messages: this would be a list, found nothing"),
         ({"messages": [], "more": 1}, "more: there is no field of this name"),
-        ({"messages": [1]}, "messages[0]: this would be an object, found int 1"),
+        ({"messages": [1]}, "messages[0]: this would be an object, found the number 1"),
         ({"messages": [{"content": ""}]}, "messages[0].role: this would be a string, found nothing"),
         ({"messages": [{"role": "bot", "content": ""}]}, "messages[0].role: this would be one of system, developer"),
         ({"messages": [{"role": "user"}]}, "messages[0].content: this would be a string or a list"),
+        ({"messages": [{"role": "user", "content": None}]}, "content: this would be a string or a list, found null"),
+        (
+            {"messages": [{"role": "user", "content": [{}]}]},
+            "content[0].type: this would be text, system_content",
+        ),
         ({"messages": [{"role": "user", "content": ["x"]}]}, "messages[0].content[0]: this would be an object"),
         ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "messages[0].content[0].type"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
@@ -72,13 +79,14 @@ def test_what_is_no_conversation_is_named(value: object, words: str) -> None:
     with pytest.raises(ConversationError) as caught:
         Conversation.from_json(value)
     assert words in str(caught.value)
+    assert not str(caught.value).startswith(":")
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ({"reasoning_effort": "Huge"}, "at.reasoning_effort: this would be one of None, Low, Medium, High"),
-        ({"reasoning_effort": 3}, "at.reasoning_effort: this would be a string or null, found int 3"),
+        ({"reasoning_effort": 3}, "at.reasoning_effort: this would be a string or null, found the number 3"),
         ({"channel_config": {"valid_channels": [1], "channel_required": True}}, "at.channel_config.valid_channels[0]"),
         ({"channel_config": {"valid_channels": []}}, "at.channel_config.channel_required: this would be true or false"),
         ({"tools": []}, "at.tools: this would be an object or null"),

@@ -19,6 +19,7 @@ from ossia.checkpoint.tensors import Tensor, expected_tensors
 from ossia.config import ModelConfig
 from ossia.errors import CheckpointError, ConfigError, TensorError
 from ossia.files import read_regular
+from ossia.json_words import kind
 
 __all__ = ["INDEX", "open_folder"]
 
@@ -126,7 +127,7 @@ def _read_object(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file}: not readable JSON: {error}") from error
     if not isinstance(data, dict):
-        raise CheckpointError(f"{file}: holds a JSON {type(data).__name__}; an object is right")
+        raise CheckpointError(f"{file}: holds a JSON {kind(data)}; an object is right")
     return data
 
 

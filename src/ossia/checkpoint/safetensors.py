@@ -21,6 +21,7 @@ import numpy as np
 
 from ossia.errors import CheckpointError, TensorError
 from ossia.files import open_regular
+from ossia.json_words import kind
 
 __all__ = ["DTYPES", "Slot", "header", "map_file", "read_file"]
 
@@ -93,7 +94,7 @@ def _entries(data: np.ndarray) -> tuple[dict[str, Any], int]:
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"the header is no readable JSON: {error}") from error
     if not isinstance(entries, dict):
-        raise CheckpointError(f"the header is a JSON {type(entries).__name__}; an object is right")
+        raise CheckpointError(f"the header is a JSON {kind(entries)}; an object is right")
     entries.pop("__metadata__", None)
     return entries, 8 + length
 

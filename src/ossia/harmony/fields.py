@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TypeVar, cast, overload
 
 from ossia.errors import ConversationError
+from ossia.json_words import MISSING, found
 
 __all__ = ["Fields"]
 
@@ -18,7 +19,8 @@ class Fields:
 
     def __init__(self, value: object, path: str) -> None:
         if not isinstance(value, Mapping):
-            raise ConversationError(f"{path}: this would be an object, found {_kind(value)}")
+            where = f"{path}: " if path else ""
+            raise ConversationError(f"{where}this would be an object, found {found(value)}")
         self._fields = dict(cast(Mapping[str, object], value))
         self._path = path
 
@@ -28,7 +30,7 @@ class Fields:
 
     def text(self, name: str) -> str:
         """A string."""
-        return self._typed(name, str, "a string", self._fields.pop(name, None))
+        return self._typed(name, str, "a string", self._fields.pop(name, MISSING))
 
     @overload
     def optional_text(self, name: str) -> str | None: ...
@@ -41,11 +43,11 @@ class Fields:
 
     def flag(self, name: str) -> bool:
         """A boolean."""
-        return self._typed(name, bool, "true or false", self._fields.pop(name, None))
+        return self._typed(name, bool, "true or false", self._fields.pop(name, MISSING))
 
     def array(self, name: str) -> list[object]:
         """A list."""
-        return cast(list[object], self._typed(name, list, "a list", self._fields.pop(name, None)))
+        return cast(list[object], self._typed(name, list, "a list", self._fields.pop(name, MISSING)))
 
     def mapping(self, name: str) -> Mapping[str, object] | None:
         """An object or null; null when the field is missing."""
@@ -65,9 +67,5 @@ class Fields:
 
     def _typed(self, name: str, kind: type[T], words: str, value: object) -> T:
         if not isinstance(value, kind):
-            raise ConversationError(f"{self.path(name)}: this would be {words}, found {_kind(value)}")
+            raise ConversationError(f"{self.path(name)}: this would be {words}, found {found(value)}")
         return value
-
-
-def _kind(value: object) -> str:
-    return "nothing" if value is None else f"{type(value).__name__} {value!r:.60}"

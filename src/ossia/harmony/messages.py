@@ -11,6 +11,7 @@ from typing import Literal, Self, cast, get_args
 
 from ossia.errors import ConversationError
 from ossia.harmony.fields import Fields
+from ossia.json_words import MISSING, found
 
 __all__ = [
     "FUNCTIONS",
@@ -104,7 +105,7 @@ class ResponseFormat:
         fields = Fields(value, path)
         name, schema = fields.text("name"), fields.mapping("schema")
         if schema is None:
-            raise ConversationError(f"{path}.schema: this would be an object, found nothing")
+            raise ConversationError(f"{path}.schema: this would be an object, found null or nothing")
         description = fields.optional_text("description")
         fields.end()
         return cls(name, schema, description)
@@ -178,7 +179,7 @@ class DeveloperContent:
         instructions, tools = fields.optional_text("instructions"), _tools(fields)
         raw = fields.take("response_formats", [])
         if not isinstance(raw, list):
-            raise ConversationError(f"{path}.response_formats: this would be a list, found {type(raw).__name__}")
+            raise ConversationError(f"{path}.response_formats: this would be a list, found {found(raw)}")
         formats = [
             ResponseFormat.from_json(item, f"{path}.response_formats[{i}]")
             for i, item in enumerate(cast(list[object], raw))
@@ -240,7 +241,7 @@ class Message:
         fields = Fields(value, path)
         role, content = fields.text("role"), _content(fields)
         if role not in ROLES:
-            raise ConversationError(f"{path}.role: this would be one of {', '.join(ROLES)}, found {role!r:.60}")
+            raise ConversationError(f"{path}.role: this would be one of {', '.join(ROLES)}, found {found(role)}")
         message = cls(
             cast(Role, role),
             content,
@@ -282,18 +283,18 @@ class Conversation:
 
 
 def _content(fields: Fields) -> Content | tuple[Content, ...]:
-    raw = fields.take("content")
+    raw = fields.take("content", MISSING)
     if isinstance(raw, str):
         return raw
     path = fields.path("content")
     if not isinstance(raw, list):
-        raise ConversationError(f"{path}: this would be a string or a list, found {type(raw).__name__}")
+        raise ConversationError(f"{path}: this would be a string or a list, found {found(raw)}")
     parts = tuple(_part(item, f"{path}[{i}]") for i, item in enumerate(cast(list[object], raw)))
     return parts[0] if len(parts) == 1 else parts
 
 
 def _part(value: object, path: str) -> Content:
-    match Fields(value, path).take("type"):
+    match Fields(value, path).take("type", MISSING):
         case "text":
             fields = Fields(value, path)
             fields.take("type")
@@ -306,7 +307,7 @@ def _part(value: object, path: str) -> Content:
             return DeveloperContent.from_json(value, path)
         case other:
             raise ConversationError(
-                f"{path}.type: this would be text, system_content or developer_content, found {other!r}"
+                f"{path}.type: this would be text, system_content or developer_content, found {found(other)}"
             )
 
 
@@ -316,7 +317,7 @@ def _effort(fields: Fields) -> Effort | None:
     if value is None or value in efforts:
         return None if value is None else efforts[value]
     path = fields.path("reasoning_effort")
-    raise ConversationError(f"{path}: this would be one of {', '.join(efforts)}, found {value!r:.60}")
+    raise ConversationError(f"{path}: this would be one of {', '.join(efforts)}, found {found(value)}")
 
 
 def _channels(fields: Fields) -> tuple[tuple[str, ...], bool]:
@@ -329,7 +330,7 @@ def _channels(fields: Fields) -> tuple[tuple[str, ...], bool]:
     config.end()
     for index, name in enumerate(names):
         if not isinstance(name, str):
-            raise ConversationError(f"{path}.valid_channels[{index}]: this would be a string, found {name!r:.60}")
+            raise ConversationError(f"{path}.valid_channels[{index}]: this would be a string, found {found(name)}")
     return tuple(cast(list[str], names)), required
 
 

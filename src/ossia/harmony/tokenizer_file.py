@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, cast
 from ossia.errors import VocabularyError
 from ossia.harmony import o200k
 from ossia.harmony.byte_pairs import GPT2_PATTERN, O200K_PATTERN, from_alphabet, to_alphabet
+from ossia.json_words import MISSING, found
 
 __all__ = ["Tables", "read_gguf", "read_tokenizer_json", "write_tokenizer_json"]
 
@@ -49,10 +50,10 @@ def read_tokenizer_json(data: bytes) -> Tables:
     root = _object(root, "the file")
     if root.get("normalizer") is not None:
         raise VocabularyError("it has a normalizer; Harmony's text is encoded as it is")
-    model = _object(root.get("model"), "model")
-    control = _added_tokens(root.get("added_tokens"))
+    model = _object(root.get("model", MISSING), "model")
+    control = _added_tokens(root.get("added_tokens", MISSING))
     vocab = _vocab(model, control)
-    pattern = _pattern(_object(root.get("pre_tokenizer"), "pre_tokenizer"))
+    pattern = _pattern(_object(root.get("pre_tokenizer", MISSING), "pre_tokenizer"))
     ranks = _to_ranks(vocab)
     return Tables(ranks, control, pattern, _own_merges(vocab, ranks, model.get("merges")))
 
@@ -134,33 +135,33 @@ def _splits(token: str, vocab: Mapping[str, int]) -> list[Pair]:
 
 def _object(value: object, where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise VocabularyError(f"{where} would be an object, found {type(value).__name__}")
+        raise VocabularyError(f"{where} would be an object, found {found(value)}")
     return cast(dict[str, Any], value)
 
 
 def _added_tokens(value: object) -> dict[str, int]:
     if not isinstance(value, list):
-        raise VocabularyError(f"added_tokens would be a list, found {type(value).__name__}")
+        raise VocabularyError(f"added_tokens would be a list, found {found(value)}")
     control: dict[str, int] = {}
     for item in cast(list[object], value):
         token = _object(item, "each of added_tokens")
         name, identifier = token.get("content"), token.get("id")
         if not isinstance(name, str) or type(identifier) is not int:
-            raise VocabularyError(f"an added token would have a content and an id, found {token}")
+            raise VocabularyError(f"an added token would have a content and an id, found {found(token)}")
         control[name] = identifier
     return control
 
 
 def _vocab(model: Mapping[str, Any], control: Mapping[str, int]) -> dict[str, int]:
     if model.get("type", "BPE") != "BPE":
-        raise VocabularyError(f"the model would be BPE, found {model['type']!r}")
+        raise VocabularyError(f"the model would be BPE, found {found(model['type'])}")
     for key in ("continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(key):
-            raise VocabularyError(f"byte-level BPE has no {key}, found {model[key]!r}")
-    vocab = _object(model.get("vocab"), "model.vocab")
+            raise VocabularyError(f"byte-level BPE has no {key}, found {found(model[key])}")
+    vocab = _object(model.get("vocab", MISSING), "model.vocab")
     for token, identifier in vocab.items():
         if type(identifier) is not int:
-            raise VocabularyError(f"the id of {token!r} would be a whole number, found {identifier!r}")
+            raise VocabularyError(f"the id of {token!r} would be a whole number, found {found(identifier)}")
     return {token: identifier for token, identifier in vocab.items() if token not in control}
 
 
@@ -169,7 +170,7 @@ def _merges(value: object) -> list[Pair]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise VocabularyError(f"the merges would be a list, found {type(value).__name__}")
+        raise VocabularyError(f"the merges would be a list, found {found(value)}")
     return [_pair(merge) for merge in cast(list[object], value)]
 
 
@@ -179,7 +180,7 @@ def _pair(merge: object) -> Pair:
         case [str(left), str(right)]:
             return left, right
         case _:
-            raise VocabularyError(f"a merge would be two tokens, found {merge!r}")
+            raise VocabularyError(f"a merge would be two tokens, found {found(merge)}")
 
 
 def _own_merges(
