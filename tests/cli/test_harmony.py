@@ -110,14 +110,16 @@ def test_options_reach_the_renderer(tmp_path: Path, capsys: pytest.CaptureFixtur
     ("action", "bad", "complaint"),
     [
         ("render", "{", "one JSON object would stand here"),
-        ("render", "", "one JSON object would stand here"),
+        ("render", '{"messages": }', "line 2: one JSON object would stand here: Expecting value (column 14)\n"),
+        ("render", "[]", "line 2: this would be an object, found the list []"),
+        ("render", "null", "line 2: this would be an object, found null"),
         ("render", "[" * 100_000, "one JSON object would stand here"),
         ("render", '{"messages": [], "x": NaN}', "JSON has no NaN"),
         ("render", '{"messages": [{"role": "user"}]}', "messages[0].content: this would be a string or a list"),
         ("render", '{"messages": [{"role": "tool", "content": ""}]}', "name: a tool's message needs"),
         ("parse", "[1]", "a list of token ids and nothing else"),
         ("parse", '{"tokens": [1], "more": 1}', "a list of token ids and nothing else"),
-        ("parse", '{"tokens": [1, true]}', "tokens[1]: this would be a token id, a whole number; found True"),
+        ("parse", '{"tokens": [1, true]}', "tokens[1]: this would be a token id, a whole number; found true"),
         ("parse", '{"tokens": [1.5]}', "tokens[0]: this would be a token id"),
     ],
 )
@@ -131,6 +133,7 @@ def test_a_bad_line_is_named_by_its_number(
     assert len(out.splitlines()) == 1
     assert len(error.splitlines()) == 1
     assert f"{file}: line 2: " in error
+    assert error.count("line ") == 1
     assert complaint in error
 
 
@@ -145,7 +148,16 @@ def test_a_missing_file_is_named(option: list[str], tmp_path: Path, capsys: pyte
     missing = str(tmp_path / "missing")
     file = lines(tmp_path, ASK) if option else missing
     assert main(["harmony", "render", file, *option, *([missing] if option else [])]) == 1
-    assert missing in capsys.readouterr().err
+    said = capsys.readouterr().err
+    right = "a model's tokenizer.json, or" if option else "a file of JSON Lines, or - for standard input,"
+    assert said.startswith(f"ossia: {missing}: No such file or directory; {right}")
+
+
+def test_empty_lines_are_passed_over_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["harmony", "render", lines(tmp_path, "", ASK, " \t", ASK, "", "{")]) == 1
+    out, error = capsys.readouterr()
+    assert len(out.splitlines()) == 2
+    assert "line 6: " in error
 
 
 def test_a_vocabulary_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,7 +50,7 @@ def test_the_file_is_replaced_whole(tiny: Path, tmp_path: Path):
     [
         ("{not json", "not readable JSON"),
         ("[" * 100_000, "not readable JSON"),
-        ({"tokens": [1]}, "holds a JSON dict; a list of token ids is right"),
+        ({"tokens": [1]}, "holds a JSON object; a list of token ids is right"),
         ([], "the list is empty; at least one token id is right"),
         ([1, CONFIG.vocab_size], "entry 1 is 1009; a token id from 0 to 1008 is right"),
         ([-1], "entry 0 is -1"),
@@ -74,7 +74,9 @@ def test_bad_ids_are_named(tiny: Path, tmp_path: Path, capsys, content: object, 
 def test_no_file_no_folder(tiny: Path, tmp_path: Path, capsys):
     missing = tmp_path / "missing.json"
     assert main(["logits", str(tiny), str(missing), "--out", str(tmp_path / "x.npy"), "--backend", "reference"]) == 1
-    assert capsys.readouterr().err == f"ossia: {missing}: No such file or directory\n"
+    assert capsys.readouterr().err == (
+        f"ossia: {missing}: No such file or directory; a JSON file with a list of token ids is right\n"
+    )
     out = tmp_path / "nowhere" / "x.npy"
     assert main(["logits", str(tiny), str(tokens_file(tmp_path)), "--out", str(out), "--backend", "reference"]) == 1
     assert f"there is no folder {out.parent}" in capsys.readouterr().err

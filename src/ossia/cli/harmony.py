@@ -3,12 +3,13 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossia.errors import ConversationError, VocabularyError
+from ossia.json_words import found
 
 if TYPE_CHECKING:
     from ossia.harmony import Message, Repair, Vocabulary
@@ -73,18 +74,39 @@ def _vocabulary(path: Path | None) -> "Vocabulary":
     file = path / "tokenizer.json" if path.is_dir() else path
     try:
         return Vocabulary.from_tokenizer_json(file.read_bytes())
+    except OSError as error:
+        right = "a model's tokenizer.json, or the folder that holds it, is right"
+        raise VocabularyError(f"{file}: {error.strerror or error}; {right}") from error
     except VocabularyError as error:
         raise VocabularyError(f"{file}: {error}") from error
 
 
 def _lines(file: str) -> Iterator[tuple[int, object]]:
-    """The JSON of every line, with its number from 1."""
-    with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as stream:
+    """The JSON of every line that is not empty, with its number from 1."""
+    with _opened(file) as stream:
         for number, line in enumerate(stream, 1):
-            try:
-                yield number, json.loads(line.decode(), parse_constant=_no_constant)
-            except (ValueError, RecursionError) as error:
-                raise ConversationError(f"{file}: line {number}: one JSON object would stand here: {error}") from error
+            if line.strip():
+                yield number, _json(line, f"{file}: line {number}")
+
+
+def _opened(file: str) -> AbstractContextManager[Iterable[bytes]]:
+    if file == "-":
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return Path(file).open("rb")
+    except OSError as error:
+        right = "a file of JSON Lines, or - for standard input, is right"
+        raise ConversationError(f"{file}: {error.strerror or error}; {right}") from error
+
+
+def _json(line: bytes, where: str) -> object:
+    try:
+        return json.loads(line.decode(), parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        what = f"{error.msg} (column {error.colno})"  # its own text has a line too, which is always the first
+    except (ValueError, RecursionError) as error:
+        what = str(error)
+    raise ConversationError(f"{where}: one JSON object would stand here: {what}")
 
 
 def _no_constant(name: str) -> None:
@@ -117,7 +139,7 @@ def _tokens(value: object) -> list[int]:
         raise ConversationError('this would be {"tokens": [...]}, a list of token ids and nothing else')
     for index, token in enumerate(tokens):
         if type(token) is not int:
-            raise ConversationError(f"tokens[{index}]: this would be a token id, a whole number; found {token!r:.60}")
+            raise ConversationError(f"tokens[{index}]: this would be a token id, a whole number; found {found(token)}")
     return tokens
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ossia.cli import _options
 from ossia.cli._writing import written
 from ossia.errors import ContextLengthError, RequestError
+from ossia.json_words import kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,12 +59,16 @@ def read_tokens(file: Path, config: "ModelConfig") -> list[int]:
     """The ids in a file. Raises RequestError when it is no list of the model's tokens, or an empty one."""
     try:
         tokens = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise RequestError(
+            f"{file}: {error.strerror or error}; a JSON file with a list of token ids is right"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise RequestError(
             f"{file}: not readable JSON: {error}; a list of token ids such as [1, 2, 3] is right"
         ) from error
     if not isinstance(tokens, list):
-        raise RequestError(f"{file}: holds a JSON {type(tokens).__name__}; a list of token ids is right")
+        raise RequestError(f"{file}: holds a JSON {kind(tokens)}; a list of token ids is right")
     if not tokens:
         raise RequestError(f"{file}: the list is empty; at least one token id is right")
     last = config.vocab_size - 1
