@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ossia.cli._display import Progress, visible
+from ossia.cli._display import Progress, one_line, visible
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,11 @@ def test_progress_is_silent_elsewhere(monkeypatch):
     with Progress("reading") as progress:
         progress.show(1, 2)
     assert file.getvalue() == ""
+
+
+@pytest.mark.parametrize("word", ["ö", "日本", "👩‍👧"])
+def test_bytes_of_another_locale_are_read(word: str):
+    halves = word.encode("utf-8").decode("ascii", "surrogateescape")
+    for quoted in (f"no model '{halves}' here", f"no model {halves!r} here"):
+        assert one_line(quoted) == f"no model '{word}' here"
+    assert one_line(repr(b"\xff\xfe".decode("ascii", "surrogateescape"))) == "'\\xff\\xfe'"

@@ -27,6 +27,21 @@ def test_fractions(text: str):
     assert _options.fraction(0, 1)("0.5") == 0.5
 
 
+def test_fractions_above_the_lowest():
+    for text in ("0", "-0.0", "1.1", "nan"):
+        with pytest.raises(argparse.ArgumentTypeError, match="is not a number above 0, at most 1"):
+            _options.fraction(0, 1, above=True)(text)
+    assert _options.fraction(0, 1, above=True)("1") == 1.0
+
+
+def test_no_token_is_left_by_a_top_p_of_0(capsys):
+    parser = argparse.ArgumentParser()
+    _options.add_answering(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--top-p", "0"])
+    assert "--top-p: '0' is not a number above 0, at most 1" in capsys.readouterr().err
+
+
 def test_model_is_nano_when_left_out():
     parser = argparse.ArgumentParser()
     _options.add_model(parser)

@@ -144,7 +144,7 @@ def test_without_a_date(scripted: Scripted):
     [
         (["--temperature", "-1"], "is not a number from 0 to 100"),
         (["--temperature", "nan"], "is not a number from 0 to 100"),
-        (["--top-p", "1.5"], "is not a number from 0 to 1"),
+        (["--top-p", "1.5"], "is not a number above 0, at most 1"),
         (["--max-tokens", "0"], "is not a whole number from 1 to 2147483647"),
         (["--seed", str(2**64)], "is not a whole number from 0 to 18446744073709551615"),
         (["--threads", "1025"], "is not a whole number from 1 to 1024"),
@@ -164,8 +164,8 @@ def test_options_that_cannot_be_are_one_line(capsys, words: list[str], complaint
 
 def test_values_that_only_the_engine_can_refuse(scripted: Scripted, capsys):
     engine = scripted(ANSWERED)
-    assert main(["run", "Hi", "--top-p", "0"]) == 1
-    assert capsys.readouterr().err == "ossia: top_p is 0, which leaves no token; more than 0 and at most 1 is right\n"
+    assert main(["run", "Hi", "--temperature", "1e-9"]) == 1
+    assert capsys.readouterr().err == "ossia: temperature is 1e-09; 0, or from 1e-06 to 100, is right\n"
     assert engine.settings == {}, "refused before anything is loaded"
 
 

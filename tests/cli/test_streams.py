@@ -87,3 +87,10 @@ def test_streams_that_are_right_stay_as_they_are():
     command = [sys.executable, "-c", code]
     shown = subprocess.run(command, input="zeile ä\n", capture_output=True, text=True, timeout=60, check=True)
     assert (shown.stdout, shown.stderr) == ("zeile ä\n", "error\n")
+
+
+def test_a_word_beyond_ascii_is_what_it_is_in_the_c_locale():
+    for name, words in (("C", {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}), ("C.UTF-8", {}), ("C", {})):
+        shown = shell("ossia show nö; ossia nö", LC_ALL=name, **words)
+        assert "no model 'nö' here" in shown.stderr
+        assert "no verb 'nö'" in shown.stderr

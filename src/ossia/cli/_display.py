@@ -28,9 +28,21 @@ def visible(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """An error's text for a terminal: on one line, harmless like `visible`, and at most `LONGEST` characters."""
-    line = visible(" ".join(text.split("\n")))
+    """An error's text for a terminal: on one line, harmless like `visible`, and at most `LONGEST` characters.
+
+    Where the locale has only ASCII, Python gives the bytes of a word or a path beyond it as halves of surrogate pairs,
+    which an error quotes escaped: they are read as the UTF-8 that they are.
+    """
+    line = visible(_BYTES.sub(_read, " ".join(text.split("\n"))))
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
+_BYTES = re.compile(r"(?:\\udc[89a-f][0-9a-f]|[\udc80-\udcff])+")
+
+
+def _read(match: re.Match[str]) -> str:
+    escaped = match[0].encode("ascii", "backslashreplace").decode("ascii")
+    return bytes.fromhex(escaped.replace("\\udc", "")).decode("utf-8", "backslashreplace")
 
 
 def said(error: Exception) -> str:

@@ -66,16 +66,17 @@ def at_least(smallest: int, largest: int | None = None) -> Callable[[str], int]:
     return whole_number
 
 
-def fraction(lowest: float, highest: float) -> Callable[[str], float]:
-    """An argparse type: a number from `lowest` to `highest`, both included."""
+def fraction(lowest: float, highest: float, *, above: bool = False) -> Callable[[str], float]:
+    """An argparse type: a number from `lowest`, included unless it must be `above`, to `highest`."""
+    right = f"above {lowest:g}, at most {highest:g}" if above else f"from {lowest:g} to {highest:g}"
 
     def number(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = float("nan")
-        if not lowest <= value <= highest:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {lowest:g} to {highest:g}")
+        if not lowest <= value <= highest or (above and value == lowest):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number {right}")
         return value
 
     return number
@@ -97,7 +98,9 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
         "--max-tokens", type=at_least(1, 2**31 - 1), metavar="N", help="most tokens of an answer with its reasoning"
     )
     group.add_argument("--temperature", type=fraction(0, 100), metavar="X", help="0: always the likeliest token")
-    group.add_argument("--top-p", type=fraction(0, 1), metavar="X", help="only the likeliest tokens that make up X")
+    group.add_argument(
+        "--top-p", type=fraction(0, 1, above=True), metavar="X", help="only the likeliest tokens that make up X"
+    )
     group.add_argument("--top-k", type=at_least(0, 2**31 - 1), metavar="N", help="only the N likeliest tokens, 0: all")
     group.add_argument(
         "--min-p", type=fraction(0, 1), metavar="X", help="only tokens X times as likely as the likeliest"

@@ -8,6 +8,7 @@ A stream that is closed (`ossia ... >&-`) is None in Python, and its number goes
     stderr   closed, or not to be written: what is said there is lost, and nothing else; an answer must not fail for it
 """
 
+import codecs
 import errno
 import io
 import os
@@ -65,11 +66,15 @@ class _Stderr(io.FileIO):
 
 
 def _text(raw: io.FileIO, before: TextIO | None) -> TextIO:
-    """A text stream over `raw` that encodes and buffers as the one before it."""
+    """A text stream over `raw` that encodes and buffers as the one before it.
+
+    Where the locale has only ASCII, UTF-8 is written: no terminal of today has less.
+    """
     old = before if isinstance(before, io.TextIOWrapper) else None
+    encoding = old.encoding if old and codecs.lookup(old.encoding).name != "ascii" else "utf-8"
     return io.TextIOWrapper(
         raw if old and old.write_through else io.BufferedWriter(raw),  # type: ignore[arg-type]
-        encoding=old.encoding if old else "utf-8",
+        encoding=encoding,
         errors=old.errors if old else "backslashreplace",
         line_buffering=old.line_buffering if old else True,
         write_through=old.write_through if old else False,
