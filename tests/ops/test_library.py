@@ -52,6 +52,14 @@ def test_the_version_is_that_of_the_header():
     assert f"#define OSSIA_ABI_VERSION {library.ABI_VERSION}\n" in HEADER.read_text("utf-8")
 
 
+def test_whoever_has_no_clone_is_told_of_pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    installed = tmp_path / "lib" / "python3" / "site-packages" / "ossia" / "ops" / "library.py"
+    monkeypatch.setattr(library, "__file__", str(installed))
+    monkeypatch.setenv("OSSIA_LIBRARY", str(tmp_path / "other.so"))
+    with pytest.raises(BackendError, match="does not exist; `pip install --force-reinstall ossia` brings it; the back"):
+        library.load()
+
+
 def test_a_missing_library_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("OSSIA_LIBRARY", str(tmp_path / "libossia.so"))
     with pytest.raises(BackendError, match=r"libossia\.so does not exist; `make develop` builds it"):

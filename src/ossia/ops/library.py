@@ -152,7 +152,7 @@ def load() -> ctypes.CDLL:
 
 @functools.cache
 def _load(path: Path) -> ctypes.CDLL:
-    remedy = "`make develop` builds it; the backend `reference` works without it, slowly"
+    remedy = f"{_remedy()}; the backend `reference` works without it, slowly"
     if not path.exists():
         raise BackendError(f"the native library is not there: {path} does not exist; {remedy}")
     try:
@@ -167,6 +167,13 @@ def _load(path: Path) -> ctypes.CDLL:
     for name, (arguments, result) in _OTHER_RESULTS.items():
         getattr(library, name).argtypes, getattr(library, name).restype = arguments, result
     return library
+
+
+def _remedy() -> str:
+    """How to get the library: in a clone it is built, in an installed package it was."""
+    if (Path(__file__).parents[3] / "CMakeLists.txt").exists():
+        return "`make develop` builds it"
+    return "`pip install --force-reinstall ossia` brings it"
 
 
 def reason(status: int) -> str:

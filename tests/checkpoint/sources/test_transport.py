@@ -1,5 +1,7 @@
 import io
+import socket
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
@@ -176,3 +178,20 @@ def test_patience_can_be_stopped():
 
     with pytest.raises(CancelledError):
         patiently(never, stopped=lambda: True, sleep=lambda seconds: None)
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "its address cannot be found: Name or service not known; a network connection and a right name are needed",
+        ),
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (TimeoutError("timed out"), "timed out"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_what_fails_below_http_is_said_without_numbers(failure: Exception, words: str):
+    for error in (failure, urllib.error.URLError(failure)):
+        assert str(transport.broken(error, "https://hub/x")) == f"https://hub/x: {words}"

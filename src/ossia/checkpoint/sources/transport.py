@@ -6,6 +6,7 @@ what was asked for. What may pass by itself (a cut connection, a busy server) is
 
 import http.client
 import json
+import socket
 import time
 import urllib.error
 import urllib.parse
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from typing import IO, Any, TypeVar
 
 from ossia.errors import CancelledError, DownloadError
+from ossia.json_words import kind
 
 __all__ = ["Client", "RefusedError", "TransientError", "origin", "patiently", "shown"]
 
@@ -104,7 +106,7 @@ def read_object(data: bytes, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DownloadError(f"{where}: no readable JSON: {error}") from None
     if not isinstance(found, dict):
-        raise DownloadError(f"{where}: a JSON {type(found).__name__}; an object is right")
+        raise DownloadError(f"{where}: a JSON {kind(found)}; an object is right")
     return found
 
 
@@ -155,11 +157,20 @@ def pause(seconds: float, stopped: Callable[[], bool], sleep: Callable[[float], 
 def broken(error: Exception, url: str) -> DownloadError:
     """What a failure below HTTP means."""
     reason = error.reason if isinstance(error, urllib.error.URLError) and not isinstance(error.reason, str) else error
-    text = f"{shown(url)}: {reason or type(reason).__name__}"
+    text = f"{shown(url)}: {_said(reason)}"
     # A certificate that cannot be trusted, and an address that cannot be asked, will be the same next time.
     if isinstance(reason, ValueError | http.client.InvalidURL):
         return DownloadError(text)
     return TransientError(text)
+
+
+def _said(reason: BaseException | str) -> str:
+    """A failure in words, without the system's number for it."""
+    if isinstance(reason, socket.gaierror):
+        return f"its address cannot be found: {reason.strerror}; a network connection and a right name are needed"
+    if isinstance(reason, OSError) and reason.strerror and not isinstance(reason, ValueError):
+        return reason.strerror
+    return str(reason) or type(reason).__name__
 
 
 def _answered(error: urllib.error.HTTPError, url: str) -> DownloadError:
