@@ -106,8 +106,17 @@ def test_of_two_loads_at_the_same_time_one_waits_where_both_do_not_fit(
     monkeypatch.setattr(module, "available_bytes", lambda: 3 * weights // 2)
 
     async def test(models: Models, stage: Stage) -> None:
-        came = await asyncio.gather(use(models, "a"), use(models, "b"), return_exceptions=True)
-        assert sorted(type(each).__name__ for each in came) == ["OverloadedError", "str"]
+        free = asyncio.Event()
+
+        async def hold(name: str) -> None:
+            async with models.lease(name):
+                await free.wait()
+
+        loads = [asyncio.create_task(hold(name)) for name in ("a", "b")]
+        (refused,), (held,) = await asyncio.wait(loads, return_when=asyncio.FIRST_COMPLETED)
+        assert isinstance(refused.exception(), OverloadedError)
+        free.set()
+        await held
         assert len(stage.alive) == 1
         assert await use(models, "a") == "a"
         assert await use(models, "b") == "b"
@@ -119,7 +128,13 @@ def test_of_two_loads_at_the_same_time_one_waits_where_both_do_not_fit(
 def test_two_loads_at_the_same_time_do_not_push_each_other_out(local: dict[str, Path]):
     async def test(models: Models, stage: Stage) -> None:
         await use(models)
-        assert await asyncio.gather(use(models, "a"), use(models, "b")) == ["a", "b"]
+        both = asyncio.Barrier(2)
+
+        async def hold(name: str) -> None:
+            async with models.lease(name):
+                await both.wait()  # held by both at once: neither is idle while the other makes room
+
+        await asyncio.gather(hold("a"), hold("b"))
         assert sorted(stage.alive) == ["a", "b"]
 
     play(local, test, most=2)
