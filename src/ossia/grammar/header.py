@@ -128,10 +128,13 @@ class Headers:
                 yield from self._channel_texts(opens)
 
     def _channel_texts(self, opens: Opens) -> Iterator[str]:
-        yield from ["analysis"] if opens.analysis else []
-        yield from ["commentary"] if opens.preamble else []
-        yield from ["final"] if opens.final else []
-        yield from ["final "] if opens.typed_final else []
+        alone = {
+            "analysis": opens.analysis,
+            "commentary": opens.preamble,
+            "final": opens.final,
+            "final ": opens.typed_final,
+        }
+        yield from (text for text, may_begin in alone.items() if may_begin)
         for recipient, tool in self._tools.items() if opens.calls else ():
             yield from (f"{channel} to={recipient}{kind}" for channel in _channels(tool) for kind in _KINDS)
 

@@ -14,7 +14,7 @@ from ossia.grammar.limits import check_size
 from ossia.grammar.matching import Pattern, reason
 from ossia.grammar.schemas import Loosened, Object, Removed, refused, subschemas, trim
 from ossia.grammar.tokens import Tokens
-from ossia.grammar.wording import MOVED, in_our_words
+from ossia.grammar.wording import MOVED
 
 __all__ = ["to_pattern"]
 
@@ -121,8 +121,7 @@ class _Search:
         for path, node in subschemas(self._root):
             if self._why_not(node):
                 return refused(self._where, Removed(path, *self._culprit(node)))
-        why = in_our_words(str(error))
-        return GrammarError(f"the schema of {self._where} cannot be guaranteed: {why}", where=self._where)
+        return GrammarError(f"the schema of {self._where} cannot be guaranteed: {error}", where=self._where)
 
     def loosened(self, loosened: list[Loosened]) -> tuple[Pattern, list[Loosened]]:
         """The pattern of what is left without the keywords in the way; of any object, when that is nothing."""
@@ -153,7 +152,7 @@ class _Search:
         try:
             self._compiled(node)
         except GrammarError as error:
-            return in_our_words(str(error))
+            return str(error)
         return ""
 
     def _compiled(self, node: Object) -> Pattern:

@@ -10,6 +10,7 @@ from llguidance import LLMatcher, LLParserLimits
 from ossia.errors import GrammarError
 from ossia.grammar.digits import Digits
 from ossia.grammar.tokens import Mask, Tokens
+from ossia.grammar.wording import in_our_words
 
 __all__ = ["Matcher", "Pattern", "reason"]
 
@@ -28,19 +29,22 @@ class Pattern:
     """A compiled grammar over text; `begin` makes any number of ways through it.
 
     `short_numbers` says that it is of JSON whose numbers are to be kept short: see `Digits`. `forces` says that it may
-    be asked for what must come, which llguidance follows to its end: a grammar may have none.
+    be asked for what must come, which llguidance follows to its end: a grammar may have none. `lines_before` are those
+    of the grammar that its writer did not write.
 
-    Raises GrammarError, with llguidance's reason, when the grammar cannot be compiled within the limits, or when no
-    text follows it.
+    Raises GrammarError, with llguidance's reason in our words, when the grammar cannot be compiled within the limits,
+    or when no text follows it.
     """
 
-    def __init__(self, tokens: Tokens, grammar: str, *, short_numbers: bool = False, forces: bool = True) -> None:
+    def __init__(
+        self, tokens: Tokens, grammar: str, *, short_numbers: bool = False, forces: bool = True, lines_before: int = 0
+    ) -> None:
         self._tokens = tokens
         self.short_numbers = short_numbers
         self.forces = forces
         self._first = LLMatcher(tokens.llguidance, grammar, log_level=0, limits=LIMITS)
         if self._first.is_error():
-            raise GrammarError(reason(self._first.get_error()))
+            raise GrammarError(reason(self._first.get_error(), lines_before))
         trial = np.zeros(tokens.words, np.int32)
         first = self.begin()
         first.fill(trial)
@@ -125,6 +129,6 @@ class Matcher:
         return reason(self._matcher.get_error()) if self._matcher.is_error() else None
 
 
-def reason(error: str) -> str:
-    """llguidance's words for an error, on one line and not without end."""
-    return " ".join(error.split())[:500]
+def reason(error: str, lines_before: int = 0) -> str:
+    """What an error of llguidance says, in our words, on one line and not without end."""
+    return in_our_words(" ".join(error.split())[:500], lines_before)

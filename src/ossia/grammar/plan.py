@@ -14,7 +14,6 @@ from ossia.grammar.rules import AnswerRule, Choice, JsonObject, JsonSchema, Lark
 from ossia.grammar.schemas import Loosened
 from ossia.grammar.texts import Texts
 from ossia.grammar.tokens import Tokens
-from ossia.grammar.wording import in_our_words
 
 __all__ = ["Content", "Plan"]
 
@@ -102,7 +101,8 @@ class Plan:
             case Regex(pattern):
                 return self._compiled(where, LLMatcher.grammar_from_regex(pattern))
             case Lark(source):
-                return self._compiled(where, LLMatcher.grammar_from_lark(LARK_OPTIONS + source), forces=False)
+                grammar = LLMatcher.grammar_from_lark(LARK_OPTIONS + source)
+                return self._compiled(where, grammar, forces=False, lines_before=LARK_OPTIONS.count("\n"))
             case Choice(values):
                 return Texts(self.tokens, values)
 
@@ -120,10 +120,9 @@ class Plan:
         self.loosened += loosened
         return pattern
 
-    def _compiled(self, where: str, grammar: str, *, forces: bool = True) -> Pattern:
+    def _compiled(self, where: str, grammar: str, *, forces: bool = True, lines_before: int = 0) -> Pattern:
         self._check_time(where)
         try:
-            return Pattern(self.tokens, grammar, forces=forces)
+            return Pattern(self.tokens, grammar, forces=forces, lines_before=lines_before)
         except GrammarError as error:
-            why = in_our_words(str(error), lines_before=0 if forces else LARK_OPTIONS.count("\n"))
-            raise GrammarError(f"the grammar of {where} cannot be guaranteed: {why}", where=where) from error
+            raise GrammarError(f"the grammar of {where} cannot be guaranteed: {error}", where=where) from error

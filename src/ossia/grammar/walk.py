@@ -12,7 +12,6 @@ from ossia.grammar.matching import Matcher, Pattern
 from ossia.grammar.plan import Content, Plan
 from ossia.grammar.texts import Texts, Way
 from ossia.grammar.tokens import GOINGS_ON, Mask, bit, ids_of, pending_after
-from ossia.grammar.wording import in_our_words
 
 __all__ = ["Walk"]
 
@@ -67,8 +66,7 @@ class Walk:
     @property
     def failure(self) -> str | None:
         """Why the answer cannot go on, if it cannot."""
-        why = self._matcher.failure if self._matcher else None
-        return why and in_our_words(why)
+        return self._matcher.failure if self._matcher else None
 
     def fill_mask(self, mask: Mask) -> None:
         """Set the bits of the tokens that may come next, in a mask of zeros that may be longer than the vocabulary."""
