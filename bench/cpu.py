@@ -20,7 +20,7 @@ from typing import Any
 import report
 from engines import page
 from engines.programs import Llama, Ours
-from engines.works import Engine, Work, compared, ratios, spread
+from engines.works import Engine, Work, compared, ratios
 from serving import rival, weights
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +60,7 @@ def main() -> None:
     result = around | {
         "threads": options.threads,
         "rounds": options.rounds,
-        "model": page.described(files.folder),
+        "model": weights.described(files.folder),
         "works": measured([*ours, *theirs], works(options), [engine.name for engine in ours], options.rounds),
         "bounds": bounds(ours),
         "load_average": os.getloadavg()[0],
@@ -102,7 +102,7 @@ def measured(engines: list[Engine], tasks: list[Work], own: list[str], rounds: i
         speeds = compared(engines, work, rounds)
         row = {
             "name": work.name,
-            "speeds": {name: spread(each) for name, each in speeds.items()},
+            "speeds": {name: report.spread(each) for name, each in speeds.items()},
             "ahead": ratios(speeds, own),
             "rounds": speeds,
         }

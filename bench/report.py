@@ -8,8 +8,10 @@ import json
 import os
 import platform
 import shlex
+import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,11 @@ def measured(model: str, threads: str, precision: str, repeats: str, load: list[
     if done.returncode:
         sys.exit(done.returncode)
     return json.loads(done.stdout)
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, least and most."""
+    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
 def in_words(around: dict[str, Any]) -> str:

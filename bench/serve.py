@@ -25,7 +25,7 @@ from serving.servers import Ours, Rival, Server
 
 from ossia.checkpoint import open_checkpoint
 from ossia.harmony import Vocabulary
-from ossia.loading import parameters, vocabulary_of
+from ossia.loading import vocabulary_of
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "bench"
@@ -83,7 +83,7 @@ def measured(options: argparse.Namespace, program: Path) -> dict[str, Any]:
     work = load.Work(options.prompt, options.generate, min(vocabulary.size, 4000 if not options.full else 190_000))
     loads = [os.getloadavg()[0]]
     result: dict[str, Any] = {
-        "model": described(checkpoint),
+        "model": weights.described(files.folder),
         "precision": options.precision,
         "threads": options.threads,
         "rounds": options.rounds,
@@ -100,14 +100,6 @@ def measured(options: argparse.Namespace, program: Path) -> dict[str, Any]:
         result["overhead"] = overheads(options)
     loads += [point["load_average"] for point in result["points"]] + [os.getloadavg()[0]]
     return result | {"load_average": [min(loads), max(loads)]}
-
-
-def described(checkpoint: Any) -> str:
-    config = checkpoint.config
-    return (
-        f"a random one of {config.num_hidden_layers} layers, width {config.hidden_size}, {config.num_local_experts} "
-        f"experts and {config.vocab_size:,} tokens of vocabulary ({parameters(config) / 1e6:,.0f} million parameters)"
-    )
 
 
 def points(options: argparse.Namespace, program: Path, files: weights.Files, work: load.Work) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """From a result of bench/cpu.py to its part of docs/performance.md, and to the picture beside it."""
 
 import statistics
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +8,11 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # the backend is chosen first
-from serving.page import placed, table
+from serving.page import filled, placed, table
 
-from ossia.checkpoint import open_checkpoint
-from ossia.loading import parameters
-
-__all__ = ["BEGIN", "END", "described", "drawn", "put", "section"]
+__all__ = ["BEGIN", "END", "drawn", "put", "section"]
 
 BEGIN, END = "<!-- cpu: begin -->", "<!-- cpu: end -->"
-
-
-def described(folder: Path) -> str:
-    """The model in words."""
-    config = open_checkpoint(folder).config
-    return (
-        f"a random one of {config.num_hidden_layers} layers, width {config.hidden_size}, {config.num_local_experts} "
-        f"experts and {config.vocab_size:,} tokens of vocabulary ({parameters(config) / 1e6:,.0f} million parameters)"
-    )
 
 
 def section(result: dict[str, Any], plot: str) -> str:
@@ -47,9 +34,7 @@ def _opening(result: dict[str, Any]) -> str:
         end. The model is {result["model"]}. The rivals have its dense matrices in 8 bits, the same values in half the
         bytes. Engines take turns; figures are medians of {result["rounds"]} rounds with the least and most, and by how
         much ours is ahead (above 1) is the median of the rounds' ratios."""
-    return "## Beside other engines\n\n" + textwrap.fill(
-        " ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False
-    )
+    return "## Beside other engines\n\n" + filled(text)
 
 
 def _speeds(result: dict[str, Any]) -> str:

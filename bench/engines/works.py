@@ -1,11 +1,12 @@
 """What engines are given to do, alike for all, and how their figures of some rounds compare."""
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["Engine", "Work", "compared", "ratios", "spread"]
+from report import spread
+
+__all__ = ["Engine", "Work", "compared", "ratios"]
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,6 @@ def compared(engines: Sequence[Engine], work: Work, rounds: int) -> dict[str, li
             if speed is not None:
                 found[engine.name].append(speed)
     return {name: speeds for name, speeds in found.items() if speeds}
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, least and most."""
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
 def ratios(speeds: dict[str, list[float]], own: Sequence[str]) -> dict[str, dict[str, Any]]:

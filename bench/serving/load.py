@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from report import spread
 
 from .clients import at_once
 from .servers import Server
@@ -78,11 +79,7 @@ def compared(servers: Sequence[Server], work: Work, clients: int, rounds: int) -
 
 def summary(rounds: Sequence[dict[str, float]]) -> dict[str, Any]:
     """Medians with the least and the most."""
-    return {
-        name: {"median": statistics.median(values), "least": min(values), "most": max(values)}
-        for name in rounds[0]
-        if (values := [each[name] for each in rounds])
-    }
+    return {name: spread([each[name] for each in rounds]) for name in rounds[0]}
 
 
 def ahead(ours: Sequence[dict[str, float]], theirs: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -95,5 +92,5 @@ def ahead(ours: Sequence[dict[str, float]], theirs: Sequence[dict[str, float]]) 
         ratios = [own[name] / other[name] for own, other in zip(ours, theirs, strict=True)]
         if name != "tokens_per_second":
             ratios = [1 / ratio for ratio in ratios]
-        found[name] = {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
+        found[name] = spread(ratios)
     return found

@@ -12,7 +12,7 @@ from matplotlib import pyplot  # the backend is chosen first
 
 from .load import FIGURES
 
-__all__ = ["BEGIN", "END", "drawn", "placed", "put", "section", "table"]
+__all__ = ["BEGIN", "END", "drawn", "filled", "placed", "put", "section", "table"]
 
 BEGIN, END = "<!-- serving: begin -->", "<!-- serving: end -->"
 
@@ -47,7 +47,7 @@ def placed(page: Path, section: str, begin: str, end: str) -> None:
 
 def _opening(result: dict[str, Any]) -> str:
     machine, work, (least, most) = result["machine"], result["work"], result["load_average"]
-    return "## Serving\n\n" + _filled(f"""
+    return "## Serving\n\n" + filled(f"""
         `{result["command"]}`, {result["date"]}, commit {result["commit"]}, on {machine["processors"]} processors
         ({machine["processor"]}), load average of the machine {least:.1f} to {most:.1f}. The model is
         {result["model"]}; each client sends a prompt of {work["prompt"]} random tokens of its own and takes
@@ -79,7 +79,7 @@ def _throughput(result: dict[str, Any]) -> str:
 
 def _conversation(result: dict[str, Any]) -> str:
     talks, script = result["conversation"], result["script"]
-    text = "### A conversation with tools\n\n" + _filled(f"""
+    text = "### A conversation with tools\n\n" + filled(f"""
         Each turn of the user ({script["user"]} tokens) is answered with reasoning ({script["reasoning"]}) and a call
         ({script["call"]}), then, after a result of {script["result"]} tokens, with reasoning and an answer
         ({script["answer"]}). The reasoning of finished turns is dropped, so the next prompt parts from what was
@@ -100,7 +100,7 @@ def _conversation(result: dict[str, Any]) -> str:
 
 def _overhead(result: dict[str, Any]) -> str:
     rows = result["overhead"]
-    text = "### The server beside its engine\n\n" + _filled(f"""
+    text = "### The server beside its engine\n\n" + filled(f"""
         What a token costs through HTTP beyond the bare engine, on one thread each, in time of computing of all
         processes, at the least of some rounds; and its share of the time that 20b takes for a token with as many
         requests (`{rows[0]["source"]}`; for more than one request the least that the bandwidth of that run allows).""")
@@ -122,7 +122,8 @@ def _overhead(result: dict[str, Any]) -> str:
     return f"{text}\n\n{table(head, cells)}\n\nOn the wall clock: {', '.join(walls)}."
 
 
-def _filled(text: str) -> str:
+def filled(text: str) -> str:
+    """A paragraph of lines."""
     return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
 
 

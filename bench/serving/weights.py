@@ -15,7 +15,9 @@ from typing import Any
 import gguf
 import numpy as np
 
+from ossia.checkpoint import open_checkpoint
 from ossia.config import ModelConfig
+from ossia.loading import parameters
 
 CONFIGS = Path(__file__).parents[2] / "src/ossia/data/configs"
 FORMS = {
@@ -71,6 +73,15 @@ def made(folder: Path, full: bool, eight_bits: bool) -> Files:
         if not (folder / "q8_0.gguf").exists():
             to_q8(plain, folder / "q8_0.gguf")
     return files
+
+
+def described(folder: Path) -> str:
+    """The model in a checkpoint's folder, in words."""
+    config = open_checkpoint(folder).config
+    return (
+        f"a random one of {config.num_hidden_layers} layers, width {config.hidden_size}, {config.num_local_experts} "
+        f"experts and {config.vocab_size:,} tokens of vocabulary ({parameters(config) / 1e6:,.0f} million parameters)"
+    )
 
 
 def to_q8(source: Path, target: Path) -> None:

@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from bench.engines.page import BEGIN, END, described, drawn, put, section
-
-NANO = Path(__file__).parents[3] / "src/ossia/data/nano"
+from bench.engines.page import BEGIN, END, drawn, put, section
 
 
 def spread(value: float) -> dict[str, float]:
@@ -72,7 +70,3 @@ def test_it_takes_the_place_of_the_one_before_and_leaves_the_rest(tmp_path: Path
 def test_a_picture_is_drawn(tmp_path: Path):
     drawn(RESULT, tmp_path / "cpu.png")
     assert (tmp_path / "cpu.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_model_is_described():
-    assert described(NANO).startswith("a random one of 4 layers, width 128, 8 experts and")
