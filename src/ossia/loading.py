@@ -11,7 +11,7 @@ import numpy as np
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors, find, open_checkpoint
 from ossia.config import FULL, ModelConfig
 from ossia.engine import EngineConfig, LoadedModel, SamplingParams
-from ossia.engine.memory import needed_bytes
+from ossia.engine.memory import ELEMENT_BYTES, needed_bytes
 from ossia.errors import CapacityError, CheckpointError, RequestError, TensorError, VocabularyError
 from ossia.harmony import Effort, Vocabulary
 from ossia.model import Weights, hidden, prepare, unembed
@@ -34,9 +34,6 @@ __all__ = [
 
 LARGE = 20e9
 """Parameters from which on speed is worth `fast`'s rounding by default: those of gpt-oss-20b and more."""
-
-ELEMENT_BYTES = {Precision.EXACT: 4, Precision.FAST: 2}
-"""Bytes of a cached key or value."""
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 

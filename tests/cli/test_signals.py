@@ -38,6 +38,12 @@ def started(*words: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+def shown_with(modules: Path) -> subprocess.CompletedProcess[str]:
+    """A command that ends at once, with modules of a folder in the place of others of their name."""
+    env = os.environ | {"PYTHONPATH": str(modules)}
+    return subprocess.run([*COMMAND, "show", "nano"], env=env, capture_output=True, text=True, check=False)
+
+
 def until_begun(folder: Path, process: subprocess.Popen[str]) -> None:
     end = time.monotonic() + PATIENCE_SECONDS
     while not list(folder.glob(".*.part")):
@@ -89,8 +95,7 @@ def test_ctrl_c_during_imports_is_one_clean_end(tmp_path: Path, module: str):
         "sys.meta_path.insert(0, Striking())\n",
         "utf-8",
     )
-    env = os.environ | {"PYTHONPATH": str(tmp_path)}
-    shown = subprocess.run([*COMMAND, "show", "nano"], env=env, capture_output=True, text=True, check=False)
+    shown = shown_with(tmp_path)
     assert (shown.returncode, shown.stdout, shown.stderr) == (130, "", "")
 
 
@@ -103,11 +108,10 @@ def test_ctrl_c_that_an_extension_module_made_an_import_error(tmp_path: Path):
         "    raise ImportError('no capsule') from error\n",
         "utf-8",
     )
-    env = os.environ | {"PYTHONPATH": str(tmp_path)}
-    shown = subprocess.run([*COMMAND, "show", "nano"], env=env, capture_output=True, text=True, check=False)
+    shown = shown_with(tmp_path)
     assert (shown.returncode, shown.stdout, shown.stderr) == (130, "", "")
     # Without ctrl-c it is what it is: a broken installation.
     (tmp_path / "numpy.py").write_text("raise ImportError('no capsule')\n", "utf-8")
-    shown = subprocess.run([*COMMAND, "show", "nano"], env=env, capture_output=True, text=True, check=False)
+    shown = shown_with(tmp_path)
     assert shown.returncode == 1
     assert "ImportError: no capsule" in shown.stderr

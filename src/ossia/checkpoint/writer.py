@@ -50,9 +50,8 @@ def write(
     other programs cannot use a GGUF file. `beside` are further files of the folder.
 
     Raises CheckpointError when `path` is taken, or for a folder the name of a file (.gguf, .safetensors), or the layout
-    has no place for something, TensorError for a tensor that
-    is unknown, missing, of another shape or format, or would lose precision, CapacityError when the disk is too small
-    (checked before, and during).
+    has no place for something, TensorError for a tensor that is unknown, missing, of another shape or format, or would
+    lose precision, CapacityError when the disk is too small (checked before, and during).
     """
     known = (*get_args(Layout), *get_args(Style))
     if layout not in known:

@@ -24,14 +24,11 @@ from typing import Protocol, cast
 from ossia import __version__
 from ossia.cli._display import one_line, said
 from ossia.cli._parser import USAGE, Parser
-from ossia.cli._signals import heed, interrupted
+from ossia.cli._signals import INTERRUPTED, heed, interrupted
 from ossia.cli._streams import settle
 from ossia.errors import OssiaError
 
 __all__ = ["Verb", "main", "verbs"]
-
-INTERRUPTED = 130
-"""Exit status after ctrl-c, as shells have it: 128 + SIGINT."""
 
 READER_GONE = 141
 """Exit status when whatever read our output has ended (`ossia ... | head -1`): 128 + SIGPIPE."""

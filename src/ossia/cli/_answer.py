@@ -13,14 +13,12 @@ from typing import Any
 from ossia.assistant import Drawn, Event, Turn
 from ossia.cli._printer import Printer
 from ossia.cli._session import Session
+from ossia.cli._signals import INTERRUPTED
 
 __all__ = ["Clock", "answer", "remarks", "report"]
 
 FAILED = 1
 """Exit status when the model could not go on."""
-
-INTERRUPTED = 130
-"""Exit status after ctrl-c, as shells have it."""
 
 NO_TOKEN = (
     "[no token could be drawn: the logits are not numbers, or everything is forbidden; "

@@ -8,10 +8,13 @@ SystemExit, which nothing catches and everything cleans up after. A server that 
 import signal
 from types import FrameType
 
-__all__ = ["heed", "interrupted"]
+__all__ = ["INTERRUPTED", "heed", "interrupted"]
 
 FATAL = 128
 """A shell's status of a process that a signal ended is this and the signal's number: 143 for SIGTERM."""
+
+INTERRUPTED = FATAL + 2
+"""Exit status after ctrl-c, as shells have it; SIGINT is 2."""
 
 
 def heed() -> None:

@@ -26,9 +26,9 @@ def run(options: argparse.Namespace) -> int:
     """Download and say where it is."""
     from ossia.checkpoint import find, judge, pull
     from ossia.checkpoint.sources.names import ALIASES
-    from ossia.cli import INTERRUPTED
     from ossia.cli._display import one_line
     from ossia.cli._pulling import PullDisplay
+    from ossia.cli._signals import INTERRUPTED
     from ossia.errors import CheckpointError, ModelNotFoundError
 
     name = options.model

@@ -20,9 +20,10 @@ from ossia.engine.pages import Kind, span
 from ossia.errors import CapacityError, ConfigError
 from ossia.ops import Precision
 
-__all__ = ["kinds", "needed_bytes", "page_bytes"]
+__all__ = ["ELEMENT_BYTES", "kinds", "needed_bytes", "page_bytes"]
 
 ELEMENT_BYTES = {Precision.EXACT: 4, Precision.FAST: 2}
+"""Bytes of a cached key or value."""
 
 
 def page_bytes(model: ModelConfig, kind: str, page_size: int, precision: Precision) -> int:
