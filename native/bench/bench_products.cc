@@ -69,6 +69,7 @@ struct Bench {
   ossia_context* context = nullptr;
   std::mt19937 random{1};
   uint16_t* dense;   // kMatrices of [kRows, kWidth] bfloat16
+  char* panels;      // the same in 8 bits
   uint16_t* blocks;  // gate_up, then down, of kExperts
   uint16_t* scales;
   std::vector<float> bias = std::vector<float>(kExperts * kGateUp, 0.1f);
@@ -79,6 +80,16 @@ struct Bench {
     dense = filled(kMatrices * kRows * kWidth, 0x80FF, 0x3C00);
     blocks = filled(kExperts * 3 * kWidth * kWidth / 4, 0xFFFF, 0);
     scales = filled(kExperts * 3 * kWidth * kWidth / 64, 0x0303, 0x7878);
+    panels = static_cast<char*>(ossia::allocate(static_cast<size_t>(kMatrices * ossia_int8_bytes(kRows, kWidth))));
+    if (panels == nullptr) must(OSSIA_OUT_OF_MEMORY);
+    for (int64_t i = 0; i < kMatrices; ++i) {
+      const ossia_weight matrix = dense_weight(i);
+      must(ossia_int8_round(context, &matrix, panels + i * ossia_int8_bytes(kRows, kWidth)));
+    }
+  }
+
+  ossia_weight dense_weight(int64_t i) const {
+    return {dense + i * kRows * kWidth, nullptr, bias.data(), 1, kRows, kWidth, OSSIA_BF16};
   }
 
   double bandwidth() {
@@ -87,9 +98,11 @@ struct Bench {
     return static_cast<double>(bytes) / seconds_of([&] { must(ossia_read_bandwidth(context, dense, bytes, &sum)); });
   }
 
-  double linear(int64_t tokens, int32_t precision, const std::vector<float>& x, std::vector<float>& y) {
-    ossia_weight weight{dense, nullptr, bias.data(), 1, kRows, kWidth, OSSIA_BF16};
-    weight.values = dense + static_cast<int64_t>(random() % kMatrices) * kRows * kWidth;
+  double linear(int64_t tokens, int32_t dtype, int32_t precision, const std::vector<float>& x, std::vector<float>& y) {
+    const int64_t i = static_cast<int64_t>(random() % kMatrices);
+    ossia_weight weight = dense_weight(i);
+    if (dtype == OSSIA_INT8) weight.values = panels + i * ossia_int8_bytes(kRows, kWidth);
+    weight.dtype = dtype;
     return seconds_of(
         [&] { must(ossia_linear(context, x.data(), tokens, &weight, nullptr, nullptr, precision, y.data())); });
   }
@@ -149,26 +162,33 @@ int main(int argc, char** argv) {
     for (const int64_t tokens : {1, 2, 4, 8, 16, 64, 512}) {
       const std::vector<float> x(static_cast<size_t>(tokens * kWidth), 0.5f);
       std::vector<float> y(static_cast<size_t>(tokens * kRows));
-      std::vector<double> rates[2], ratios[2], flops[2];
+      std::vector<double> rates[3], ratios[3], flops[3];
+      const int kinds = precision == OSSIA_FAST ? 3 : 2;
       for (int round = 0; round < (tokens > 16 ? 3 : rounds); ++round) {
         const double bandwidth = bench.bandwidth();
         bandwidths.push_back(bandwidth);
         const int calls = tokens > 16 ? 1 : 4;
-        double linear = 0, experts = 0, bytes = 0;
+        double linear = 0, experts = 0, bytes = 0, int8 = 0;
         for (int call = 0; call < calls; ++call) {
           double read;
-          linear += bench.linear(tokens, precision, x, y);
+          linear += bench.linear(tokens, OSSIA_BF16, precision, x, y);
+          if (kinds > 2) int8 += bench.linear(tokens, OSSIA_INT8, precision, x, y);
           experts += bench.experts(tokens, precision, x, y, read);
           bytes += read;
         }
         const double dense_bytes = static_cast<double>(calls * kRows * kWidth * 2);
         rates[0].push_back(dense_bytes / linear);
         rates[1].push_back(bytes / experts);
-        for (int i = 0; i < 2; ++i) ratios[i].push_back(rates[i].back() / bandwidth);
+        if (kinds > 2) {
+          rates[2].push_back(static_cast<double>(calls * ossia_int8_bytes(kRows, kWidth)) / int8);
+          flops[2].push_back(2. * static_cast<double>(calls * tokens * kRows * kWidth) / int8);
+        }
+        for (int i = 0; i < kinds; ++i) ratios[i].push_back(rates[i].back() / bandwidth);
         flops[0].push_back(2. * static_cast<double>(calls * tokens * kRows * kWidth) / linear);
         flops[1].push_back(2. * static_cast<double>(calls * tokens * kActive * 3 * kWidth * kWidth) / experts);
       }
       row("linear", name, tokens, rates[0], ratios[0], median(flops[0]));
+      if (kinds > 2) row("8 bits", name, tokens, rates[2], ratios[2], median(flops[2]));
       row("experts", name, tokens, rates[1], ratios[1], median(flops[1]));
     }
   }

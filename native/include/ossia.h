@@ -34,7 +34,7 @@ extern "C" {
 // The library
 
 // Changes when a function or struct does; the Python side refuses a library of another version.
-#define OSSIA_ABI_VERSION 1
+#define OSSIA_ABI_VERSION 2
 OSSIA_API int32_t ossia_abi_version(void);
 
 typedef enum {
@@ -62,12 +62,13 @@ OSSIA_API const char* ossia_isa(const ossia_context* context);  // a constant; n
 // ---------------------------------------------------------------------------------------------------------------------
 // Weights and products
 
-typedef enum { OSSIA_F32 = 0, OSSIA_BF16 = 1, OSSIA_MXFP4 = 2 } ossia_dtype;
+typedef enum { OSSIA_F32 = 0, OSSIA_BF16 = 1, OSSIA_MXFP4 = 2, OSSIA_INT8 = 3 } ossia_dtype;
 
 // A matrix [N, C], or X of them, as stored: F32 and BF16 `values` are [X, N, C]. MXFP4 `values` are [X, N, C / 32, 16]
 // bytes, byte k of a block holding the values 2 k (low nibble) and 2 k + 1, and `scales` [X, N, C / 32] bytes, the
-// power of two of each block plus 127 (255 is not a number: its block gives NaN). `values` and `scales` need no
-// alignment beyond that of their type, and nothing outside them is read, so a memory-mapped file will do.
+// power of two of each block plus 127 (255 is not a number: its block gives NaN). INT8 `values` are what
+// ossia_int8_round makes, for ossia_linear alone, and X is 1. `values` and `scales` need no alignment beyond that of
+// their type, and nothing outside them is read, so a memory-mapped file will do.
 typedef struct {
   const void* values;
   const uint8_t* scales;  // NULL unless MXFP4
@@ -87,17 +88,32 @@ typedef struct {
   int64_t width;  // B
 } ossia_low_rank;
 
+// The bytes of a matrix [N, C] in INT8; 0 if there can be no such matrix.
+OSSIA_API int64_t ossia_int8_bytes(int64_t rows, int64_t columns);
+
+// A single matrix [N, C], F32 or BF16, rounded to 8 bits: writes ossia_int8_bytes(N, C) to `panels`, laid out as
+// src/int8.h says, the same bytes on every instruction set. Each 256 columns of a row have a scale, which is their
+// largest magnitude over 127; a weight becomes the nearest multiple of it. The bias is ignored.
+OSSIA_API int32_t ossia_int8_round(ossia_context* context, const ossia_weight* weight, void* panels);
+
 // [V, D] (experts 1, F32 or BF16), [T] -> [T, D]: the rows of the table in float32. OSSIA_BAD_INDEX for a token below 0
 // or from V on. The table's bias is ignored.
 OSSIA_API int32_t ossia_embed(ossia_context* context, const ossia_weight* table, const int32_t* tokens, int64_t count,
                               float* y);
 
 // [T, C] -> [T, N]: x @ weight.T, then + bias, then + the low-rank term of each token's adapter. The weight is a single
-// matrix, F32 or BF16. `terms` and `adapters` [T] (-1: none) may be NULL, both or either. OSSIA_FAST rounds x to
+// matrix, F32, BF16 or INT8. `terms` and `adapters` [T] (-1: none) may be NULL, both or either. OSSIA_FAST rounds x to
 // bfloat16 first (a router's input is to be given as OSSIA_EXACT). On "avx512bf16", OSSIA_FAST with a BF16 or MXFP4
 // weight uses the processor's own product of bfloat16 pairs: the same order and rounding, but subnormal numbers count
 // as 0. On "amx" it uses the processor's matrix tiles instead, which add in an order of their own, the same for one
-// token as for many (src/tile_kernels.h). OSSIA_BAD_INDEX for an adapter below -1 or from `terms->adapters` on.
+// token as for many (src/tile_kernels.h).
+//
+// A weight in INT8 is for OSSIA_FAST alone, which then rounds x to 15 bits for each token instead: to the nearest
+// multiple of its largest magnitude over 16256. Each 256 columns are summed exactly, as integers, and these sums, times
+// the weights' scale, are added in float32, from the first on; then the whole is multiplied by the token's scale. The
+// bits are the same on every instruction set. A token with a value that is not finite gives NaN.
+//
+// OSSIA_BAD_INDEX for an adapter below -1 or from `terms->adapters` on.
 OSSIA_API int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
                                const ossia_low_rank* terms, const int32_t* adapters, int32_t precision, float* y);
 

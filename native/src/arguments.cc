@@ -8,7 +8,7 @@ bool is_weight(const ossia_weight* weight) {
   if (weight == nullptr || weight->values == nullptr) return false;
   if (weight->experts < 1 || weight->rows < 1 || weight->columns < 1) return false;
   if (weight->dtype == OSSIA_MXFP4) return weight->scales != nullptr && weight->columns % kBlock == 0;
-  return weight->dtype == OSSIA_F32 || weight->dtype == OSSIA_BF16;
+  return is_float(*weight) || (weight->dtype == OSSIA_INT8 && weight->experts == 1);
 }
 
 bool is_low_rank(const ossia_low_rank* terms) {

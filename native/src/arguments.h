@@ -12,6 +12,9 @@ namespace ossia {
 // Whether `weight` is X matrices [N, C] of a known dtype with all their pointers.
 bool is_weight(const ossia_weight* weight);
 
+// Whether a weight's values are single numbers, in float32 or bfloat16.
+inline bool is_float(const ossia_weight& weight) { return weight.dtype == OSSIA_F32 || weight.dtype == OSSIA_BF16; }
+
 // Whether terms and adapters can stand beside a weight: nullptr terms always can.
 bool is_low_rank(const ossia_low_rank* terms);
 

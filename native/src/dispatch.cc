@@ -5,6 +5,7 @@
 #include "kernels.h"
 #include "platform.h"
 #if defined(OSSIA_X86)
+#include "int8_tile_kernels.h"
 #include "tile_kernels.h"
 #endif
 
@@ -40,14 +41,17 @@ bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
-bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+bool has_avx512bf16() {
+  return has_avx512() && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+}
 bool has_amx() { return has_avx512bf16() && tiles_allowed(); }
 
-// The kernels of avx512bf16, but products of bfloat16 on tiles.
+// The kernels of avx512bf16, but products of bfloat16 and of 8 bits on tiles.
 Kernels on_tiles(Kernels kernels) {
   kernels.isa = "amx";
   kernels.interleave = tiles::interleave;
   kernels.group_products = tiles::products;
+  kernels.int8_products = tiles::int8_products;
   return kernels;
 }
 #endif

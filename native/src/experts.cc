@@ -229,8 +229,8 @@ class Pass {
 };
 
 bool are_experts(const ossia_weight* gate_up, const ossia_weight* down) {
-  return is_weight(gate_up) && is_weight(down) && gate_up->experts == down->experts &&
-         gate_up->rows == 2 * down->columns && gate_up->columns == down->rows;
+  return is_weight(gate_up) && is_weight(down) && gate_up->dtype != OSSIA_INT8 && down->dtype != OSSIA_INT8 &&
+         gate_up->experts == down->experts && gate_up->rows == 2 * down->columns && gate_up->columns == down->rows;
 }
 
 bool are_within(const ossia_low_rank* terms, const int32_t* adapters, int64_t tokens) {

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "attend.h"
+#include "int8.h"
 #include "matrix.h"
 #include "sample.h"
 
@@ -29,6 +30,11 @@ struct Kernels {
                          float* y, int64_t stride);
   void (*add_scaled)(float* y, const float* x, float factor, int64_t count);
   void (*widen_row)(const uint16_t* x, int64_t count, float* y);
+  // Weights in 8 bits: int8_kernels.h, int8_tile_kernels.h.
+  void (*int8_round)(const Matrix& matrix, int64_t first, int64_t rows, char* panel);
+  void (*int8_pack)(const float* x, int64_t columns, char* integers, int32_t* offsets, float* scale);
+  void (*int8_products)(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens, float* y,
+                        int64_t stride);
   void (*swiglu)(const float* h, int64_t count, float limit, float* a);
 
   // Attention: attend.h.

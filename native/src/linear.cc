@@ -6,6 +6,7 @@
 #include "activations.h"
 #include "arguments.h"
 #include "context.h"
+#include "int8_linear.h"
 #include "low_rank.h"
 #include "matrix.h"
 
@@ -88,7 +89,7 @@ class LinearCall {
 }  // namespace
 
 int32_t ossia_embed(ossia_context* context, const ossia_weight* table, const int32_t* tokens, int64_t count, float* y) {
-  if (!is_weight(table) || table->dtype == OSSIA_MXFP4 || table->experts != 1) return OSSIA_BAD_ARGUMENT;
+  if (!is_weight(table) || !is_float(*table) || table->experts != 1) return OSSIA_BAD_ARGUMENT;
   if (tokens == nullptr || y == nullptr || count < 0) return OSSIA_BAD_ARGUMENT;
   if (!within(tokens, count, 0, table->rows)) return OSSIA_BAD_INDEX;
   const Call call(context);
@@ -111,10 +112,12 @@ int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, con
   if (x == nullptr || y == nullptr || tokens < 0 || !is_low_rank(terms) || !is_precision(precision)) {
     return OSSIA_BAD_ARGUMENT;
   }
+  if (weight->dtype == OSSIA_INT8 && precision != OSSIA_FAST) return OSSIA_BAD_ARGUMENT;
   if (terms != nullptr && adapters != nullptr && !within(adapters, tokens, -1, terms->adapters)) {
     return OSSIA_BAD_INDEX;
   }
   if (tokens == 0) return OSSIA_OK;
   const Call call(context);
+  if (weight->dtype == OSSIA_INT8) return int8_linear(*context, x, tokens, *weight, terms, adapters, y);
   return LinearCall(*context, tokens, *weight, terms, adapters, precision == OSSIA_FAST).run(x, y);
 }

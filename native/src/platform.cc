@@ -50,10 +50,11 @@ bool tiles_allowed() {
 #if defined(__x86_64__)
   // Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, CPUID leaf 7; Linux,
   // Documentation/arch/x86/xstate.rst, for the request. It holds for threads that are there already, too.
-  constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24;
+  constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24, kInt8 = 1u << 25;
   constexpr long kRequest = 0x1023, kTileData = 18;
   unsigned a, b, c, d;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kBf16) == 0 || (d & kTiles) == 0) return false;
+  constexpr unsigned kAll = kBf16 | kTiles | kInt8;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kAll) != kAll) return false;
   return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
 #else
   return false;

@@ -32,7 +32,7 @@ inline void pause() {
 #endif
 }
 
-// Whether the processor has matrix tiles of bfloat16 (Intel AMX) and the system lets this process use them, which it
+// Whether the processor has matrix tiles of bfloat16 and of 8 bits (Intel AMX) and the system lets this process use them, which it
 // has to be asked for: their state is 8 KiB a thread.
 bool tiles_allowed();
 

@@ -2,6 +2,7 @@
 
 #include "bandwidth_kernels.h"
 #include "expert_kernels.h"
+#include "int8_kernels.h"
 #include "kernels.h"
 #include "product_kernels.h"
 #include "rowwise.h"
@@ -21,6 +22,9 @@ extern const Kernels kTable = {
     nullptr,
     add_scaled,
     widen_row,
+    int8_round,
+    int8_pack,
+    int8_products,
     swiglu,
     attend_write,
     attend_cut,

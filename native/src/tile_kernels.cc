@@ -4,14 +4,12 @@
 #include "tile_kernels.h"
 
 #include "operands.h"
+#include "tile_setup.h"
 
 namespace ossia::tiles {
 namespace {
 
 using namespace OSSIA_ISA;
-
-// Rows of a tile, its bytes a row, and its bytes.
-constexpr int64_t kTileRows = 16, kTileWidth = 64, kTileBytes = kTileRows * kTileWidth;
 
 // Rows of a block: two tiles of weights meet two groups of tokens, with four tiles of sums.
 constexpr int64_t kBlockRows = 2 * kTileRows;
@@ -31,20 +29,6 @@ alignas(64) constexpr uint16_t kInOrder[kBlock] = {0,  1,  2,  3,  4,  5,  6,  7
                                                    16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
 alignas(64) constexpr uint16_t kScattered[kBlock] = {0, 4, 8,  12, 16, 20, 24, 28, 1, 5, 9,  13, 17, 21, 25, 29,
                                                      2, 6, 10, 14, 18, 22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31};
-
-struct alignas(64) Configuration {
-  uint8_t palette = 1, start = 0, reserved[14] = {};
-  uint16_t width[16] = {};
-  uint8_t rows[16] = {};
-
-  void set(int64_t tile, int64_t tile_rows, int64_t bytes) {
-    rows[tile] = static_cast<uint8_t>(tile_rows);
-    width[tile] = static_cast<uint16_t>(bytes);
-  }
-};
-
-// What is written before is in memory before a tile is read; the compiler does not see that tiles read memory.
-OSSIA_INLINE void settle() { __asm__ volatile("" ::: "memory"); }
 
 // Sanitizers do not see what tiles read, so that in their builds every row's ends are read plainly first.
 OSSIA_INLINE void look_at([[maybe_unused]] const void* row, [[maybe_unused]] int64_t bytes) {
@@ -66,14 +50,13 @@ struct Meeting {
   // What is absent is given the smallest shape, because no tile may have none.
   void configure() const {
     const auto some = [](int64_t count) { return count > 0 ? count : 1; };
-    Configuration configuration;
+    Setup setup;
     for (int64_t i = 0; i < 2; ++i) {
-      configuration.set(4 + i, some(rows[i]), kTileWidth);
-      configuration.set(6 + i, kTileRows, some(tokens[i]) * 4);
-      for (int64_t j = 0; j < 2; ++j) configuration.set(2 * i + j, some(rows[i]), some(tokens[j]) * 4);
+      setup.set(4 + i, some(rows[i]), kTileWidth);
+      setup.set(6 + i, kTileRows, some(tokens[i]) * 4);
+      for (int64_t j = 0; j < 2; ++j) setup.set(2 * i + j, some(rows[i]), some(tokens[j]) * 4);
     }
-    // Not _tile_loadconfig, of which GCC 12 believes that it reads eight bytes.
-    __asm__ volatile("ldtilecfg %0" : : "m"(configuration));
+    setup.load();
   }
 };
 

@@ -29,7 +29,7 @@ __all__ = [
     "reason",
 ]
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 F32, BF16, MXFP4 = range(3)
 

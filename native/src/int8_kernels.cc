@@ -1,0 +1,189 @@
+#include "int8_kernels.h"
+
+#include "int8_sums.h"
+
+namespace ossia::OSSIA_ISA {
+namespace {
+
+// Added to a number below 2^22 and taken away from its bits, this leaves the nearest integer, ties to even.
+constexpr float kRounder = 12582912.f;  // 1.5 * 2^23
+
+OSSIA_INLINE int32_t nearest(float value) {
+  return static_cast<int32_t>(as_bits(value + kRounder)) - static_cast<int32_t>(as_bits(kRounder));
+}
+
+// The bits of the largest magnitude; integers, because the compiler may reorder their comparisons.
+uint32_t largest_bits(const float* values, int64_t count) {
+  int32_t largest = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t magnitude = static_cast<int32_t>(as_bits(values[i]) & 0x7FFFFFFF);
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  return static_cast<uint32_t>(largest);
+}
+
+// What takes values to integers up to some size, and back.
+struct Unit {
+  float factor, scale;
+};
+
+Unit unit_of(const float* values, int64_t count, float most) {
+  const uint32_t bits = largest_bits(values, count);
+  if (bits >= 0x7F800000) return {0.f, __builtin_nanf("")};
+  const float largest = as_float(bits);
+  return largest < kInt8Smallest ? Unit{0.f, 0.f} : Unit{most / largest, largest / most};
+}
+
+// With a factor of 0, which stands for values that are not finite too, integers are 0.
+void to_integers(const float* values, int64_t count, float factor, int32_t* integers) {
+  if (factor == 0.f) {
+    memset(integers, 0, static_cast<size_t>(count) * sizeof(int32_t));
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) integers[i] = nearest(values[i] * factor);
+}
+
+// Columns `column` up to `column` + `count` of a row.
+void read_row(const Matrix& matrix, int64_t row, int64_t column, int64_t count, float* values) {
+  const int64_t at = row * matrix.columns + column;
+  if (matrix.dtype == OSSIA_F32) {
+    memcpy(values, static_cast<const float*>(matrix.values) + at, static_cast<size_t>(count) * sizeof(float));
+    return;
+  }
+  const uint16_t* words = static_cast<const uint16_t*>(matrix.values) + at;
+  for (int64_t i = 0; i < count; ++i) values[i] = float_of_bf16(words[i]);
+}
+
+// One segment of a panel times M tokens. `kParts` sums of each are kept apart, because one token's chain of additions
+// would wait for itself; being integers, they may be.
+template <int M, int kParts>
+OSSIA_INLINE void segment(const char* w, int64_t chunks, const char* x, const Int8Shape& shape, const Lookahead& ahead,
+                          Int8Sums (&sums)[M]) {
+  const int64_t padded = shape.padded(), token = shape.token_bytes();
+  Int8Sums parts[kParts][M];
+#pragma GCC unroll 4
+  for (int p = 0; p < kParts; ++p) {
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) parts[p][m].clear();
+  }
+  for (int64_t c = 0; c < chunks; ++c) {
+    ahead.ask(w);
+    for (int64_t q = c * (kInt8Chunk / kQuad); q < (c + 1) * (kInt8Chunk / kQuad); q += kParts) {
+#pragma GCC unroll 4
+      for (int p = 0; p < kParts; ++p) {
+#pragma GCC unroll 12
+        for (int m = 0; m < M; ++m) {
+          parts[p][m].add(reinterpret_cast<const uint8_t*>(w) + p * kQuad * kPanelRows, x + m * token, padded, q + p);
+        }
+      }
+      w += kParts * kQuad * kPanelRows;
+    }
+  }
+#pragma GCC unroll 12
+  for (int m = 0; m < M; ++m) {
+    sums[m] = parts[0][m];
+#pragma GCC unroll 4
+    for (int p = 1; p < kParts; ++p) sums[m].add(parts[p][m]);
+  }
+}
+
+// One panel, of which `rows` are wanted, times M tokens from token `first` on.
+template <int M>
+void panel_times(const char* panel, const Int8Shape& shape, int rows, const Int8Tokens& tokens, int64_t first,
+                 const Lookahead& ahead, float* y, int64_t stride) {
+  constexpr int kParts = M == 1 ? 4 : M == 2 ? 2 : 1;
+  constexpr int64_t kChunks = kInt8Segment / kInt8Chunk;
+  const int64_t segments = shape.segments(), chunks = shape.chunks();
+  const char* bytes = panel + shape.scale_bytes();
+  const char* x = tokens.integers + first * shape.token_bytes();
+  const int32_t* offsets = tokens.offsets + first * segments;
+  F32 values[M];
+#pragma GCC unroll 12
+  for (int m = 0; m < M; ++m) values[m] = zero();
+  for (int64_t s = 0; s < segments; ++s) {
+    const int64_t c = s * kChunks, some = chunks - c < kChunks ? chunks - c : kChunks;
+    Int8Sums sums[M];
+    segment<M, kParts>(bytes + c * kInt8ChunkBytes, some, x + s * kInt8Segment * kColumnBytes, shape, ahead, sums);
+    const F32 scales = load(reinterpret_cast<const float*>(panel) + s * kPanelRows);
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) {
+      values[m] = add(values[m], mul(sums[m].without(offsets[m * segments + s]), scales));
+    }
+  }
+#pragma GCC unroll 12
+  for (int m = 0; m < M; ++m) {
+    const F32 result = mul(values[m], broadcast(tokens.scales[first + m]));
+    if (rows == kPanelRows) {
+      store(y + (first + m) * stride, result);
+    } else {
+      store_tail(y + (first + m) * stride, result, rows);
+    }
+  }
+}
+
+// `panel_times` for a number of tokens from 1 to M.
+template <int M>
+void panel_times_some(int64_t count, const char* panel, const Int8Shape& shape, int rows, const Int8Tokens& tokens,
+                      int64_t first, const Lookahead& ahead, float* y, int64_t stride) {
+  if (count == M) return panel_times<M>(panel, shape, rows, tokens, first, ahead, y, stride);
+  if constexpr (M > 1) panel_times_some<M - 1>(count, panel, shape, rows, tokens, first, ahead, y, stride);
+}
+
+}  // namespace
+
+void int8_round(const Matrix& matrix, int64_t first, int64_t rows, char* panel) {
+  const Int8Shape shape{matrix.columns};
+  float* scales = reinterpret_cast<float*>(panel);
+  uint8_t* bytes = reinterpret_cast<uint8_t*>(panel + shape.scale_bytes());
+  memset(panel, 0, static_cast<size_t>(shape.scale_bytes()));
+  memset(bytes, kInt8Zero, static_cast<size_t>(shape.padded() * kPanelRows));
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t s = 0; s < shape.segments(); ++s) {
+      const int64_t column = s * kInt8Segment, left = matrix.columns - column;
+      const int64_t count = left < kInt8Segment ? left : kInt8Segment;
+      float values[kInt8Segment];
+      int32_t integers[kInt8Segment] = {};
+      uint8_t row[kInt8Segment];
+      read_row(matrix, first + r, column, count, values);
+      const Unit unit = unit_of(values, count, kInt8Largest);
+      to_integers(values, count, unit.factor, integers);
+      for (int64_t i = 0; i < kInt8Segment; ++i) row[i] = static_cast<uint8_t>(integers[i] + kInt8Zero);
+      for (int64_t i = 0; i < count; i += kQuad) memcpy(bytes + ((column + i) * kPanelRows + r * kQuad), row + i, kQuad);
+      scales[s * kPanelRows + r] = unit.scale;
+    }
+  }
+}
+
+void int8_pack(const float* x, int64_t columns, char* integers, int32_t* offsets, float* scale) {
+  const Int8Shape shape{columns};
+  const Unit unit = unit_of(x, columns, kActivationLargest);
+  *scale = unit.scale;
+  memset(integers, 0, static_cast<size_t>(shape.token_bytes()));
+  for (int64_t s = 0; s < shape.segments(); ++s) {
+    const int64_t column = s * kInt8Segment, left = columns - column;
+    const int64_t count = left < kInt8Segment ? left : kInt8Segment;
+    int32_t values[kInt8Segment], sum = 0;
+    to_integers(x + column, count, unit.factor, values);
+    for (int64_t i = 0; i < count; ++i) sum += values[i];
+    for (int64_t i = 0; i < count; ++i) place(values[i], column + i, shape.padded(), integers);
+    offsets[s] = kInt8Zero * sum;
+  }
+}
+
+void int8_products(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens, float* y,
+                   int64_t stride) {
+  const Int8Shape shape{columns};
+  const Lookahead ahead{panels.panels + panels.count * shape.panel_bytes(), panels.next}, nothing;
+  for (int64_t p = 0; p < panels.count; ++p) {
+    const int64_t left = rows - p * kPanelRows;
+    const int some = static_cast<int>(left < kPanelRows ? left : kPanelRows);
+    const char* panel = panels.panels + p * shape.panel_bytes();
+    for (int64_t t = 0; t < tokens.count; t += kInt8TokensAtOnce) {
+      const int64_t count = tokens.count - t < kInt8TokensAtOnce ? tokens.count - t : kInt8TokensAtOnce;
+      panel_times_some<kInt8TokensAtOnce>(count, panel, shape, some, tokens, t, t == 0 ? ahead : nothing,
+                                          y + p * kPanelRows, stride);
+    }
+  }
+}
+
+}  // namespace ossia::OSSIA_ISA

@@ -1,0 +1,131 @@
+#include "int8_linear.h"
+
+#include <algorithm>
+
+#include "activations.h"
+#include "arguments.h"
+#include "int8.h"
+#include "low_rank.h"
+
+namespace ossia {
+namespace {
+
+// The bytes of weights in a chunk: two panels of 20b's. At the end of a small matrix one thread waits for the other.
+constexpr int64_t kChunkBytes = 96 * 1024;
+
+// Tokens packed by a thread at once.
+constexpr int64_t kPackedTogether = 4;
+
+// One call; the activations are packed once more, in bfloat16, where there are low-rank terms.
+class Int8Call {
+ public:
+  Int8Call(ossia_context& context, int64_t tokens, const ossia_weight& weight, const ossia_low_rank* terms,
+           const int32_t* adapters)
+      : context_(context),
+        tokens_(tokens),
+        weight_(weight),
+        shape_{weight.columns},
+        panels_(std::max<int64_t>(1, kChunkBytes / shape_.panel_bytes())),
+        adapters_(adapters),
+        low_rank_(context, weight, adapters == nullptr ? nullptr : terms, tokens, panels_ * kPanelRows, true),
+        wide_(context, low_rank_.any() ? tokens : 0, weight.columns, true) {}
+
+  int32_t run(const float* x, float* y) {
+    if (!context_.scratch.reserve(room())) return OSSIA_OUT_OF_MEMORY;
+    take();
+    pack(x);
+    if (low_rank_.any()) {
+      wide_.pack(x);
+      context_.pool.run(tokens_, [&](int64_t t, int thread) { low_rank_.shrink(t, 0, wide_.row(t), thread); });
+    }
+    const int64_t count = panels_of(weight_.rows);
+    context_.pool.run(divide_up(count, panels_), [&](int64_t chunk, int thread) {
+      const int64_t first = chunk * panels_;
+      part(first, std::min(panels_, count - first), y, thread);
+    });
+    return OSSIA_OK;
+  }
+
+ private:
+  size_t room() const {
+    return ossia::room<char>(tokens_ * shape_.token_bytes()) + ossia::room<int32_t>(tokens_ * shape_.segments()) +
+           ossia::room<float>(tokens_) + low_rank_.room() + wide_.room();
+  }
+
+  void take() {
+    integers_ = context_.scratch.take<char>(tokens_ * shape_.token_bytes());
+    offsets_ = context_.scratch.take<int32_t>(tokens_ * shape_.segments());
+    scales_ = context_.scratch.take<float>(tokens_);
+    low_rank_.take(context_.scratch, adapters_);
+    wide_.take(context_.scratch);
+  }
+
+  void pack(const float* x) {
+    context_.pool.run(divide_up(tokens_, kPackedTogether), [&](int64_t chunk, int) {
+      const int64_t begin = chunk * kPackedTogether, end = std::min(tokens_, begin + kPackedTogether);
+      for (int64_t t = begin; t < end; ++t) {
+        context_.kernels.int8_pack(x + t * weight_.columns, weight_.columns, integers_ + t * shape_.token_bytes(),
+                                   offsets_ + t * shape_.segments(), scales_ + t);
+      }
+    });
+  }
+
+  // All tokens at the rows of `count` panels from panel `first` on.
+  void part(int64_t first, int64_t count, float* y, int thread) const {
+    const char* panels = static_cast<const char*>(weight_.values);
+    // Threads take chunks in turns.
+    const int64_t then = first + panels_ * context_.pool.threads();
+    const char* next = then * kPanelRows < weight_.rows ? panels + then * shape_.panel_bytes() : nullptr;
+    const Int8Panels mine{panels + first * shape_.panel_bytes(), next, count};
+    const int64_t row = first * kPanelRows, rows = std::min(count * kPanelRows, weight_.rows - row);
+    const Int8Tokens tokens{integers_, offsets_, scales_, tokens_};
+    context_.kernels.int8_products(mine, weight_.columns, rows, tokens, y + row, weight_.rows);
+    if (weight_.bias != nullptr) {
+      for (int64_t t = 0; t < tokens_; ++t) {
+        context_.kernels.add_scaled(y + t * weight_.rows + row, weight_.bias + row, 1.f, rows);
+      }
+    }
+    low_rank_.add(0, tokens_, 0, row, rows, y + row, weight_.rows, thread);
+  }
+
+  ossia_context& context_;
+  const int64_t tokens_;
+  const ossia_weight& weight_;
+  const Int8Shape shape_;
+  const int64_t panels_;  // of a chunk
+  const int32_t* adapters_;
+  LowRank low_rank_;
+  Activations wide_;
+  char* integers_ = nullptr;
+  int32_t* offsets_ = nullptr;
+  float* scales_ = nullptr;
+};
+
+}  // namespace
+
+int32_t int8_linear(ossia_context& context, const float* x, int64_t tokens, const ossia_weight& weight,
+                    const ossia_low_rank* terms, const int32_t* adapters, float* y) {
+  return Int8Call(context, tokens, weight, terms, adapters).run(x, y);
+}
+
+}  // namespace ossia
+
+using namespace ossia;
+
+int64_t ossia_int8_bytes(int64_t rows, int64_t columns) {
+  if (rows < 1 || columns < 1 || rows > (INT64_MAX >> 16) / columns) return 0;
+  return panels_of(rows) * Int8Shape{columns}.panel_bytes();
+}
+
+int32_t ossia_int8_round(ossia_context* context, const ossia_weight* weight, void* panels) {
+  if (!is_weight(weight) || !is_float(*weight) || weight->experts != 1 || panels == nullptr) return OSSIA_BAD_ARGUMENT;
+  const Call call(context);
+  const Matrix matrix = matrix_of(*weight, 0);
+  const int64_t bytes = Int8Shape{weight->columns}.panel_bytes();
+  context->pool.run(panels_of(weight->rows), [&](int64_t panel, int) {
+    const int64_t first = panel * kPanelRows;
+    context->kernels.int8_round(matrix, first, std::min(kPanelRows, weight->rows - first),
+                                static_cast<char*>(panels) + panel * bytes);
+  });
+  return OSSIA_OK;
+}

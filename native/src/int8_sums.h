@@ -1,0 +1,169 @@
+// Sums of 16 rows and one token, as integers; and how the token's integers lie for them.
+//
+// Where the processor has products of four bytes (VNNI), an activation n is two planes of bytes, n = 128 h + l, each
+// [C]. Elsewhere it is words, the four columns of a quad as 0, 2, 1, 3, because that is how four bytes come apart into
+// words.
+
+#ifndef OSSIA_INT8_SUMS_H_
+#define OSSIA_INT8_SUMS_H_
+
+#include "int8.h"
+#include "simd.h"
+
+#if defined(OSSIA_ISA_avx512bf16)
+#define OSSIA_HAS_BYTES 1
+#endif
+
+namespace ossia::OSSIA_ISA {
+
+// Four bytes, or two words, as one number.
+template <class T>
+OSSIA_INLINE int32_t together(const T* values) {
+  int32_t word;
+  memcpy(&word, values, sizeof(word));
+  return word;
+}
+
+#if defined(OSSIA_HAS_BYTES)
+
+constexpr int64_t kColumnBytes = 1;  // of a plane
+
+// Tokens whose sums are kept in registers: two each, of 32, beside the weights and a broadcast.
+constexpr int kInt8TokensAtOnce = 12;
+
+OSSIA_INLINE void place(int32_t n, int64_t column, int64_t padded, char* integers) {
+  const int32_t high = (n + 64) >> 7;
+  integers[column] = static_cast<char>(high);
+  integers[padded + kInt8Chunk + column] = static_cast<char>(n - 128 * high);
+}
+
+struct Int8Sums {
+  __m512i high, low;
+
+  OSSIA_INLINE void clear() { high = low = _mm512_setzero_si512(); }
+  // Quad q of the rows' bytes at `w`; `integers` as `place` left them.
+  OSSIA_INLINE void add(const uint8_t* w, const char* integers, int64_t padded, int64_t q) {
+    const __m512i weights = _mm512_loadu_si512(w);
+    const char* x = integers + q * kQuad;
+    high = _mm512_dpbusd_epi32(high, weights, _mm512_set1_epi32(together(x)));
+    low = _mm512_dpbusd_epi32(low, weights, _mm512_set1_epi32(together(x + padded + kInt8Chunk)));
+  }
+  OSSIA_INLINE void add(const Int8Sums& other) {
+    high = _mm512_add_epi32(high, other.high);
+    low = _mm512_add_epi32(low, other.low);
+  }
+  OSSIA_INLINE F32 without(int32_t offset) const {
+    const __m512i all = _mm512_add_epi32(_mm512_slli_epi32(high, 7), low);
+    return {_mm512_cvtepi32_ps(_mm512_sub_epi32(all, _mm512_set1_epi32(offset)))};
+  }
+};
+
+#else
+
+constexpr int64_t kColumnBytes = 2;
+
+OSSIA_INLINE void place(int32_t n, int64_t column, int64_t, char* integers) {
+  constexpr int64_t kPlaces[kQuad] = {0, 2, 1, 3};
+  const int16_t word = static_cast<int16_t>(n);
+  memcpy(integers + (column / kQuad * kQuad + kPlaces[column % kQuad]) * 2, &word, sizeof(word));
+}
+
+#if defined(OSSIA_ISA_avx512)
+
+constexpr int kInt8TokensAtOnce = 12;
+
+struct Int8Sums {
+  __m512i sums;
+
+  OSSIA_INLINE void clear() { sums = _mm512_setzero_si512(); }
+  OSSIA_INLINE void add(const uint8_t* w, const char* integers, int64_t, int64_t q) {
+    const __m512i bytes = _mm512_loadu_si512(w);
+    const __m512i even = _mm512_and_si512(bytes, _mm512_set1_epi16(0xFF)), odd = _mm512_srli_epi16(bytes, 8);
+    const char* x = integers + q * kQuad * 2;
+    sums = _mm512_add_epi32(sums, _mm512_madd_epi16(even, _mm512_set1_epi32(together(x))));
+    sums = _mm512_add_epi32(sums, _mm512_madd_epi16(odd, _mm512_set1_epi32(together(x + 4))));
+  }
+  OSSIA_INLINE void add(const Int8Sums& other) { sums = _mm512_add_epi32(sums, other.sums); }
+  OSSIA_INLINE F32 without(int32_t offset) const {
+    return {_mm512_cvtepi32_ps(_mm512_sub_epi32(sums, _mm512_set1_epi32(offset)))};
+  }
+};
+
+#elif defined(OSSIA_ISA_avx2)
+
+// Two registers each, of 16.
+constexpr int kInt8TokensAtOnce = 4;
+
+struct Int8Sums {
+  __m256i half[2];
+
+  OSSIA_INLINE void clear() { half[0] = half[1] = _mm256_setzero_si256(); }
+  OSSIA_INLINE void add(const uint8_t* w, const char* integers, int64_t, int64_t q) {
+    const char* x = integers + q * kQuad * 2;
+    const __m256i first = _mm256_set1_epi32(together(x)), second = _mm256_set1_epi32(together(x + 4));
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+      const __m256i bytes = _mm256_loadu_si256((const __m256i*)(w + i * 32));
+      const __m256i even = _mm256_and_si256(bytes, _mm256_set1_epi16(0xFF)), odd = _mm256_srli_epi16(bytes, 8);
+      half[i] = _mm256_add_epi32(half[i], _mm256_madd_epi16(even, first));
+      half[i] = _mm256_add_epi32(half[i], _mm256_madd_epi16(odd, second));
+    }
+  }
+  OSSIA_INLINE void add(const Int8Sums& other) {
+    half[0] = _mm256_add_epi32(half[0], other.half[0]);
+    half[1] = _mm256_add_epi32(half[1], other.half[1]);
+  }
+  OSSIA_INLINE F32 without(int32_t offset) const {
+    const __m256i offsets = _mm256_set1_epi32(offset);
+    return {_mm256_cvtepi32_ps(_mm256_sub_epi32(half[0], offsets)),
+            _mm256_cvtepi32_ps(_mm256_sub_epi32(half[1], offsets))};
+  }
+};
+
+#else
+
+constexpr int kInt8TokensAtOnce = 4;
+
+struct Int8Sums {
+  int32_t sums[kPanelRows];
+
+  OSSIA_INLINE void clear() { memset(sums, 0, sizeof(sums)); }
+  OSSIA_INLINE void add(const uint8_t* w, const char* integers, int64_t, int64_t q) {
+    int16_t x[kQuad];
+    memcpy(x, integers + q * kQuad * 2, sizeof(x));
+    for (int64_t r = 0; r < kPanelRows; ++r, w += kQuad) sums[r] += w[0] * x[0] + w[2] * x[1] + w[1] * x[2] + w[3] * x[3];
+  }
+  OSSIA_INLINE void add(const Int8Sums& other) {
+    for (int64_t r = 0; r < kPanelRows; ++r) sums[r] += other.sums[r];
+  }
+  OSSIA_INLINE F32 without(int32_t offset) const {
+    float values[kPanelRows];
+    for (int64_t r = 0; r < kPanelRows; ++r) values[r] = static_cast<float>(sums[r] - offset);
+    return load(values);
+  }
+};
+
+#endif
+#endif
+
+// The weights ahead of a chunk that are asked for: what memory takes to answer, at its speed, with a page's end in it.
+constexpr int64_t kAhead = 16 * 1024;
+
+// Asks for a chunk's bytes `kAhead` further on, in these panels or at the start of those that come next.
+struct Lookahead {
+  const char* end = nullptr;
+  const char* next = nullptr;  // nullptr: there are none
+
+  OSSIA_INLINE void ask(const char* at) const {
+    const char* ahead = at + kAhead;
+    if (ahead >= end) {
+      if (next == nullptr) return;
+      ahead = next + (ahead - end);
+    }
+    for (int64_t i = 0; i < kInt8ChunkBytes; i += 64) prefetch_far(ahead + i);
+  }
+};
+
+}  // namespace ossia::OSSIA_ISA
+
+#endif  // OSSIA_INT8_SUMS_H_
