@@ -14,9 +14,9 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 LEVELS: list[set[str]] = [
     {"errors", "files", "json_words"},
-    {"config", "mxfp4", "harmony"},
+    {"config", "int8", "mxfp4", "harmony"},
     {"checkpoint", "ops", "grammar"},
-    {"model"},
+    {"model", "copies"},
     {"engine"},
     {"tools", "train", "loading"},
     {"assistant"},

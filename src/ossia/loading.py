@@ -10,10 +10,12 @@ import numpy as np
 
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors, find, open_checkpoint
 from ossia.config import FULL, ModelConfig
+from ossia.copies import Copies, copies_folder
 from ossia.engine import EngineConfig, LoadedModel, SamplingParams
 from ossia.engine.memory import ELEMENT_BYTES, needed_bytes
 from ossia.errors import CapacityError, CheckpointError, RequestError, TensorError, VocabularyError
 from ossia.harmony import Effort, Vocabulary
+from ossia.int8 import Int8
 from ossia.model import Weights, hidden, prepare, unembed
 from ossia.ops import Batch, Ops, Precision, make_ops
 
@@ -48,6 +50,8 @@ class Loaded:
     checkpoint: Checkpoint
     ops: Ops
     weights: Weights
+    copies: Copies | None = None
+    """What `fast` computes with in 8 bits."""
 
     @property
     def config(self) -> ModelConfig:
@@ -67,6 +71,17 @@ class Loaded:
     def settings(self) -> dict[str, Any]:
         """The settings in effect."""
         return {"backend": self.ops.name, "precision": str(self.ops.precision), "threads": self.threads}
+
+    @property
+    def news(self) -> str:
+        """What an operator should hear about once: that copies were written, or why they were not. Mostly nothing."""
+        if self.copies is None or not (self.copies.written or self.copies.refused):
+            return ""
+        what = "attention and unembedding in 8 bits"
+        if self.copies.refused:
+            return f"{what}: not kept, and made again at the next start: {self.copies.refused}"
+        size = sum(copy.panels.nbytes for copy in self.copies.copies.values())
+        return f"{what}, {_gib(size)}, are kept in {self.copies.kept} from now on (OSSIA_CACHE= keeps none)"
 
     def logits(self, tokens: Sequence[int], rows: int = 64) -> Iterator[np.ndarray]:
         """The next-token logits of a sequence, [at most `rows`, V] float32 at a time, in order.
@@ -111,9 +126,11 @@ def load_weights(
     """
     checkpoint = open_checkpoint(find(model)) if isinstance(model, str) else model
     ops = make_ops(backend, precision or default_precision(checkpoint.config), threads)
-    tensors = _Counted(checkpoint.tensors, progress) if progress else checkpoint.tensors
+    copies = Copies.of(checkpoint, ops, copies_folder()) if ops.precision is Precision.FAST else None
+    tensors: Mapping[str, Tensor | Int8] = checkpoint.tensors if copies is None else copies
     try:
-        loaded = Loaded(checkpoint, ops, prepare(ops, checkpoint.config, tensors))
+        counted = _Counted(tensors, progress) if progress else tensors
+        loaded = Loaded(checkpoint, ops, prepare(ops, checkpoint.config, counted), copies)
     except TensorError as error:  # a backend knows no files
         raise error if str(checkpoint.path) in str(error) else TensorError(f"{checkpoint.path}: {error}") from error
     if checkpoint.bytes <= (available_bytes() or 0):
@@ -121,15 +138,15 @@ def load_weights(
     return loaded
 
 
-class _Counted(Mapping[str, Tensor]):
+class _Counted(Mapping[str, Tensor | Int8]):
     """Tensors by name, with a word about how many were asked for."""
 
-    def __init__(self, tensors: Mapping[str, Tensor], progress: Callable[[float], None]) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor | Int8], progress: Callable[[float], None]) -> None:
         self._tensors = tensors
         self._progress = progress
         self._asked = 0
 
-    def __getitem__(self, name: str) -> Tensor:
+    def __getitem__(self, name: str) -> Tensor | Int8:
         self._asked += 1
         self._progress(min(self._asked / len(self._tensors), 1.0))
         return self._tensors[name]

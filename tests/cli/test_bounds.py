@@ -8,6 +8,7 @@ import pytest
 from ossia.checkpoint import Checkpoint, expected_tensors, open_checkpoint, published_configs
 from ossia.cli import _bounds
 from ossia.config import ModelConfig
+from ossia.ops import Precision
 from tests.cli.tiny import CONFIG
 
 
@@ -35,6 +36,9 @@ def test_the_published_20b_model():
         path=Path(), config=config, layout="hugging_face", experts="mxfp4", tensors={}, stored=stored, bytes=0
     )
     assert _bounds.weight_bytes(checkpoint) == pytest.approx(1.27e9 + 1.28e9 + 1.16e9, rel=0.01)
+    # Half of attention and unembedding, and a scale of 4 bytes for each 256 columns.
+    fast = 1.27e9 + (0.64e9 + 0.58e9) * (1 + 4 / 256)
+    assert _bounds.weight_bytes(checkpoint, precision=Precision.FAST) == pytest.approx(fast, rel=0.01)
 
 
 def test_sliding_layers_read_their_window_only():

@@ -11,6 +11,7 @@ import numpy as np
 
 from ossia.config import ModelConfig
 from ossia.engine import LoadedModel
+from ossia.int8 import Int8, encode
 from ossia.model import Layer, Weights
 from ossia.ops import Batch, Draw, Drawn, Experts, Linear, Precision
 from ossia.ops.sampling import sample
@@ -45,6 +46,9 @@ class CountingOps:
 
     def new_cache(self, slots: int, page_size: int, heads: int, width: int) -> np.ndarray:
         return np.full((2, slots), -1, np.int64)  # what was written, and for which position
+
+    def round_int8(self, tensor: np.ndarray) -> Int8:
+        return encode(tensor)
 
     def read_ahead(self) -> None:
         pass

@@ -1,5 +1,7 @@
 """Small models for the engine's tests: their configs, and random weights."""
 
+from typing import Any
+
 import numpy as np
 from ml_dtypes import bfloat16
 
@@ -7,7 +9,7 @@ from ossia.config import FULL, SLIDING, ModelConfig, Yarn
 from ossia.engine import LoadedModel
 from ossia.model import prepare
 from ossia.mxfp4 import Packed
-from ossia.ops import Ops
+from ossia.ops import Ops, Precision
 
 Tensors = dict[str, np.ndarray | Packed]
 
@@ -73,4 +75,9 @@ def random_tensors(config: ModelConfig, seed: int = 0) -> Tensors:
 
 
 def load(ops: Ops, config: ModelConfig, seed: int = 0) -> LoadedModel:
-    return LoadedModel(ops, config, prepare(ops, config, random_tensors(config, seed)))
+    """At `fast` with the dense matrices in 8 bits, as a checkpoint is loaded."""
+    tensors: dict[str, Any] = random_tensors(config, seed)
+    if ops.precision is Precision.FAST:
+        dense = [name for name in tensors if name.endswith(("_proj.weight", "lm_head.weight"))]
+        tensors |= {name: ops.round_int8(tensors[name]) for name in dense}
+    return LoadedModel(ops, config, prepare(ops, config, tensors))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ossia.errors import BackendError
+from ossia.int8 import int8_bytes
 from ossia.ops import library
 
 HEADER = Path(__file__).parents[2] / "native" / "include" / "ossia.h"
@@ -46,6 +47,11 @@ def test_functions_take_as_many_arguments_as_in_the_header():
         declared = 0 if arguments == "void" else arguments.count(",") + 1
         typed = getattr(loaded, name).argtypes
         assert len(typed or ()) == declared, name
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (16, 256), (17, 257), (201_088, 2880), (0, 5), (5, 0)])
+def test_matrices_in_8_bits_have_the_bytes_that_the_package_counts(shape: tuple[int, int]):
+    assert library.load().ossia_int8_bytes(*shape) == int8_bytes(*shape)
 
 
 def test_the_version_is_that_of_the_header():

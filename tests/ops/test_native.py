@@ -19,6 +19,7 @@ from ossia.errors import BackendError
 from ossia.mxfp4 import Packed, encode
 from ossia.ops import Batch, Experts, Linear, LowRank, Pages, Precision, Role
 from ossia.ops.native import NativeOps
+from ossia.ops.reference import ReferenceOps
 from tests.ops.cases import KIND, Books, draw, mask_of, normal, weight
 
 LIMIT = 7.0
@@ -414,6 +415,22 @@ def test_a_weight_with_another_bias(any_ops: NativeOps):
     np.testing.assert_array_equal(results[0], results[3])
     np.testing.assert_allclose(results[0] - biases[0].array, results[2], atol=1e-5)
     assert not np.array_equal(results[0], results[1])
+
+
+@pytest.mark.parametrize("isa", instruction_sets())
+@pytest.mark.parametrize(("rows", "columns"), [(37, 300), (64, 2880), (5, 64), (1, 1)])
+def test_products_in_8_bits_are_the_reference_s_to_the_bit(isa: str, rows: int, columns: int):
+    ops, reference = NativeOps(Precision.FAST, threads=2, isa=isa), ReferenceOps(Precision.FAST)
+    values, bias = weight(1, rows, columns), normal(2, rows)
+    rounded = ops.round_int8(values)
+    np.testing.assert_array_equal(rounded.panels, reference.round_int8(values).panels)
+    for tokens in (1, 2, 9, 40):
+        x = normal(tokens, tokens, columns)
+        results = []
+        for backend in (ops, reference):
+            weights = backend.prepare(rounded, Role.LINEAR, "w"), backend.prepare(bias, Role.VECTOR, "b")
+            results.append(backend.linear(x, Linear(*weights)))
+        np.testing.assert_array_equal(results[0], results[1])
 
 
 def test_fast_keeps_half_the_cache():

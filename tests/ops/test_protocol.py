@@ -8,6 +8,8 @@ import pytest
 from ml_dtypes import bfloat16
 
 from ossia.errors import BackendError, TensorError
+from ossia.int8 import decode as decode_int8
+from ossia.int8 import round_activations
 from ossia.mxfp4 import Packed, decode, encode
 from ossia.ops import Experts, Linear, LowRank, Ops, Precision, Role
 from tests.ops import judges
@@ -63,6 +65,40 @@ def test_rms_norm(ops: Ops, rows: int, width: int, size: float):
     x, scale = normal(1, rows, width, scale=size), normal(2, width)
     y = ops.rms_norm(ops.array(x), ops.prepare(scale, Role.VECTOR, "norm"), 1e-5)
     judges.rms_norm(x, scale, 1e-5).check(ops.numpy(y))
+
+
+@pytest.mark.parametrize("role", [Role.LINEAR, Role.UNEMBEDDING])
+@pytest.mark.parametrize(
+    ("rows", "columns", "tokens"), [(1, 1, 1), (7, 30, 3), (33, 96, 1), (48, 2880, 2), (65, 300, 17), (32, 64, 0)]
+)
+@pytest.mark.parametrize("adapted", [True, False])
+def test_linear_in_8_bits(ops: Ops, role: Role, rows: int, columns: int, tokens: int, adapted: bool):
+    x, rounded = normal(3, tokens, columns), ops.round_int8(weight(4, rows, columns))
+    if ops.precision is Precision.EXACT:
+        with pytest.raises(BackendError, match=rf"w: a matrix in 8 bits, as {role} at exact; one of"):
+            ops.prepare(rounded, role, "w")
+        return
+    bias, a, b, scale = normal(5, rows), normal(6, 2, 4, columns), normal(7, 2, rows, 4), normal(8, 2)
+    adapters = np.arange(tokens, dtype=np.int32) % 3 - 1 if adapted else None
+    low_rank = low_rank_of(ops, a, b, scale) if adapted else None
+    own = Linear(ops.prepare(rounded, role, "w"), ops.prepare(bias, Role.VECTOR, "bias"), low_rank)
+    y = ops.numpy(ops.linear(ops.array(x), own, adapters))
+    numbers, unit = round_activations(x)
+    judge = judges.linear(numbers * unit[:, None].astype(np.float64), decode_int8(rounded).astype(np.float64), bias)
+    for token, one in enumerate([] if adapters is None else adapters):
+        if one >= 0:
+            seen = judges.rounded(x[token : token + 1], ops.precision)
+            term = judges.low_rank(seen, a[one], b[one], float(scale[one]))
+            judge.value[token] += term.value[0]
+            judge.bound[token] += term.bound[0] + 2.0**-24 * np.abs(judge.value[token])
+    # A weight and an activation are made of their number and scale by a rounding each.
+    judge._replace(bound=judge.bound * (1 + 4 / (columns + 2))).check(y)
+
+
+@pytest.mark.parametrize("role", [Role.EMBEDDING, Role.ROUTER, Role.EXPERTS, Role.VECTOR])
+def test_8_bits_are_refused_where_none_are_computed_with(ops: Ops, role: Role):
+    with pytest.raises(BackendError, match=rf"w: a matrix in 8 bits, as {role}"):
+        ops.prepare(ops.round_int8(weight(4, 5, 64)), role, "w")
 
 
 @pytest.mark.parametrize("role", [Role.LINEAR, Role.UNEMBEDDING])

@@ -18,8 +18,12 @@ import numpy as np
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors
 from ossia.checkpoint.gguf import SIZES
 from ossia.config import ModelConfig
+from ossia.copies import in_8_bits
+from ossia.engine.memory import ELEMENT_BYTES
+from ossia.int8 import int8_bytes
 from ossia.loading import available_bytes
 from ossia.mxfp4 import Packed
+from ossia.ops import Precision
 
 __all__ = [
     "anonymous_bytes",
@@ -39,26 +43,28 @@ BUFFER_BYTES = 1 << 30
 """Several times the largest caches of present machines, so that every pass comes from memory."""
 
 
-def decode_bytes(checkpoint: Checkpoint, batch: int = 1, depth: int = 0, cache_width: int = 4) -> float:
-    """Bytes that one decoding step of `batch` requests must read, each with `depth` tokens behind it.
+def decode_bytes(
+    checkpoint: Checkpoint, batch: int = 1, depth: int = 0, precision: Precision = Precision.EXACT
+) -> float:
+    """Bytes that one decoding step of `batch` requests must read, each with `depth` tokens behind it."""
+    cached = cache_bytes(checkpoint.config, depth, ELEMENT_BYTES[precision])
+    return weight_bytes(checkpoint, batch, precision) + batch * cached
 
-    `cache_width` is the bytes of one cached key or value: 4 in `exact`, 2 in `fast`.
-    """
-    return weight_bytes(checkpoint, batch) + batch * cache_bytes(checkpoint.config, depth, cache_width)
 
-
-def weight_bytes(checkpoint: Checkpoint, batch: int = 1) -> float:
-    """Bytes of weights, at the width the file stores them, that a step of `batch` tokens must read.
+def weight_bytes(checkpoint: Checkpoint, batch: int = 1, precision: Precision = Precision.EXACT) -> float:
+    """Bytes of weights that a step of `batch` tokens must read: as the file stores them, or in 8 bits at `fast`.
 
     All but the embedding, of which each token reads one row, and the experts that no token chose: with independent
     choices a token misses one of X experts with probability 1 - A / X.
     """
     config = checkpoint.config
     share = 1 - (1 - config.num_experts_per_tok / config.num_local_experts) ** batch
-    total = 0.0
+    total, copied = 0.0, in_8_bits(checkpoint) if precision is Precision.FAST else {}
     for name, spec in expected_tensors(config, checkpoint.experts).items():
         values = spec.parameters * _BYTES[checkpoint.stored[name]]
-        if name == "model.embed_tokens.weight":
+        if name in copied:
+            total += int8_bytes(*copied[name])
+        elif name == "model.embed_tokens.weight":
             total += batch * values / config.vocab_size
         else:
             total += values * (share if ".experts." in name else 1)

@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -9,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 from ossia.assistant import Event, Turn, opening
-from ossia.cli._display import Progress
+from ossia.cli._display import Progress, one_line
 from ossia.cli._pulling import located
 from ossia.engine import SamplingParams
 from ossia.errors import ContextLengthError
@@ -49,6 +50,8 @@ class Session:
                 threads=options.threads,
                 context=options.context,
             )
+        if model.loaded.news and not options.quiet:
+            print(one_line(model.loaded.news), file=sys.stderr)
         effort = Effort(options.effort) if options.effort else model.defaults.effort
         return cls(model, model.sampling(wanted), effort, options.system, options.date)
 

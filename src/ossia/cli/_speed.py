@@ -18,7 +18,7 @@ from ossia.cli._bounds import (
 )
 from ossia.cli._display import Progress
 from ossia.engine import Engine, EngineConfig, SamplingParams
-from ossia.engine.memory import ELEMENT_BYTES, needed_bytes
+from ossia.engine.memory import needed_bytes
 from ossia.errors import BackendError
 from ossia.loading import Loaded, available_bytes, check_cache
 
@@ -161,7 +161,7 @@ def summarise(runs: Sequence[Repeat], loaded: Loaded, load: Load, peak: int, ano
     """The medians, beside what the machine's memory would allow."""
     decode = statistics.median(run.decode_tokens_per_second for run in runs)
     middle = load.depth + load.prompt + load.generate // 2
-    needed = decode_bytes(loaded.checkpoint, load.batch, middle, ELEMENT_BYTES[loaded.ops.precision])
+    needed = decode_bytes(loaded.checkpoint, load.batch, middle, loaded.ops.precision)
     threads = loaded.threads or processors()
     bandwidth, of_weights = read_bandwidth(threads), weights_bandwidth(loaded.checkpoint, threads)
     return Speed(

@@ -23,6 +23,10 @@ SHARED_TOKENS = 65_536
 """Tokens that the full layers hold for all requests together unless told: 1.5 GiB at 20b in bfloat16."""
 
 
+MOST_GUESSES = 64
+"""Of tokens at once: more would not be right together, and each takes a place in a step."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
     """The operator's settings. Raises ConfigError for a value that cannot be right; the message names the key.
@@ -38,6 +42,9 @@ class EngineConfig:
     message): there the sliding layers' pages are kept, so that another prompt can go on from it. `stop_tokens` end a
     request that brings none of its own. Both are ids; the engine knows no text.
 
+    `guesses` is how many tokens may be guessed at once from a request's own text (`ossia.engine.lookup`), for requests
+    that bring no drafter of their own; 0 guesses nothing. Answers are the same with any number.
+
     `full_pages` and `sliding_pages` size the cache; None derives them, see `ossia.engine.memory`. With `cache_bytes`,
     the sliding layers get what is derived, and the full layers the rest.
     """
@@ -48,6 +55,7 @@ class EngineConfig:
     step_seconds: float | None = 1.0
     max_waiting: int | None = None
     max_waiting_per_client: int | None = None
+    guesses: int = 0
     page_size: int = 16
     full_pages: int | None = None
     sliding_pages: int | None = None
@@ -66,6 +74,7 @@ class EngineConfig:
             if getattr(self, key) is not None:
                 _whole(ConfigError, key, getattr(self, key), least=0)
         _whole(ConfigError, "snapshots", self.snapshots, least=0)
+        _whole(ConfigError, "guesses", self.guesses, least=0, most=MOST_GUESSES)
         if self.step_seconds is not None:
             _check_seconds("step_seconds", self.step_seconds)
         for key in ("boundary_tokens", "stop_tokens"):

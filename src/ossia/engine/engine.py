@@ -9,6 +9,7 @@ from operator import index
 from typing import TypedDict, Unpack
 
 from ossia.engine.config import EngineConfig, SamplingParams
+from ossia.engine.lookup import Lookup
 from ossia.engine.memory import kinds, page_bytes
 from ossia.engine.overload import Overload
 from ossia.engine.pace import Pace
@@ -125,7 +126,7 @@ class Engine:
             adapter=self._adapter(adapter),
             priority=priority,
             grammar=self._compiled(grammar),
-            drafter=drafter,
+            drafter=drafter or (Lookup(self.config.guesses) if self.config.guesses else None),
         )
         self._requests[request.id] = request
         self._scheduler.add(request)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ossia.config import ModelConfig
+from ossia.int8 import Int8
 from ossia.mxfp4 import Packed
 from ossia.ops import Experts, Handle, Linear, Ops, Role
 
 __all__ = ["Layer", "Weights", "prepare"]
 
-Tensors = Mapping[str, np.ndarray | Packed]
+Tensors = Mapping[str, np.ndarray | Packed | Int8]
 
 
 @dataclass(frozen=True)

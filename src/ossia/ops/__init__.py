@@ -12,7 +12,8 @@ rounds inside an operation:
 
     exact   weights as stored; activations, sums and cache in float32
     fast    the inputs of `linear` and of both products of `experts` rounded to bfloat16, and keys and values stored as
-            bfloat16; everything else, the router and all sums included, in float32
+            bfloat16; everything else, the router and all sums included, in float32. Attention's projections and the
+            unembedding come in 8 bits (`ossia.copies`): their inputs are rounded to whole numbers of 15 bits instead
 """
 
 from ossia.ops.batch import Batch, Pages

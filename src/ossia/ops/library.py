@@ -17,6 +17,7 @@ __all__ = [
     "BAD_INDEX",
     "BF16",
     "F32",
+    "INT8",
     "MXFP4",
     "OK",
     "Cache",
@@ -31,7 +32,7 @@ __all__ = [
 
 ABI_VERSION = 2
 
-F32, BF16, MXFP4 = range(3)
+F32, BF16, MXFP4, INT8 = range(4)
 
 OK, BAD_ARGUMENT, BAD_INDEX, OUT_OF_MEMORY, UNSUPPORTED = range(5)
 
@@ -129,6 +130,7 @@ _ARGUMENTS = {
     "ossia_rms_norm": (_P, _P, _P, _L, _L, _F, _P),
     "ossia_rope": (_P, _P, _P, _P, _L, _L, _L, _P),
     "ossia_choose": (_P, _P, _L, _L, _L, _P, _P),
+    "ossia_int8_round": (_P, _P, _P),
     "ossia_sample": (_P, _P, _L, _L, _P, _P, _P, _P, _P),
     "ossia_read_bandwidth": (_P, _P, _L, _P),
     "ossia_threads": (_P,),
@@ -136,6 +138,7 @@ _ARGUMENTS = {
 _OTHER_RESULTS = {
     "ossia_destroy": ((_P,), None),
     "ossia_isa": ((_P,), c_char_p),
+    "ossia_int8_bytes": ((_L, _L), _L),
     "ossia_page_bytes": ((_P,), _L),
     "ossia_will_need": ((_P, _L), None),
 }

@@ -14,12 +14,13 @@ import numpy as np
 from ml_dtypes import bfloat16
 
 from ossia.errors import BackendError
+from ossia.int8 import Int8
 from ossia.mxfp4 import Packed, check_scales
 from ossia.ops import library
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.library import address
-from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role
-from ossia.ops.residence import Cache, Step, Vector, Weight, packed_step, paged_step
+from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role, check_int8
+from ossia.ops.residence import Cache, Step, Vector, Weight, empty_int8, packed_step, paged_step
 from ossia.ops.sampling import Draw, Drawn
 
 __all__ = ["NativeOps"]
@@ -70,7 +71,7 @@ class NativeOps:
         """The instruction set in use."""
         return self._library.ossia_isa(self._context).decode()
 
-    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> Handle:
+    def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
         if isinstance(tensor, Packed):
             if role is not Role.EXPERTS:
                 raise BackendError(
@@ -80,9 +81,18 @@ class NativeOps:
             self._library.ossia_will_need(*packed.spans[-1])
             check_scales(tensor, name)
             return packed
+        if isinstance(tensor, Int8):
+            check_int8(self.precision, role, name)
+            return self._kept(Weight(tensor), role)
         if tensor.dtype not in _FLOATS:
             raise BackendError(f"{name}: {tensor.dtype} is not computed with; bfloat16 or float32 is right")
         return Vector(tensor) if role is Role.VECTOR else self._kept(Weight(tensor), role)
+
+    def round_int8(self, tensor: np.ndarray) -> Int8:
+        weight, rounded = Weight(tensor), empty_int8(*tensor.shape)
+        status = self._library.ossia_int8_round(self._context, weight.with_bias(None), rounded.panels.ctypes.data)
+        _check(status, "a matrix to be rounded to 8 bits")
+        return rounded
 
     def read_ahead(self) -> None:
         # A mapped file that is not in memory is read as fast as the disk allows, many pieces at a time, instead of page

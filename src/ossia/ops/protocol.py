@@ -5,11 +5,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ossia.errors import BackendError
+from ossia.int8 import Int8
 from ossia.mxfp4 import Packed
 from ossia.ops.batch import Batch
 from ossia.ops.sampling import Draw, Drawn
 
-__all__ = ["Array", "Cache", "Experts", "Handle", "Linear", "LowRank", "Ops", "Precision", "Role"]
+__all__ = ["Array", "Cache", "Experts", "Handle", "Linear", "LowRank", "Ops", "Precision", "Role", "check_int8"]
 
 Array = Any
 """float32 (or int32 where said): a numpy array, or a tensor in the torch backend."""
@@ -81,11 +83,16 @@ class Ops(Protocol):
     batch_invariant: bool
     """Whether a token's numbers are the same bits however it is batched, chunked and threaded."""
 
-    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> Handle:
+    def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
         """A weight taken in once, at load. `name` is for the error when it cannot be.
 
-        A tensor is bfloat16, float32 or packed MXFP4 (experts only). The backend may keep a view of it.
+        A tensor is bfloat16, float32, packed MXFP4 (experts only) or 8 bits (at `fast`, for `linear` alone). The
+        backend may keep a view of it.
         """
+        ...
+
+    def round_int8(self, tensor: np.ndarray) -> Int8:
+        """[N, C] bfloat16 or float32 -> [N, C] in 8 bits, as `ossia.int8.encode` defines."""
         ...
 
     def read_ahead(self) -> None:
@@ -125,7 +132,9 @@ class Ops(Protocol):
     def linear(self, x: Array, projection: Linear, adapters: np.ndarray | None = None) -> Array:
         """[T, C] -> [T, N]: x @ weight.T + bias, and the low-rank term of each token's adapter.
 
-        `adapters` [T] int32 says which adapter a token has, -1 none. `fast` rounds x to bfloat16 first.
+        `adapters` [T] int32 says which adapter a token has, -1 none. `fast` rounds x first: to bfloat16, or, for a
+        weight in 8 bits, to the whole numbers of `ossia.int8.round_activations`; for low-rank terms to bfloat16 always.
+        Products of whole numbers are summed exactly within a segment of columns.
         """
         ...
 
@@ -190,3 +199,9 @@ class Ops(Protocol):
     def sample(self, logits: Array, draw: Draw) -> Drawn:
         """[L, V] -> [L] tokens with their log-probabilities, as `ossia.ops.sampling` defines."""
         ...
+
+
+def check_int8(precision: Precision, role: Role, name: str) -> None:
+    """Refuse a weight in 8 bits where none is computed with. Raises BackendError."""
+    if precision is Precision.EXACT or role not in (Role.LINEAR, Role.UNEMBEDDING):
+        raise BackendError(f"{name}: a matrix in 8 bits, as {role} at {precision}; one of `linear`'s at fast is right")

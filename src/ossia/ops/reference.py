@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from ml_dtypes import bfloat16
 
+from ossia import int8
 from ossia.config import SWIGLU_ALPHA
 from ossia.errors import BackendError
+from ossia.int8 import Int8
 from ossia.mxfp4 import Packed, check_scales, decode
 from ossia.ops.batch import Batch, check_indices
-from ossia.ops.protocol import Experts, Linear, LowRank, Precision, Role
+from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role, check_int8
 from ossia.ops.sampling import Draw, Drawn, sample
 
 __all__ = ["ReferenceOps"]
@@ -31,6 +33,24 @@ class _Stack:
         return self.values[expert].astype(np.float32)
 
 
+@dataclass(frozen=True)
+class _Whole:
+    """A matrix in 8 bits: whole numbers, and the scale of each segment of a row."""
+
+    numbers: np.ndarray  # [N, C] int8
+    scales: np.ndarray  # [N, S] float32
+
+    def products(self, x: np.ndarray) -> np.ndarray:
+        """[T, C] -> [T, N]: sums of whole numbers, exact in float64, added times their scales in float32, in order."""
+        numbers, scale = int8.round_activations(x)
+        y = np.zeros((len(x), len(self.numbers)), np.float32)
+        for segment in range(self.scales.shape[1]):
+            part = slice(segment * int8.SEGMENT, (segment + 1) * int8.SEGMENT)
+            sums = numbers[:, part].astype(np.float64) @ self.numbers[:, part].astype(np.float64).T
+            y += sums.astype(np.float32) * self.scales[:, segment]
+        return y * scale[:, None]
+
+
 # Numbers too large for float32 become infinite and then NaN, as in the other backends, where numpy would warn too.
 _as_the_others = np.errstate(over="ignore", invalid="ignore")
 
@@ -45,14 +65,20 @@ class ReferenceOps:
     def __init__(self, precision: Precision = Precision.EXACT) -> None:
         self.precision = precision
 
-    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> np.ndarray | _Stack:
+    def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
         if isinstance(tensor, Packed):
             if role is not Role.EXPERTS:
                 raise BackendError(
                     f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right"
                 )
             check_scales(tensor, name)
+        if isinstance(tensor, Int8):
+            check_int8(self.precision, role, name)
+            return _Whole(tensor.numbers, tensor.scales)
         return _Stack(tensor) if role is Role.EXPERTS else np.asarray(tensor, np.float32)
+
+    def round_int8(self, tensor: np.ndarray) -> Int8:
+        return int8.encode(tensor)
 
     def read_ahead(self) -> None:
         pass
@@ -81,6 +107,9 @@ class ReferenceOps:
 
     @_as_the_others
     def linear(self, x: np.ndarray, projection: Linear, adapters: np.ndarray | None = None) -> np.ndarray:
+        if isinstance(projection.weight, _Whole):
+            y = projection.weight.products(x) + (0.0 if projection.bias is None else projection.bias)
+            return y + _low_rank(self._rounded(x), projection.adapters, adapters)
         return _linear(self._rounded(x), projection, adapters)
 
     @_as_the_others

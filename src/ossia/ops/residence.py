@@ -11,11 +11,12 @@ import numpy as np
 from ml_dtypes import bfloat16
 
 from ossia.errors import BackendError
+from ossia.int8 import PANEL_ROWS, Int8, panel_bytes
 from ossia.mxfp4 import Packed
 from ossia.ops import library
 from ossia.ops.batch import Batch
 
-__all__ = ["PACKED_PAGE", "Cache", "Step", "Vector", "Weight", "packed_step", "paged_step"]
+__all__ = ["PACKED_PAGE", "Cache", "Step", "Vector", "Weight", "empty_int8", "packed_step", "paged_step"]
 
 PACKED_PAGE = 64
 """Positions of a page where the caller has no pages: sequences side by side."""
@@ -35,10 +36,13 @@ class Vector:
 class Weight:
     """A matrix or a stack of them, as stored; copied only if its rows do not lie one after another."""
 
-    def __init__(self, tensor: np.ndarray | Packed) -> None:
+    def __init__(self, tensor: np.ndarray | Packed | Int8) -> None:
         if isinstance(tensor, Packed):
             self.values, self.scales = np.ascontiguousarray(tensor.blocks), np.ascontiguousarray(tensor.scales)
             self.dtype = library.MXFP4
+        elif isinstance(tensor, Int8):
+            self.values, self.scales = np.ascontiguousarray(tensor.panels), None
+            self.dtype = library.INT8
         else:
             self.values, self.scales = np.ascontiguousarray(tensor), None
             self.dtype = library.BF16 if tensor.dtype == bfloat16 else library.F32
@@ -87,9 +91,7 @@ class Cache:
                 "a positive page size and an even width up to 1024 are right"
             )
         # Zeros come from the system untouched: a page takes no memory before it is written.
-        data = np.zeros(pages * page_bytes + _ALIGNMENT, np.uint8)
-        skipped = -data.ctypes.data % _ALIGNMENT
-        self.pages = data[skipped : skipped + pages * page_bytes].reshape(pages, page_bytes)
+        self.pages = _aligned(np.zeros(pages * page_bytes + _ALIGNMENT, np.uint8)).reshape(pages, page_bytes)
         self.struct.data = self.pages.ctypes.data
 
     def copy_page(self, source: int, target: int) -> None:
@@ -97,6 +99,19 @@ class Cache:
         if not (0 <= source < len(self.pages) and 0 <= target < len(self.pages)):
             raise BackendError(f"page {source} to {target}: there are pages 0 to {len(self.pages) - 1}")
         self.pages[target] = self.pages[source]
+
+
+def empty_int8(rows: int, columns: int) -> Int8:
+    """A matrix in 8 bits whose bytes are yet to be written."""
+    panels = -(-rows // PANEL_ROWS)
+    data = np.empty(panels * panel_bytes(columns) + _ALIGNMENT, np.uint8)
+    return Int8(_aligned(data).reshape(panels, -1), rows, columns)
+
+
+def _aligned(data: np.ndarray) -> np.ndarray:
+    """All but `_ALIGNMENT` of some bytes, from a whole cache line on."""
+    skipped = -data.ctypes.data % _ALIGNMENT
+    return data[skipped : skipped + data.size - _ALIGNMENT]
 
 
 class Step(NamedTuple):

@@ -12,11 +12,13 @@ import torch
 from ml_dtypes import bfloat16
 from torch.nn import functional
 
+from ossia import int8
 from ossia.config import SWIGLU_ALPHA
 from ossia.errors import BackendError
+from ossia.int8 import Int8
 from ossia.mxfp4 import GRID, Packed, check_scales
 from ossia.ops.batch import Batch, check_indices
-from ossia.ops.protocol import Experts, Linear, LowRank, Precision, Role
+from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role, check_int8
 from ossia.ops.sampling import Draw, Drawn, sample
 
 __all__ = ["PackedTensor", "TorchOps", "swiglu"]
@@ -39,6 +41,16 @@ class PackedTensor:
         return torch.ldexp(pairs, self.scales[expert].int()[..., None] - 127).flatten(-2)
 
 
+@dataclass(frozen=True)
+class WholeTensor:
+    """A matrix in 8 bits, widened to float32 [N, C]; its activations are rounded to whole numbers."""
+
+    widened: Tensor
+
+    def float(self) -> Tensor:
+        return self.widened
+
+
 class TorchOps:
     """`ossia.ops.Ops` in torch, for tensors on one device."""
 
@@ -49,7 +61,7 @@ class TorchOps:
         self.precision = precision
         self.device = torch.device(device)
 
-    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> Tensor | PackedTensor:
+    def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
         if isinstance(tensor, Packed):
             if role is not Role.EXPERTS:
                 raise BackendError(
@@ -57,7 +69,13 @@ class TorchOps:
                 )
             check_scales(tensor, name)
             return PackedTensor(self._tensor(tensor.blocks), self._tensor(tensor.scales))
+        if isinstance(tensor, Int8):
+            check_int8(self.precision, role, name)
+            return WholeTensor(self._tensor(int8.decode(tensor)))
         return self._tensor(tensor)
+
+    def round_int8(self, tensor: np.ndarray) -> Int8:
+        return int8.encode(tensor)
 
     def read_ahead(self) -> None:
         pass
@@ -83,7 +101,13 @@ class TorchOps:
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps) * scale.float()
 
     def linear(self, x: Tensor, projection: Linear, adapters: np.ndarray | None = None) -> Tensor:
-        return self._linear(self._rounded(x), projection, adapters)
+        rounded = self._rounded(x)
+        if not isinstance(projection.weight, WholeTensor):
+            return self._linear(rounded, projection, adapters)
+        numbers, scale = int8.round_activations(self.numpy(x))
+        seen = self._tensor((numbers * scale[:, None]).astype(np.float32))
+        y = self._linear(seen, projection._replace(adapters=None), None)
+        return y + self._low_rank(rounded, projection.adapters, adapters)
 
     def rope(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         first, second = x.chunk(2, dim=-1)

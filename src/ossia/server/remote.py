@@ -6,6 +6,7 @@ every request that waits for it.
 """
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -44,6 +45,8 @@ from ossia.server.border import (
 )
 
 __all__ = ["EngineStatus", "Launch", "RemoteEngine", "Tokens", "Wanted"]
+
+_journal = logging.getLogger("ossia.server")
 
 ANSWER_SECONDS = 0.5
 """A question about the status waits so long for its answer; then the last report is all there is."""
@@ -109,6 +112,8 @@ class RemoteEngine:
     def __init__(self, process: asyncio.subprocess.Process, link: "_Link", ready: Ready) -> None:
         self.context = ready.context
         self.settings: Mapping[str, Any] = ready.settings
+        if ready.news:
+            _journal.info("%s", ready.news)
         self.pid = process.pid
         self._process = process
         self._link = link

@@ -325,7 +325,7 @@ def _loaded(link: Link, begin: Begin) -> Worker:
     settings = QUEUE | begin.settings
     config = engine_config(loaded, vocabulary, defaults_of(loaded.checkpoint), begin.context, **settings)
     engine = Engine(loaded.model, config, compiler.compile)
-    link.send(Ready(engine.context, loaded.settings()))
+    link.send(Ready(engine.context, loaded.settings(), loaded.news))
     return Worker(link, engine, compiler.compile)
 
 

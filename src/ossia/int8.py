@@ -1,0 +1,130 @@
+"""Weights in 8 bits: each 256 columns of a row share one scale, and each value keeps a whole number from -127 to 127.
+
+What `fast` computes attention's projections and the unembedding with. Activations meet them as whole numbers too, of 15
+bits and one scale for each token, so that the products of a segment are summed exactly: in any order, on any processor,
+the same bits.
+
+The bytes lie as processors like them: rows in panels of 16, a panel as its scales, float32 [S, 16], and then its
+values, uint8 [C / 4, 16, 4], C rounded up to a multiple of 64; a byte b stands for b - 128. Rows and columns that are
+none hold zeros.
+
+Source: native/src/int8.h, where this is computed with.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ossia.errors import TensorError
+
+__all__ = ["PANEL_ROWS", "SEGMENT", "Int8", "decode", "encode", "int8_bytes", "panel_bytes", "round_activations"]
+
+SEGMENT = 256
+"""Columns that share one scale."""
+
+PANEL_ROWS = 16
+"""Rows that lie together."""
+
+LARGEST_WEIGHT = np.float32(127)
+LARGEST_ACTIVATION = np.float32(127 * 128)
+"""The largest whole numbers, in units of their scale."""
+
+_QUAD, _CHUNK, _ZERO = 4, 64, 128
+
+# Where all values of a scale are smaller, they count as 0.
+_SMALLEST = np.float32(2.0**-100)
+
+
+@dataclass(frozen=True, eq=False)
+class Int8:
+    """A matrix [rows, columns] in 8 bits: `panels` uint8 [rows / 16 rounded up, panel_bytes(columns)].
+
+    Raises TensorError when they do not belong together.
+    """
+
+    panels: np.ndarray
+    rows: int
+    columns: int
+
+    def __post_init__(self) -> None:
+        right = (-(-self.rows // PANEL_ROWS), panel_bytes(self.columns))
+        if self.panels.shape != right or self.panels.dtype != np.uint8:
+            raise TensorError(
+                f"panels of [{self.rows}, {self.columns}] are {self.panels.dtype} {list(self.panels.shape)}; "
+                f"uint8 {list(right)} is right"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the matrix."""
+        return self.rows, self.columns
+
+    @property
+    def scales(self) -> np.ndarray:
+        """[rows, S] float32."""
+        segments = _segments(self.columns)
+        scales = self.panels[:, : segments * PANEL_ROWS * 4].copy().view(np.float32)
+        return scales.reshape(-1, segments, PANEL_ROWS).swapaxes(1, 2).reshape(-1, segments)[: self.rows]
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """[rows, columns] int8."""
+        values = self.panels[:, _segments(self.columns) * PANEL_ROWS * 4 :]
+        rows = values.reshape(len(self.panels), -1, PANEL_ROWS, _QUAD).swapaxes(1, 2)
+        return (rows.reshape(len(self.panels) * PANEL_ROWS, -1)[: self.rows, : self.columns] ^ _ZERO).view(np.int8)
+
+
+def int8_bytes(rows: int, columns: int) -> int:
+    """The bytes of a matrix."""
+    return -(-rows // PANEL_ROWS) * panel_bytes(columns)
+
+
+def panel_bytes(columns: int) -> int:
+    """The bytes of 16 rows."""
+    return PANEL_ROWS * (4 * _segments(columns) + -(-columns // _CHUNK) * _CHUNK)
+
+
+def encode(matrix: np.ndarray) -> Int8:
+    """[N, C] bfloat16 or float32 -> each value the nearest multiple of its scale, ties to even.
+
+    A scale is the largest magnitude over 127; NaN where a value is not finite.
+    """
+    rows, columns = matrix.shape
+    segments, padded = _segments(columns), -(-columns // _CHUNK) * _CHUNK
+    panels = -(-rows // PANEL_ROWS)
+    numbers = np.zeros((panels * PANEL_ROWS, padded), np.uint8) + np.uint8(_ZERO)
+    scales = np.zeros((panels * PANEL_ROWS, segments), np.float32)
+    for segment in range(segments):
+        part = slice(segment * SEGMENT, min(columns, (segment + 1) * SEGMENT))
+        whole, scale = _rounded(matrix[:, part].astype(np.float32), LARGEST_WEIGHT)
+        numbers[:rows, part] = whole + _ZERO
+        scales[:rows, segment] = scale
+    first = scales.reshape(panels, PANEL_ROWS, segments).swapaxes(1, 2).reshape(panels, -1)
+    then = numbers.reshape(panels, PANEL_ROWS, -1, _QUAD).swapaxes(1, 2).reshape(panels, -1)
+    return Int8(np.concatenate([np.ascontiguousarray(first).view(np.uint8), then], axis=1), rows, columns)
+
+
+def decode(matrix: Int8) -> np.ndarray:
+    """[N, C] float32."""
+    scales = np.repeat(matrix.scales, SEGMENT, axis=1)[:, : matrix.columns]
+    return matrix.numbers.astype(np.float32) * scales
+
+
+def round_activations(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[T, C] float32 -> whole numbers int32 [T, C] and scales float32 [T], NaN where a value is not finite."""
+    return _rounded(x, LARGEST_ACTIVATION)
+
+
+def _rounded(values: np.ndarray, most: np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """Whole numbers int32 up to `most`, and the scale of each row."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        largest = np.abs(values).max(axis=1, initial=0)
+        finite, some = np.isfinite(largest), largest >= _SMALLEST
+        factor = np.where(finite & some, most / largest, np.float32(0))
+        scale = np.where(finite, np.where(some, largest / most, np.float32(0)), np.float32(np.nan))
+        whole = np.where(finite[:, None], np.rint(values * factor[:, None]), np.float32(0))
+    return np.nan_to_num(whole).astype(np.int32), scale.astype(np.float32)
+
+
+def _segments(columns: int) -> int:
+    return -(-columns // SEGMENT)

@@ -1,0 +1,165 @@
+"""The copies in 8 bits: which, kept where, and made anew when they do not fit."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ossia import copies, loading
+from ossia.checkpoint import Checkpoint, open_checkpoint
+from ossia.checkpoint.safetensors import read_file
+from ossia.copies import Copies, copies_folder, in_8_bits
+from ossia.int8 import encode
+from ossia.ops import Ops, make_ops
+from tests.cli.tiny import CONFIG, write_tiny
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where copies are kept, however few they are."""
+    monkeypatch.setattr(copies, "WORTH_KEEPING", 0)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Checkpoint:
+    return open_checkpoint(write_tiny(tmp_path / "tiny"))
+
+
+class Counting:
+    """A backend that counts what it rounds."""
+
+    def __init__(self) -> None:
+        self.ops: Ops = make_ops("native", "fast")
+        self.rounded = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ops, name)
+
+    def round_int8(self, tensor: np.ndarray) -> Any:
+        self.rounded += 1
+        return self.ops.round_int8(tensor)
+
+
+def of(checkpoint: Checkpoint, folder: Path | None) -> tuple[Copies, int]:
+    ops: Any = Counting()
+    return Copies.of(checkpoint, ops, folder), ops.rounded
+
+
+def test_which_matrices(checkpoint: Checkpoint):
+    wanted = in_8_bits(checkpoint)
+    names = {name.split(".")[-2] for name in wanted}
+    assert names == {"q_proj", "k_proj", "v_proj", "o_proj", "lm_head"}
+    assert len(wanted) == 4 * CONFIG.num_hidden_layers + 1
+    assert wanted["lm_head.weight"] == (CONFIG.vocab_size, CONFIG.hidden_size)
+
+
+def test_they_stand_in_place_of_the_checkpoint_s(checkpoint: Checkpoint):
+    found, made = of(checkpoint, None)
+    assert made == len(in_8_bits(checkpoint))
+    assert (found.kept, found.written) == (None, False)
+    assert set(found) == set(checkpoint.tensors)
+    for name, tensor in checkpoint.tensors.items():
+        if name in in_8_bits(checkpoint):
+            assert isinstance(tensor, np.ndarray)
+            np.testing.assert_array_equal(found.copies[name].panels, encode(tensor).panels)
+            assert found[name] is found.copies[name]
+        else:
+            assert type(found[name]) is type(tensor)
+
+
+def test_few_are_not_kept(checkpoint: Checkpoint, tmp_path: Path):
+    found, _ = of(checkpoint, tmp_path / "cache")
+    assert found.kept is None
+    assert not (tmp_path / "cache").exists()
+
+
+def test_made_once_then_read(checkpoint: Checkpoint, folder: Path):
+    first, made = of(checkpoint, folder)
+    second, again = of(checkpoint, folder)
+    assert (first.written, second.written) == (True, False)
+    assert first.kept == second.kept
+    assert made > 0
+    assert again == 0
+    for name, copy in first.copies.items():
+        np.testing.assert_array_equal(second.copies[name].panels, copy.panels)
+    assert [file.suffix for file in folder.iterdir()] == [".safetensors"]
+
+
+def test_another_file_of_the_checkpoint_makes_others_and_removes_the_old(checkpoint: Checkpoint, folder: Path):
+    first, _ = of(checkpoint, folder)
+    file = next(checkpoint.path.glob("*.safetensors"))
+    os.utime(file, ns=(1, 1))
+    second, made = of(checkpoint, folder)
+    assert made > 0
+    assert second.kept != first.kept
+    assert list(folder.iterdir()) == [second.kept]
+
+
+def test_two_checkpoints_do_not_share(checkpoint: Checkpoint, folder: Path, tmp_path: Path):
+    other = open_checkpoint(write_tiny(tmp_path / "other"))
+    first, second = of(checkpoint, folder)[0], of(other, folder)[0]
+    assert first.kept != second.kept
+    assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", ["flipped", "short", "empty", "other names"])
+def test_damaged_copies_are_made_anew(checkpoint: Checkpoint, folder: Path, damage: str):
+    first, _ = of(checkpoint, folder)
+    assert first.kept is not None
+    content = bytearray(first.kept.read_bytes())
+    match damage:
+        case "flipped":
+            content[-1000] ^= 1
+        case "short":
+            del content[-64:]
+        case "empty":
+            content.clear()
+        case _:
+            content = content.replace(b"lm_head", b"lm_hand")
+    first.kept.write_bytes(content)
+    second, made = of(checkpoint, folder)
+    assert made == len(in_8_bits(checkpoint))
+    assert second.written
+    third, made = of(checkpoint, folder)
+    assert made == 0
+    np.testing.assert_array_equal(third["lm_head.weight"].panels, first["lm_head.weight"].panels)  # type: ignore[union-attr]
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_nothing_is_lost(checkpoint: Checkpoint, folder: Path):
+    folder.write_text("a file, not a folder")
+    found, made = of(checkpoint, folder)
+    assert made > 0
+    assert found.kept is None
+    assert str(folder) in found.refused
+
+
+def test_the_file_is_safetensors_that_others_can_read(checkpoint: Checkpoint, folder: Path):
+    judge = pytest.importorskip("safetensors.numpy")
+    found, _ = of(checkpoint, folder)
+    assert found.kept is not None
+    read = judge.load_file(found.kept)
+    assert set(read) == {*in_8_bits(checkpoint), "checksums"} == set(read_file(found.kept))
+
+
+def test_where_they_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("OSSIA_CACHE", str(tmp_path))
+    assert copies_folder() == tmp_path
+    monkeypatch.setenv("OSSIA_CACHE", "")
+    assert copies_folder() is None
+    monkeypatch.delenv("OSSIA_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert copies_folder() == tmp_path / "xdg" / "ossia"
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert copies_folder() == tmp_path / ".cache" / "ossia"
+
+
+def test_loading_says_it_once(checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OSSIA_CACHE", str(folder))
+    news = [loading.load_weights(checkpoint, precision=precision).news for precision in ("exact", "fast", "fast")]
+    assert news[0] == news[2] == ""
+    assert "are kept in" in news[1]
+    assert str(folder) in news[1]
