@@ -5,8 +5,8 @@
 
 A step that is given guesses computes them beside the next token and keeps those that were right, so that answers stay
 the same; this says what is left of it for the clock. First a plain answer is drawn. Then the same answer is drawn with
-a drafter that knows it, and says of each token with the given probability what comes, and otherwise something else. Each
-line is the time a token took without guesses over the time with them, in turns with plain ones; above 1 the guesses
+a drafter that knows it, and says of each token with the given probability what comes, and otherwise something else. A
+line has the time a token took without guesses over the time with them, in turns with plain ones: above 1 the guesses
 gain. A guess ends at its first wrong token, whatever comes after it.
 """
 
@@ -21,6 +21,8 @@ import report
 
 from ossia import loading
 from ossia.engine import Drafter, Engine, EngineConfig, SamplingParams
+
+_LINE = "{length:>6} {right:>6.2f} {tokens_per_step:>11.2f} {step_cost:>9.2f} {gain:>6.2f}"
 
 
 @dataclass

@@ -160,6 +160,6 @@ def test_where_they_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 def test_loading_says_it_once(checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OSSIA_CACHE", str(folder))
     news = [loading.load_weights(checkpoint, precision=precision).news for precision in ("exact", "fast", "fast")]
-    assert news[0] == news[2] == ""
-    assert "are kept in" in news[1]
-    assert str(folder) in news[1]
+    assert news[0] == news[2] == []
+    assert "are kept in" in news[1][0]
+    assert str(folder) in news[1][0]

@@ -165,13 +165,16 @@ def test_what_is_wrong_with_a_tensor_names_the_file(path: Path):
     assert str(caught.value).startswith(f"{path}: {name}: the scale of block [0, 0, 0] is 255")
 
 
-@pytest.mark.parametrize(("free", "asked"), [(1 << 40, 1), (1, 0), (None, 0)])
-def test_weights_are_read_ahead_where_the_memory_holds_them(path: Path, monkeypatch, free: int | None, asked: int):
+@pytest.mark.parametrize(("free", "asked"), [(1 << 40, [True]), (1, [False]), (None, [])])
+def test_experts_are_read_ahead_where_the_memory_holds_them(path: Path, monkeypatch, free: int | None, asked: list):
     calls = []
-    monkeypatch.setattr(NativeOps, "read_ahead", lambda ops: calls.append(ops))
+    monkeypatch.setattr(NativeOps, "read_ahead", lambda ops, experts: calls.append(experts))
     monkeypatch.setattr(loading, "available_bytes", lambda: free)
-    loading.load_weights(str(path))
-    assert len(calls) == asked
+    loaded = loading.load_weights(str(path))
+    assert calls == asked
+    short = asked == [False]
+    assert len(loaded.news) == short
+    assert not short or "0.0 GiB of memory that are free: experts are read from the disk" in loaded.news[0]
 
 
 def test_a_cache_is_checked_before_it_is_made(monkeypatch: pytest.MonkeyPatch):

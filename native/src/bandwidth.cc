@@ -26,6 +26,6 @@ int32_t ossia_read_bandwidth(ossia_context* context, const void* data, int64_t b
   return OSSIA_OK;
 }
 
-void ossia_will_need(const void* data, int64_t bytes) {
-  if (data != nullptr && bytes > 0) ossia::read_ahead(data, static_cast<size_t>(bytes));
+void ossia_will_need(const void* data, int64_t bytes, int32_t wait) {
+  if (data != nullptr && bytes > 0) ossia::read_ahead(data, static_cast<size_t>(bytes), wait != 0);
 }

@@ -83,10 +83,14 @@ bool advise(char* at, char* end, size_t piece, int advice) {
 }
 }  // namespace
 
-void read_ahead(const void* memory, size_t bytes) {
+void read_ahead(const void* memory, size_t bytes, bool wait) {
   const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), address = reinterpret_cast<uintptr_t>(memory);
   char* const begin = reinterpret_cast<char*>(address & ~(page - 1));
   char* const end = reinterpret_cast<char*>((address + bytes + page - 1) & ~(page - 1));
+  if (!wait) {
+    advise(begin, end, kAdvised, MADV_WILLNEED);
+    return;
+  }
   // Pages of a file that are read for such a range come in pieces of 2 MiB where the file system can. Where it cannot,
   // or the pages are there already, nothing changes.
   madvise(begin, static_cast<size_t>(end - begin), MADV_HUGEPAGE);
@@ -122,7 +126,7 @@ bool tiles_allowed() { return false; }
 
 void yield() { std::this_thread::yield(); }
 
-void read_ahead(const void*, size_t) {}
+void read_ahead(const void*, size_t, bool) {}
 
 #endif
 

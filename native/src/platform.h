@@ -43,9 +43,9 @@ void yield();
 void* allocate(size_t bytes);
 void release(void* memory, size_t bytes);
 
-// Reads a mapping into memory and into this process's page tables, in huge pages where that can be. Only a hint: what
-// fails is not reported.
-void read_ahead(const void* memory, size_t bytes);
+// Reads a mapping into memory and into this process's page tables, in huge pages where that can be; without `wait` the
+// disk is only asked for it. A hint: what fails is not reported.
+void read_ahead(const void* memory, size_t bytes, bool wait);
 
 // While it lives, this thread rounds to nearest and keeps subnormal numbers, whatever its caller had set (a library
 // built with -ffast-math may have turned them to zero); then the caller's setting returns. Without it the same product

@@ -52,6 +52,8 @@ class Loaded:
     weights: Weights
     copies: Copies | None = None
     """What `fast` computes with in 8 bits."""
+    free: int | None = None
+    """Memory that could be had when the weights were opened; None where the system does not say."""
 
     @property
     def config(self) -> ModelConfig:
@@ -72,9 +74,19 @@ class Loaded:
         """The settings in effect."""
         return {"backend": self.ops.name, "precision": str(self.ops.precision), "threads": self.threads}
 
+    def fits(self, free: int) -> bool:
+        """Whether all that is computed with can stay in so many bytes of memory."""
+        return self.checkpoint.bytes <= free
+
     @property
-    def news(self) -> str:
-        """What an operator should hear about once: that copies were written, or why they were not. Mostly nothing."""
+    def news(self) -> list[str]:
+        """What an operator should hear about: mostly nothing.
+
+        That copies were written, or why they were not; that experts are read from the disk because memory is short.
+        """
+        return [line for line in (self._of_copies(), self._of_memory()) if line]
+
+    def _of_copies(self) -> str:
         if self.copies is None or not (self.copies.written or self.copies.refused):
             return ""
         what = "attention and unembedding in 8 bits"
@@ -82,6 +94,14 @@ class Loaded:
             return f"{what}: not kept, and made again at the next start: {self.copies.refused}"
         size = sum(copy.panels.nbytes for copy in self.copies.copies.values())
         return f"{what}, {_gib(size)}, are kept in {self.copies.kept} from now on (OSSIA_CACHE= keeps none)"
+
+    def _of_memory(self) -> str:
+        if self.free is None or self.fits(self.free):
+            return ""
+        return (
+            f"the model's {_gib(self.checkpoint.bytes)} do not fit the {_gib(self.free)} of memory that are free: "
+            "experts are read from the disk as they are chosen, which takes most of the time"
+        )
 
     def logits(self, tokens: Sequence[int], rows: int = 64) -> Iterator[np.ndarray]:
         """The next-token logits of a sequence, [at most `rows`, V] float32 at a time, in order.
@@ -130,11 +150,12 @@ def load_weights(
     tensors: Mapping[str, Tensor | Int8] = checkpoint.tensors if copies is None else copies
     try:
         counted = _Counted(tensors, progress) if progress else tensors
-        loaded = Loaded(checkpoint, ops, prepare(ops, checkpoint.config, counted), copies)
+        weights = prepare(ops, checkpoint.config, counted)
     except TensorError as error:  # a backend knows no files
         raise error if str(checkpoint.path) in str(error) else TensorError(f"{checkpoint.path}: {error}") from error
-    if checkpoint.bytes <= (available_bytes() or 0):
-        ops.read_ahead()
+    loaded = Loaded(checkpoint, ops, weights, copies, available_bytes())
+    if loaded.free is not None:
+        ops.read_ahead(experts=loaded.fits(loaded.free))
     return loaded
 
 

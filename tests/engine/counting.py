@@ -50,7 +50,7 @@ class CountingOps:
     def round_int8(self, tensor: np.ndarray) -> Int8:
         return encode(tensor)
 
-    def read_ahead(self) -> None:
+    def read_ahead(self, *, experts: bool = True) -> None:
         pass
 
     def copy_page(self, cache: np.ndarray, page_size: int, source: int, target: int) -> None:

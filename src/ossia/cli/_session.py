@@ -50,8 +50,8 @@ class Session:
                 threads=options.threads,
                 context=options.context,
             )
-        if model.loaded.news and not options.quiet:
-            print(one_line(model.loaded.news), file=sys.stderr)
+        for line in [] if options.quiet else model.loaded.news:
+            print(one_line(line), file=sys.stderr)
         effort = Effort(options.effort) if options.effort else model.defaults.effort
         return cls(model, model.sampling(wanted), effort, options.system, options.date)
 

@@ -140,7 +140,7 @@ _OTHER_RESULTS = {
     "ossia_isa": ((_P,), c_char_p),
     "ossia_int8_bytes": ((_L, _L), _L),
     "ossia_page_bytes": ((_P,), _L),
-    "ossia_will_need": ((_P, _L), None),
+    "ossia_will_need": ((_P, _L, _I), None),
 }
 
 

@@ -26,6 +26,9 @@ from ossia.ops.sampling import Draw, Drawn
 __all__ = ["NativeOps"]
 
 _FLOATS = (np.dtype(np.float32), np.dtype(bfloat16))
+# Whether `ossia_will_need` waits for what it asks for.
+_ASK, _WAIT = 0, 1
+
 _PRECISIONS = {Precision.EXACT: 0, Precision.FAST: 1}
 
 
@@ -56,7 +59,9 @@ class NativeOps:
         _check(status, f"a context for {threads or 'all'} threads and instruction set {isa or 'of this processor'}")
         self._context = context.value
         weakref.finalize(self, self._library.ossia_destroy, self._context)
-        self._matrices: list[weakref.ref[Weight]] = []
+        self._dense: list[weakref.ref[Weight]] = []
+        self._experts: list[weakref.ref[Weight]] = []
+        self._as_chosen = False
         self._reader: threading.Thread | None = None
         self._steps: dict[Any, Any] = {}
         self._batch: Callable[[], Batch | None] = lambda: None
@@ -78,7 +83,7 @@ class NativeOps:
                     f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right"
                 )
             packed = self._kept(Weight(tensor), role)
-            self._library.ossia_will_need(*packed.spans[-1])
+            self._library.ossia_will_need(*packed.spans[-1], _WAIT)
             check_scales(tensor, name)
             return packed
         if isinstance(tensor, Int8):
@@ -94,12 +99,14 @@ class NativeOps:
         _check(status, "a matrix to be rounded to 8 bits")
         return rounded
 
-    def read_ahead(self) -> None:
+    def read_ahead(self, *, experts: bool = True) -> None:
         # A mapped file that is not in memory is read as fast as the disk allows, many pieces at a time, instead of page
         # by page as the computation comes to them.
-        self._reader = threading.Thread(target=_read_ahead, args=(self._library, self._matrices), daemon=True)
-        self._matrices = []
+        matrices = self._dense + (self._experts if experts else [])
+        self._reader = threading.Thread(target=_read_ahead, args=(self._library, matrices), daemon=True)
+        self._dense, self._experts = [], []
         self._reader.start()
+        self._as_chosen = not experts
 
     def array(self, values: np.ndarray) -> np.ndarray:
         return values
@@ -212,6 +219,8 @@ class NativeOps:
         chosen, shares = np.ascontiguousarray(chosen, np.int32), _floats(shares, chosen.shape[-1], "experts")
         adapters = _adapters(adapters, len(x))
         terms = _low_rank(gate_up.adapters), _low_rank(down.adapters)
+        if self._as_chosen:
+            self._ask_for(np.unique(chosen).tolist(), gate_up.weight, down.weight)
         y = np.empty((len(x), down.weight.rows), np.float32)
         status = self._library.ossia_experts(
             self._context,
@@ -251,8 +260,15 @@ class NativeOps:
     def _kept(self, weight: Weight, role: Role) -> Weight:
         # Of the embedding a step reads a few rows; all others are read whole, sooner or later.
         if role is not Role.EMBEDDING:
-            self._matrices.append(weakref.ref(weight))
+            (self._experts if role is Role.EXPERTS else self._dense).append(weakref.ref(weight))
         return weight
+
+    def _ask_for(self, experts: Sequence[int], *weights: Weight) -> None:
+        """Ask the disk for all of the experts: many pieces at a time come several times as fast as page by page."""
+        for weight in weights:
+            for expert in experts:
+                for span in weight.spans_of(expert) if 0 <= expert < weight.experts else ():
+                    self._library.ossia_will_need(*span, _ASK)
 
     def _linear(self, x: np.ndarray, projection: Linear, adapters: np.ndarray | None, precision: int) -> np.ndarray:
         weight = projection.weight
@@ -298,7 +314,7 @@ def _read_ahead(native: CDLL, matrices: Sequence[weakref.ref[Weight]]) -> None:
         # Held while it is asked for; a model that is given up meanwhile is not kept for this.
         if (matrix := reference()) is not None:
             for span in matrix.spans:
-                native.ossia_will_need(*span)
+                native.ossia_will_need(*span, _WAIT)
             del matrix
 
 

@@ -95,10 +95,11 @@ class Ops(Protocol):
         """[N, C] bfloat16 or float32 -> [N, C] in 8 bits, as `ossia.int8.encode` defines."""
         ...
 
-    def read_ahead(self) -> None:
+    def read_ahead(self, *, experts: bool = True) -> None:
         """Have what was prepared read into memory, beside whatever is computed meanwhile.
 
-        For memory that can hold it all. A backend that keeps copies has nothing to do.
+        For memory that can hold it all. Without `experts` theirs are read when they are chosen, before they are
+        computed with. A backend that keeps copies has nothing to do.
         """
         ...
 

@@ -80,7 +80,7 @@ class ReferenceOps:
     def round_int8(self, tensor: np.ndarray) -> Int8:
         return int8.encode(tensor)
 
-    def read_ahead(self) -> None:
+    def read_ahead(self, *, experts: bool = True) -> None:
         pass
 
     def array(self, values: np.ndarray) -> np.ndarray:

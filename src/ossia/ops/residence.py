@@ -55,6 +55,11 @@ class Weight:
         arrays = (self.values,) if self.scales is None else (self.values, self.scales)
         return [(array.ctypes.data, array.nbytes) for array in arrays]
 
+    def spans_of(self, expert: int) -> list[tuple[int, int]]:
+        """The part of `spans` that one expert's matrix lies in."""
+        parts = ((address, size // self.experts) for address, size in self.spans)
+        return [(address + expert * size, size) for address, size in parts]
+
     def with_bias(self, bias: Vector | None) -> int:
         """The address of the library's struct for this weight and its bias; made at the first call."""
         if self._paired is None or self._paired[0] is not bias:

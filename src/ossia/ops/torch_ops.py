@@ -77,7 +77,7 @@ class TorchOps:
     def round_int8(self, tensor: np.ndarray) -> Int8:
         return int8.encode(tensor)
 
-    def read_ahead(self) -> None:
+    def read_ahead(self, *, experts: bool = True) -> None:
         pass
 
     def array(self, values: np.ndarray) -> Tensor:

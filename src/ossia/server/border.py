@@ -116,7 +116,7 @@ class Ready(Plain, frozen=True):
 
     context: int
     settings: dict[str, Any]
-    news: str = ""
+    news: list[str] = []
 
 
 class Failed(Plain, frozen=True):

@@ -112,8 +112,8 @@ class RemoteEngine:
     def __init__(self, process: asyncio.subprocess.Process, link: "_Link", ready: Ready) -> None:
         self.context = ready.context
         self.settings: Mapping[str, Any] = ready.settings
-        if ready.news:
-            _journal.info("%s", ready.news)
+        for line in ready.news:
+            _journal.info("%s", line)
         self.pid = process.pid
         self._process = process
         self._link = link
