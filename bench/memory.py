@@ -33,7 +33,7 @@ _LINE = (
 )
 _HOLD = """
 import mmap, sys
-memory = mmap.mmap(-1, int(sys.argv[1]))
+memory = mmap.mmap(-1, int(sys.argv[1]), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 for at in range(0, len(memory), 4096):
     memory[at] = 1
 print("held", flush=True)
@@ -42,23 +42,19 @@ sys.stdin.read()
 
 
 @contextmanager
-def only_free(gib: float) -> Iterator[None]:
-    """While the block runs, so much memory is free."""
+def only_free(gib: float) -> Iterator[int]:
+    """While the block runs, so much memory is free; the number of the process that holds the rest."""
     held = int((loading.available_bytes() or 0) - gib * GIB)
     if held <= 0:
         sys.exit(f"less than {gib} GiB are free as it is")
-    helper = subprocess.Popen(
-        [sys.executable, "-c", _HOLD, str(held)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert helper.stdout
-    assert helper.stdin
-    try:
-        if helper.stdout.readline().strip() != "held":
-            sys.exit("the memory could not be taken")
-        yield
-    finally:
-        helper.kill()
-        helper.wait()
+    command = [sys.executable, "-c", _HOLD, str(held)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as helper:
+        try:
+            if helper.stdout is None or helper.stdout.readline().strip() != "held":
+                sys.exit("the memory could not be taken")
+            yield helper.pid
+        finally:
+            helper.kill()
 
 
 def read_bytes() -> int:
