@@ -6,13 +6,13 @@ __all__ = ["model_config"]
 
 
 def model_config(vocabulary_size: int, end: int, pad: int) -> ModelConfig:
-    """Four layers of width 128 with eight experts, four of them active; rotary angles as in the published models."""
+    """Four layers of width 192 with eight experts, four of them active; rotary angles as in the published models."""
     return ModelConfig(
         num_hidden_layers=4,
-        hidden_size=128,
-        intermediate_size=128,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        hidden_size=192,
+        intermediate_size=192,
+        num_attention_heads=8,
+        num_key_value_heads=4,
         head_dim=32,
         num_local_experts=8,
         num_experts_per_tok=4,

@@ -39,6 +39,9 @@ LARGE = 20e9
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 
+GUESSES = 8
+"""Tokens guessed at once from a request's own text: where all are right, more would gain little."""
+
 CONTEXT_STEP = 1024
 """A context bounded by memory is rounded down to a multiple of this, so that it is the same from run to run."""
 
@@ -191,6 +194,7 @@ def engine_config(
         "context": affordable_context(loaded) if context is None else _checked_context(loaded, context),
         "boundary_tokens": (vocabulary.end, vocabulary.call, vocabulary.return_),
         "stop_tokens": tuple({*vocabulary.stop_tokens, *defaults.stop_tokens}),
+        "guesses": GUESSES,
     }
     config = EngineConfig.from_dict(own | settings)
     check_cache(loaded, config)

@@ -222,6 +222,7 @@ def test_verbose_shows_what_the_cache_saved(scripted: Scripted, monkeypatch, cap
 def test_greeting_tells_what_is_in_effect(scripted: Scripted):
     scripted(FOUR)
     options = argparse.Namespace(
+        quiet=False,
         **dict.fromkeys(["backend", "precision", "threads", "context", "effort", "system", "date"]),
         **dict.fromkeys(["max_tokens", "temperature", "top_p", "top_k", "min_p", "seed"]),
     )

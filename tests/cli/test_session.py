@@ -15,7 +15,8 @@ from ossia.harmony import Effort
 from tests.cli.tiny import CONTEXT
 
 OPTIONS = dict.fromkeys([*SAMPLING, "precision", "threads", "context", "effort", "system", "date"]) | {
-    "backend": "reference"
+    "backend": "reference",
+    "quiet": False,
 }
 
 

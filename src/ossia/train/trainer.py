@@ -28,8 +28,8 @@ class TrainingConfig:
     """How to train. Rates rise over `warmup` steps, then fall on a straight line to zero at `steps`."""
 
     steps: int
-    muon_rate: float = 0.02
-    adam_rate: float = 3e-3
+    muon_rate: float = 0.006
+    adam_rate: float = 6e-3
     warmup: int = 40
     balance: float = 0.01
     largest_gradient: float = 1.0
