@@ -18,7 +18,8 @@ FLAGS = (
     "-DLLAMA_CURL=OFF",
     "-DLLAMA_OPENSSL=OFF",
     "-DLLAMA_BUILD_TESTS=OFF",
-    "-DLLAMA_BUILD_EXAMPLES=OFF",
+    # Where the fork keeps its benches; of them only the targets named are compiled.
+    "-DLLAMA_BUILD_EXAMPLES=ON",
     "-DBUILD_SHARED_LIBS=ON",
 )
 
@@ -36,11 +37,12 @@ def build(folder: Path, sdist: str = SDISTS["llama.cpp"], programs: Sequence[str
     """Fetch the sources and compile the programs under `folder`, which takes an hour of one processor; the first."""
     folder.mkdir(parents=True, exist_ok=True)
     name = sdist.partition("==")[0]
+    files = f"{name.replace('-', '_')}-*"
     pip = [sys.executable, "-m", "pip", "download", "--no-binary", name, "--no-deps"]
     subprocess.run([*pip, "--dest", str(folder), sdist], check=True)
-    with tarfile.open(next(folder.glob(f"{name.replace('-', '_')}-*.tar.gz"))) as sources:
+    with tarfile.open(next(folder.glob(f"{files}.tar.gz"))) as sources:
         sources.extractall(folder, filter="data")
-    source = next(each.parent for each in folder.glob("*/vendor/*/CMakeLists.txt"))
+    source = next(each.parent for each in folder.glob(f"{files}/vendor/*/CMakeLists.txt"))
     tools = Path(sys.executable).parent
     cmake, ninja = str(tools / "cmake"), f"-DCMAKE_MAKE_PROGRAM={tools / 'ninja'}"
     subprocess.run([cmake, "-S", str(source), "-B", str(folder / "build"), "-G", "Ninja", ninja, *FLAGS], check=True)
