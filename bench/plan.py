@@ -5,9 +5,9 @@
 
 A token reads attention, router, unembedding and four experts a layer. What the memory holds of the experts is not read
 from the disk again; with a router that chooses evenly, that is the memory's share of them. A token then takes the time
-of reading the rest from the disk, and of reading all from memory. What else a machine does is not in it: bench/memory.py
-measures, on 20b, how near that comes. `--bandwidth` and `--disk` in bytes a second are measured unless given, the disk
-with the file named by `--file`. --save puts the table into docs/performance.md.
+of reading the rest from the disk, and of reading all from memory. What else a machine does is not in it:
+bench/memory.py measures, on 20b, how near that comes. `--bandwidth` and `--disk` in bytes a second are measured unless
+given, the disk with the file named by `--file`. --save puts the table into docs/performance.md.
 """
 
 import argparse
