@@ -82,9 +82,7 @@ def measured(engine: Engine, prompt: list[int], count: int, lengths: list[int], 
                     "gain": plain.token_seconds / guessed.token_seconds,
                 }
             )
-            print(
-                "{length:>6} {right:>6.2f} {tokens_per_step:>11.2f} {step_cost:>9.2f} {gain:>6.2f}".format(**rows[-1])
-            )
+            print(_LINE.format(**rows[-1]), flush=True)
     return rows
 
 

@@ -1,6 +1,7 @@
 """The copies in 8 bits: which, kept where, and made anew when they do not fit."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def test_two_checkpoints_do_not_share(checkpoint: Checkpoint, folder: Path, tmp_
     assert len(list(folder.iterdir())) == 2
 
 
-@pytest.mark.parametrize("damage", ["flipped", "short", "empty", "other names"])
+@pytest.mark.parametrize("damage", ["flipped", "short", "empty", "other names", "zeros", "panels in another order"])
 def test_damaged_copies_are_made_anew(checkpoint: Checkpoint, folder: Path, damage: str):
     first, _ = of(checkpoint, folder)
     assert first.kept is not None
@@ -117,8 +118,17 @@ def test_damaged_copies_are_made_anew(checkpoint: Checkpoint, folder: Path, dama
             del content[-64:]
         case "empty":
             content.clear()
+        case "zeros":
+            start = 8 + int.from_bytes(content[:8], "little")
+            content[start:] = bytes(len(content) - start)
+        case "panels in another order":
+            place = content.index(first["lm_head.weight"].panels.tobytes())  # type: ignore[union-attr]
+            size = first["lm_head.weight"].panels.shape[1]  # type: ignore[union-attr]
+            one, two = slice(place, place + size), slice(place + size, place + 2 * size)
+            content[one], content[two] = content[two], content[one]
         case _:
             content = content.replace(b"lm_head", b"lm_hand")
+    first.kept.unlink()  # what is mapped stays as it was
     first.kept.write_bytes(content)
     second, made = of(checkpoint, folder)
     assert made == len(in_8_bits(checkpoint))
@@ -126,6 +136,64 @@ def test_damaged_copies_are_made_anew(checkpoint: Checkpoint, folder: Path, dama
     third, made = of(checkpoint, folder)
     assert made == 0
     np.testing.assert_array_equal(third["lm_head.weight"].panels, first["lm_head.weight"].panels)  # type: ignore[union-attr]
+
+
+def test_what_another_user_could_have_written_is_not_believed(checkpoint: Checkpoint, folder: Path):
+    first, _ = of(checkpoint, folder)
+    assert first.kept is not None
+    assert first.kept.stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+    first.kept.chmod(0o666)
+    assert of(checkpoint, folder)[0].written
+    assert not of(checkpoint, folder)[0].written
+
+
+def test_the_same_times_on_other_contents_make_others(checkpoint: Checkpoint, folder: Path):
+    first, _ = of(checkpoint, folder)
+    file = next(checkpoint.path.glob("*.safetensors"))
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=times)
+    assert of(checkpoint, folder)[0].kept != first.kept
+
+
+def test_a_split_gguf_is_all_of_its_parts(tmp_path: Path):
+    parts = [tmp_path / f"m-0000{n}-of-00002.gguf" for n in (1, 2)]
+    for part in parts:
+        part.write_bytes(b"x")
+    before = copies._name(parts[0])
+    parts[1].write_bytes(b"yy")
+    assert copies._name(parts[0]) != before
+
+
+def test_odd_names_and_links_to_nowhere_are_no_error(checkpoint: Checkpoint, folder: Path):
+    (checkpoint.path / "other.safetensors").symlink_to("nowhere")
+    assert of(checkpoint, folder)[0].written
+    assert copies._name(Path(os.fsdecode(b"/tmp/\xff"))).endswith(".safetensors")
+
+
+def test_what_is_of_no_use_is_removed_when_others_are_written(checkpoint: Checkpoint, folder: Path, tmp_path: Path):
+    gone = open_checkpoint(write_tiny(tmp_path / "gone"))
+    orphan = of(gone, folder)[0].kept
+    abandoned, recent, foreign = (folder / name for name in (".a.part", ".b.part", "foreign.safetensors"))
+    for file in (abandoned, recent, foreign):
+        file.write_bytes(b"not of this package")
+    os.utime(abandoned, (0, 0))
+    shutil.rmtree(gone.path)
+    kept = of(checkpoint, folder)[0].kept
+    assert orphan is not None
+    assert set(folder.iterdir()) == {kept, recent, foreign}
+
+
+def test_what_is_computed_with(checkpoint: Checkpoint):
+    found, _ = of(checkpoint, None)
+    replaced = sum(2 * rows * columns for rows, columns in in_8_bits(checkpoint).values())
+    made = sum(copy.panels.nbytes for copy in found.copies.values())
+    assert found.computed_bytes(checkpoint) == checkpoint.bytes - replaced + made
+    loaded = loading.load_weights(checkpoint, precision="exact")
+    assert loaded.computed_bytes == checkpoint.bytes - CONFIG.vocab_size * CONFIG.hidden_size * 2
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_nothing_is_lost(checkpoint: Checkpoint, folder: Path):

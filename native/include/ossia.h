@@ -137,9 +137,9 @@ OSSIA_API int32_t ossia_read_bandwidth(ossia_context* context, const void* data,
 // Reads a mapping ahead; there is no outcome. Takes no context, so that another thread may compute meanwhile.
 //
 // With `wait` 1 it is read into memory, in pages of 2 MiB where the file system can keep them so, and into this
-// process's page tables: products read such pages twice to four times as fast as pages of 4 KiB that lie scattered. Waits
-// for the disk, on Linux from 5.14 on. With 0 the disk is only asked for it, and for nothing beyond it: for memory that
-// cannot hold all.
+// process's page tables: products read such pages twice to four times as fast as pages of 4 KiB that lie scattered.
+// Waits for the disk, on Linux from 5.14 on. With 0 the disk is only asked for it, and for nothing beyond it: for
+// memory that cannot hold all.
 OSSIA_API void ossia_will_need(const void* data, int64_t bytes, int32_t wait);
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 // Weights rounded to 8 bits, and the activations they are multiplied by.
 //
-// A weight w of row r is about (byte - 128) * scale, with one scale for each 256 columns of a row; an activation x is an
-// integer of 15 bits times the token's scale. The products of a segment of 256 columns are summed as integers, exactly,
-// so that neither the order of these sums nor the instruction set matters; one fused multiply-add a segment then takes
-// the sum into float32, first segment first.
+// A weight w of row r is about (byte - 128) * scale, with one scale for each 256 columns of a row; an activation x is
+// an integer of 15 bits times the token's scale. The products of a segment of 256 columns are summed as integers,
+// exactly, so that neither the order of these sums nor the instruction set matters; then the sum is multiplied by the
+// segment's scale and added in float32, first segment first, with a rounding each, because plain C++ has no fused
+// operation.
 //
 // Rows lie in panels of 16. A panel is its scales, [S][16] float32, and then its bytes, four columns of a row together:
 // [C / 4][16][4], C rounded up to whole chunks of 64. Rows and columns that are none hold 0. So a register has a sum
@@ -17,12 +18,12 @@
 namespace ossia {
 
 constexpr int64_t kPanelRows = 16;
-constexpr int64_t kQuad = 4;             // columns that lie together
-constexpr int64_t kInt8Chunk = 64;       // columns of a matrix tile
+constexpr int64_t kQuad = 4;        // columns that lie together
+constexpr int64_t kInt8Chunk = 64;  // columns of a matrix tile
 constexpr int64_t kInt8ChunkBytes = kInt8Chunk * kPanelRows;
-constexpr int64_t kInt8Segment = 256;    // columns with one scale
-constexpr int32_t kInt8Zero = 128;       // the byte of the weight 0
-constexpr float kInt8Largest = 127.f;    // of a weight, in units of its scale
+constexpr int64_t kInt8Segment = 256;          // columns with one scale
+constexpr int32_t kInt8Zero = 128;             // the byte of the weight 0
+constexpr float kInt8Largest = 127.f;          // of a weight, in units of its scale
 constexpr float kActivationLargest = 16256.f;  // of an activation: 127 * 128
 constexpr float kInt8Smallest = 0x1p-100f;     // where all of a scale's values are smaller, they count as 0
 

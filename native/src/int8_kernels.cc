@@ -148,7 +148,8 @@ void int8_round(const Matrix& matrix, int64_t first, int64_t rows, char* panel) 
       const Unit unit = unit_of(values, count, kInt8Largest);
       to_integers(values, count, unit.factor, integers);
       for (int64_t i = 0; i < kInt8Segment; ++i) row[i] = static_cast<uint8_t>(integers[i] + kInt8Zero);
-      for (int64_t i = 0; i < count; i += kQuad) memcpy(bytes + ((column + i) * kPanelRows + r * kQuad), row + i, kQuad);
+      for (int64_t i = 0; i < count; i += kQuad)
+        memcpy(bytes + ((column + i) * kPanelRows + r * kQuad), row + i, kQuad);
       scales[s * kPanelRows + r] = unit.scale;
     }
   }

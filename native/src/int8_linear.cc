@@ -10,8 +10,9 @@
 namespace ossia {
 namespace {
 
-// The bytes of weights in a chunk: two panels of 20b's. At the end of a small matrix one thread waits for the other.
-constexpr int64_t kChunkBytes = 96 * 1024;
+// The panels of a chunk: of few tokens two, which tiles take together; at the end of a small matrix one thread waits
+// for the other. Of many tokens more, whose activations come from the second cache once for all of them.
+constexpr int64_t kPanels = 2, kManyTokens = 32, kPanelsForMany = 8;
 
 // Tokens packed by a thread at once.
 constexpr int64_t kPackedTogether = 4;
@@ -25,7 +26,7 @@ class Int8Call {
         tokens_(tokens),
         weight_(weight),
         shape_{weight.columns},
-        panels_(std::max<int64_t>(1, kChunkBytes / shape_.panel_bytes())),
+        panels_(tokens > kManyTokens ? kPanelsForMany : kPanels),
         adapters_(adapters),
         low_rank_(context, weight, adapters == nullptr ? nullptr : terms, tokens, panels_ * kPanelRows, true),
         wide_(context, low_rank_.any() ? tokens : 0, weight.columns, true) {}

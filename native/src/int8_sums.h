@@ -131,7 +131,8 @@ struct Int8Sums {
   OSSIA_INLINE void add(const uint8_t* w, const char* integers, int64_t, int64_t q) {
     int16_t x[kQuad];
     memcpy(x, integers + q * kQuad * 2, sizeof(x));
-    for (int64_t r = 0; r < kPanelRows; ++r, w += kQuad) sums[r] += w[0] * x[0] + w[2] * x[1] + w[1] * x[2] + w[3] * x[3];
+    for (int64_t r = 0; r < kPanelRows; ++r, w += kQuad)
+      sums[r] += w[0] * x[0] + w[2] * x[1] + w[1] * x[2] + w[3] * x[3];
   }
   OSSIA_INLINE void add(const Int8Sums& other) {
     for (int64_t r = 0; r < kPanelRows; ++r) sums[r] += other.sums[r];

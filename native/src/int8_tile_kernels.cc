@@ -97,12 +97,7 @@ class Block {
  public:
   Block(const char* panels, int64_t panel_count, const Int8Shape& shape, const Int8Tokens& tokens, int64_t first,
         int64_t count)
-      : panels_(panels),
-        two_panels_(panel_count > 1),
-        shape_(shape),
-        tokens_(tokens),
-        first_(first),
-        count_(count) {}
+      : panels_(panels), two_panels_(panel_count > 1), shape_(shape), tokens_(tokens), first_(first), count_(count) {}
 
   // While the tiles work on a segment, the sums of the one before are taken into float32.
   void run(int64_t rows, const Lookahead& ahead, float* y, int64_t stride) {
@@ -122,7 +117,8 @@ class Block {
     constexpr int64_t kChunks = kInt8Segment / kInt8Chunk;
     const int64_t c = s * kChunks, left = shape_.chunks() - c;
     return {tokens_.integers + first_ * shape_.token_bytes() + c * kInt8Chunk, shape_.token_bytes() / 2,
-            panels_ + shape_.scale_bytes() + c * kInt8ChunkBytes, shape_.panel_bytes(), left < kChunks ? left : kChunks};
+            panels_ + shape_.scale_bytes() + c * kInt8ChunkBytes, shape_.panel_bytes(),
+            left < kChunks ? left : kChunks};
   }
 
   void add(int64_t s, int64_t t, const SegmentSums& sums) {

@@ -32,8 +32,8 @@ inline void pause() {
 #endif
 }
 
-// Whether the processor has matrix tiles of bfloat16 and of 8 bits (Intel AMX) and the system lets this process use them, which it
-// has to be asked for: their state is 8 KiB a thread.
+// Whether the processor has matrix tiles of bfloat16 and of 8 bits (Intel AMX) and the system lets this process use
+// them, which it has to be asked for: their state is 8 KiB a thread.
 bool tiles_allowed();
 
 // Gives the rest of this thread's time to others.

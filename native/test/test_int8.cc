@@ -1,5 +1,5 @@
-// Weights in 8 bits against the definition in ossia.h, computed one number at a time: the same bits on every instruction
-// set, for any batch and thread count; and what is not finite, or is refused.
+// Weights in 8 bits against the definition in ossia.h, computed one number at a time: the same bits on every
+// instruction set, for any batch and thread count; and what is not finite, or is refused.
 
 #include <algorithm>
 #include <limits>
@@ -83,8 +83,8 @@ std::vector<float> linear(ossia_context* context, const std::vector<float>& x, i
   return y;
 }
 
-void check_defined(const Case& shape, const Weights& weights, const std::vector<float>& x,
-                   const std::vector<float>& y, const char* isa) {
+void check_defined(const Case& shape, const Weights& weights, const std::vector<float>& x, const std::vector<float>& y,
+                   const char* isa) {
   for (int64_t t = 0; t < shape.tokens; ++t) {
     for (int64_t n = 0; n < shape.rows; ++n) {
       float wanted = defined(weights, n, &x[static_cast<size_t>(t * shape.columns)]);
@@ -136,8 +136,7 @@ void check_case(const Case& shape, uint32_t seed) {
       }
       for (int64_t t = 0; t < shape.tokens; ++t) {
         const std::vector<float> alone(x.begin() + t * shape.columns, x.begin() + (t + 1) * shape.columns);
-        const std::vector<float> row =
-            linear(context, alone, 1, panels.abi, terms, &adapters[static_cast<size_t>(t)]);
+        const std::vector<float> row = linear(context, alone, 1, panels.abi, terms, &adapters[static_cast<size_t>(t)]);
         CHECK_THAT(std::equal(row.begin(), row.end(), y.begin() + t * shape.rows), "%s: token %d alone differs", isa,
                    static_cast<int>(t));
       }
@@ -175,7 +174,7 @@ void check_not_finite() {
     weights.f32[3 * 300 + 280] = NAN;  // row 3, second segment
     for (int64_t tokens : {3, 9}) {
       std::vector<float> x = random.normals(tokens * 300);
-      x[5] = -infinite;                                                            // token 0
+      x[5] = -infinite;                                                                       // token 0
       std::fill(x.begin() + 300, x.begin() + 600, std::numeric_limits<float>::denorm_min());  // token 1
       const Panels panels(context, weights.abi);
       const std::vector<float> y = linear(context, x, tokens, panels.abi, nullptr, nullptr);

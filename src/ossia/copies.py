@@ -1,26 +1,32 @@
 """The copies in 8 bits that `fast` computes with: of attention's projections and the unembedding.
 
 Those are the large matrices that checkpoints keep in 16 bits. Copies are made at load; those of a large model once, and
-kept in a file that all processes map. The file is safetensors: the panels of each matrix (`ossia.int8`) under the
-matrix's name, and `checksums`, the sum of each one's 64-bit words, in the order of the names. The file's own name says
-what it was made from: where the checkpoint lies, and the sizes and times of its files. One that does not fit, or whose
-sums are wrong, is made anew.
+kept in a file that all processes of a user map. The file is safetensors: the panels of each matrix (`ossia.int8`) under
+the matrix's name, and `checksums`, one of each, in the order of the names. The file's own name says what it was made
+from: where the checkpoint lies, and the sizes, times and places on the disk of its files. One that does not fit, whose
+sums are wrong, or that another user could have written, is made anew; one whose checkpoint is gone is removed.
 """
 
 import hashlib
 import json
 import os
+import stat
+import struct
+import time
+import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors
 from ossia.checkpoint.disk import new_file
+from ossia.checkpoint.gguf import SIZES, parts_of
 from ossia.checkpoint.safetensors import header, read_file
-from ossia.errors import OssiaError
+from ossia.errors import CapacityError, CheckpointError, OssiaError
 from ossia.int8 import Int8, int8_bytes
 from ossia.ops import Ops
 
@@ -30,6 +36,8 @@ WORTH_KEEPING = 256 << 20
 """Bytes of copies from which on they are kept: making fewer takes less than a tenth of a second."""
 
 _VERSION = 1
+_ABANDONED_SECONDS = 3600.0
+_LONGEST_HEADER = 1 << 20
 _CHECKSUMS = "checksums"
 _MATRICES = ("q_proj.weight", "k_proj.weight", "v_proj.weight", "o_proj.weight", "lm_head.weight")
 
@@ -40,10 +48,10 @@ def copies_folder() -> Path | None:
     Source: the XDG Base Directory Specification, XDG_CACHE_HOME.
     """
     named = os.environ.get("OSSIA_CACHE")
-    if named is not None:
-        return Path(named) if named else None
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
+        if named is not None:
+            return Path(named).expanduser() if named else None
         return (cache if cache.is_absolute() else Path.home() / ".cache") / "ossia"
     except RuntimeError:  # a user without a home
         return None
@@ -75,17 +83,27 @@ class Copies(Mapping[str, Tensor | Int8]):
         """The copies of a checkpoint, from their file in `folder`, or made by `ops`, and then kept there."""
         wanted = in_8_bits(checkpoint)
         small = sum(int8_bytes(*shape) for shape in wanted.values()) < WORTH_KEEPING
-        file = None if small or folder is None else folder / _name(checkpoint.path)
-        if file is not None and (found := _read(file, wanted)) is not None:
-            return cls(checkpoint.tensors, found, file)
-        made = {name: _made(checkpoint.tensors[name], ops) for name in wanted}
-        if file is None:
-            return cls(checkpoint.tensors, made)
+        if small or folder is None:
+            return cls(checkpoint.tensors, _all_made(checkpoint, ops, wanted))
+        made: dict[str, Int8] = {}
         try:
-            _write(file, made)
-        except (OssiaError, OSError) as error:  # they are there all the same
+            file = folder / _name(checkpoint.path)
+            if (found := _read(file, wanted)) is not None:
+                return cls(checkpoint.tensors, found, file)
+            made = _all_made(checkpoint, ops, wanted)
+            _write(file, made, checkpoint.path)
+            # What was made takes memory of its own; the file's is shared, and given back when wanted.
+            return cls(checkpoint.tensors, _read(file, wanted) or made, file, written=True)
+        except (CheckpointError, CapacityError, OSError) as error:
+            made = made or _all_made(checkpoint, ops, wanted)
             return cls(checkpoint.tensors, made, refused=str(error))
-        return cls(checkpoint.tensors, made, file, written=True)
+
+    def computed_bytes(self, checkpoint: Checkpoint) -> int:
+        """What is computed with of a checkpoint's bytes, the copies in place of what they were made from."""
+        total = checkpoint.bytes
+        for name, copy in self.copies.items():
+            total += copy.panels.nbytes - _stored_bytes(checkpoint.stored[name], *copy.shape)
+        return total
 
     def __getitem__(self, name: str) -> Tensor | Int8:
         return self.copies[name] if name in self.copies else self.tensors[name]
@@ -97,41 +115,60 @@ class Copies(Mapping[str, Tensor | Int8]):
         return len(self.tensors)
 
 
-def _made(tensor: Tensor, ops: Ops) -> Int8:
-    assert isinstance(tensor, np.ndarray)  # dense matrices are
-    return ops.round_int8(tensor)
+def _all_made(checkpoint: Checkpoint, ops: Ops, wanted: Mapping[str, tuple[int, int]]) -> dict[str, Int8]:
+    return {name: ops.round_int8(cast(np.ndarray, checkpoint.tensors[name])) for name in wanted}
+
+
+def _stored_bytes(kind: str, rows: int, columns: int) -> int:
+    values, size = SIZES[kind]
+    return rows * columns // values * size
 
 
 def _name(path: Path) -> str:
     """Of the file of a checkpoint's copies: from where it lies, and from its files as they are now."""
     path = path.resolve()
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return f"{_hash(str(path))}-{_hash(json.dumps([_VERSION, stats]))}.safetensors"
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else parts_of(path)
+    found = [(os.fsencode(file.name).hex(), file.stat()) for file in files if file.exists()]
+    # Whoever copies a file with its times still changes when and where it came to the disk.
+    stats = [(name, one.st_size, one.st_ino, one.st_mtime_ns, one.st_ctime_ns) for name, one in found]
+    made_from = json.dumps([_VERSION, stats])
+    return f"{_hash(os.fsencode(path))}-{_hash(made_from.encode())}.safetensors"
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _hash(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _read(file: Path, wanted: Mapping[str, tuple[int, int]]) -> dict[str, Int8] | None:
-    """The copies in a file; None where there is none, or not these, or they are damaged."""
+    """The copies in a file; None where there is none, or not these, or they are damaged or may be another user's."""
     try:
+        if not _is_own(file):
+            return None
         arrays = read_file(file)
         sums = arrays.pop(_CHECKSUMS)
         copies = {name: Int8(arrays[name], *shape) for name, shape in wanted.items()}
-    except (OssiaError, KeyError):
+    except (OssiaError, OSError, KeyError):
         return None
     return copies if np.array_equal(sums, _checksums(copies)) else None
 
 
-def _write(file: Path, copies: Mapping[str, Int8]) -> None:
-    """Keep copies in a file, in place of what was there and of older ones of the same checkpoint.
+def _is_own(file: Path) -> bool:
+    """Whether nobody but this user, or the system's, can have written it. Windows has no such numbers."""
+    if not hasattr(os, "getuid"):
+        return True
+    found = file.stat()
+    return found.st_uid in (os.getuid(), 0) and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
-    Raises CheckpointError or CapacityError when the disk does not allow it.
+
+def _write(file: Path, copies: Mapping[str, Int8], checkpoint: Path) -> None:
+    """Keep copies in a file that its user alone can read, in place of what was there; then remove what is of no use.
+
+    Raises CheckpointError, CapacityError or OSError when the disk does not allow it.
     """
     arrays = {name: copy.panels for name, copy in copies.items()} | {_CHECKSUMS: _checksums(copies)}
-    opening, slots = header({name: ("U8", array.shape) for name, array in arrays.items()}, {"format": "ossia int8"})
+    about = {"format": "ossia int8", "checkpoint": os.fsencode(checkpoint.resolve()).hex()}
+    opening, slots = header({name: ("U8", array.shape) for name, array in arrays.items()}, about)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     with new_file(file, sum(array.nbytes for array in arrays.values())) as unfinished, unfinished.open("wb") as handle:
         handle.write(opening)
@@ -139,13 +176,35 @@ def _write(file: Path, copies: Mapping[str, Int8]) -> None:
             handle.write(arrays[name].data)
         handle.flush()
         os.fsync(handle.fileno())
-    for older in file.parent.glob(f"{file.name.split('-')[0]}-*.safetensors"):
-        if older != file:
-            older.unlink(missing_ok=True)
+    file.chmod(0o600)
+    for other in file.parent.glob("*.safetensors"):
+        older = other != file and other.name.split("-")[0] == file.name.split("-")[0]
+        if older or _is_orphan(other):
+            other.unlink(missing_ok=True)
+    for part in file.parent.glob(".*.part"):  # of whoever was ended while writing
+        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+            part.unlink(missing_ok=True)
+
+
+def _is_orphan(file: Path) -> bool:
+    """Whether the checkpoint that a file of copies was made from is no longer there."""
+    try:
+        with file.open("rb") as handle:
+            (length,) = struct.unpack("<Q", handle.read(8))
+            about = json.loads(handle.read(min(length, _LONGEST_HEADER)))["__metadata__"]
+        return not os.path.lexists(bytes.fromhex(about["checkpoint"]))
+    except (OSError, ValueError, KeyError, TypeError, struct.error):
+        return False  # not ours to judge
 
 
 def _checksums(copies: Mapping[str, Int8]) -> np.ndarray:
-    """uint8 [8 x copies]: of each the sum of its 64-bit words, in the order of the names."""
+    """uint8 [4 x copies], in the order of the names."""
     with ThreadPoolExecutor() as threads:  # sums are made without the interpreter's lock
-        sums = list(threads.map(lambda name: int(copies[name].panels.view(np.uint64).sum()), sorted(copies)))
-    return np.array(sums, np.uint64).view(np.uint8)
+        sums = list(threads.map(lambda name: _checksum(name, copies[name]), sorted(copies)))
+    return np.array(sums, np.uint32).view(np.uint8)
+
+
+def _checksum(name: str, copy: Int8) -> int:
+    """The CRC of name and shape, and of the sums of all panels' 64-bit words: at the speed of memory."""
+    sums = copy.panels.view(np.uint64).sum(axis=1, dtype=np.uint64)
+    return zlib.crc32(sums.tobytes(), zlib.crc32(f"{name} {copy.shape}".encode()))

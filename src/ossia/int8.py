@@ -17,7 +17,18 @@ import numpy as np
 
 from ossia.errors import TensorError
 
-__all__ = ["PANEL_ROWS", "SEGMENT", "Int8", "decode", "encode", "int8_bytes", "panel_bytes", "round_activations"]
+__all__ = [
+    "LARGEST_ACTIVATION",
+    "PANEL_ROWS",
+    "SEGMENT",
+    "SMALLEST",
+    "Int8",
+    "decode",
+    "encode",
+    "int8_bytes",
+    "panel_bytes",
+    "round_activations",
+]
 
 SEGMENT = 256
 """Columns that share one scale."""
@@ -31,8 +42,8 @@ LARGEST_ACTIVATION = np.float32(127 * 128)
 
 _QUAD, _CHUNK, _ZERO = 4, 64, 128
 
-# Where all values of a scale are smaller, they count as 0.
-_SMALLEST = np.float32(2.0**-100)
+SMALLEST = np.float32(2.0**-100)
+"""Where all values of a scale are smaller, they count as 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +130,7 @@ def _rounded(values: np.ndarray, most: np.float32) -> tuple[np.ndarray, np.ndarr
     """Whole numbers int32 up to `most`, and the scale of each row."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         largest = np.abs(values).max(axis=1, initial=0)
-        finite, some = np.isfinite(largest), largest >= _SMALLEST
+        finite, some = np.isfinite(largest), largest >= SMALLEST
         factor = np.where(finite & some, most / largest, np.float32(0))
         scale = np.where(finite, np.where(some, largest / most, np.float32(0)), np.float32(np.nan))
         whole = np.where(finite[:, None], np.rint(values * factor[:, None]), np.float32(0))

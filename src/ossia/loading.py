@@ -79,7 +79,14 @@ class Loaded:
 
     def fits(self, free: int) -> bool:
         """Whether all that is computed with can stay in so many bytes of memory."""
-        return self.checkpoint.bytes <= free
+        return self.computed_bytes <= free
+
+    @property
+    def computed_bytes(self) -> int:
+        """The bytes of weights that steps read, as far as they lie in memory: the embedding gives a few rows."""
+        whole = self.copies.computed_bytes(self.checkpoint) if self.copies else self.checkpoint.bytes
+        embedding = self.config.vocab_size * self.config.hidden_size * 2
+        return whole - embedding
 
     @property
     def news(self) -> list[str]:
@@ -102,7 +109,7 @@ class Loaded:
         if self.free is None or self.fits(self.free):
             return ""
         return (
-            f"the model's {_gib(self.checkpoint.bytes)} do not fit the {_gib(self.free)} of memory that are free: "
+            f"the model's {_gib(self.computed_bytes)} do not fit the {_gib(self.free)} of memory that are free: "
             "experts are read from the disk as they are chosen, which takes most of the time"
         )
 
@@ -148,6 +155,7 @@ def load_weights(
     when the backend cannot run here.
     """
     checkpoint = open_checkpoint(find(model)) if isinstance(model, str) else model
+    free = available_bytes()  # before anything is made that takes some of it
     ops = make_ops(backend, precision or default_precision(checkpoint.config), threads)
     copies = Copies.of(checkpoint, ops, copies_folder()) if ops.precision is Precision.FAST else None
     tensors: Mapping[str, Tensor | Int8] = checkpoint.tensors if copies is None else copies
@@ -156,7 +164,7 @@ def load_weights(
         weights = prepare(ops, checkpoint.config, counted)
     except TensorError as error:  # a backend knows no files
         raise error if str(checkpoint.path) in str(error) else TensorError(f"{checkpoint.path}: {error}") from error
-    loaded = Loaded(checkpoint, ops, weights, copies, available_bytes())
+    loaded = Loaded(checkpoint, ops, weights, copies, free)
     if loaded.free is not None:
         ops.read_ahead(experts=loaded.fits(loaded.free))
     return loaded
@@ -194,7 +202,8 @@ def engine_config(
         "context": affordable_context(loaded) if context is None else _checked_context(loaded, context),
         "boundary_tokens": (vocabulary.end, vocabulary.call, vocabulary.return_),
         "stop_tokens": tuple({*vocabulary.stop_tokens, *defaults.stop_tokens}),
-        "guesses": GUESSES,
+        # Elsewhere a token computed beside others has other bits, and guesses could change an answer.
+        "guesses": GUESSES if loaded.ops.batch_invariant else 0,
     }
     config = EngineConfig.from_dict(own | settings)
     check_cache(loaded, config)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ossia.engine import Engine, EngineConfig, SamplingParams
-from ossia.engine.lookup import WIDTH, WORTH, Lookup
+from ossia.engine.lookup import REACH, WIDTH, WORTH, Lookup
 from tests.engine.counting import counting_model
 from tests.engine.models import load, small_config
 
@@ -44,6 +44,26 @@ def test_guesses_cease_where_they_fail_and_come_back():
     assert right > wrong
     worst = said(Lookup(8), [0], [token for n in range(200) for token in (1, 2, 3, 10 + n)])
     assert worst[1] < 120
+
+
+def test_nothing_is_indexed_before_something_is_drawn_and_then_the_end_of_a_long_prompt_alone():
+    prompt = np.random.default_rng(0).integers(0, 200_000, 131_072).tolist()
+    lookup = Lookup(8, len(prompt))
+    assert lookup.propose(prompt) == ()
+    assert not lookup._after
+    lookup._right = lookup._tried = 1.0
+    lookup.propose([*prompt, 1])
+    assert len(lookup._after) <= REACH + 1
+    near, far = prompt[-5000:-4980], prompt[1000:1020]
+    assert list(lookup.propose([*prompt, 1, *near[:4]])) == near[4:12]
+    assert list(lookup.propose([*prompt, 1, *near[:4], *far[:4]])) == []
+
+
+def test_a_loop_goes_on():
+    for text, guess in (([7] * 9, [7] * 8), ([7, 1, 2, 3, 1, 2, 3], [1, 2, 3, 1, 2, 3, 1, 2])):
+        lookup = Lookup(8)
+        lookup._right = lookup._tried = 1.0
+        assert list(lookup.propose(text)) == guess
 
 
 def test_the_latest_place_is_taken():

@@ -43,7 +43,8 @@ class EngineConfig:
     request that brings none of its own. Both are ids; the engine knows no text.
 
     `guesses` is how many tokens may be guessed at once from a request's own text (`ossia.engine.lookup`), for requests
-    that bring no drafter of their own; 0 guesses nothing. Answers are the same with any number.
+    that bring no drafter of their own; 0 guesses nothing. Where the backend is batch invariant, answers are the same
+    with any number.
 
     `full_pages` and `sliding_pages` size the cache; None derives them, see `ossia.engine.memory`. With `cache_bytes`,
     the sliding layers get what is derived, and the full layers the rest.

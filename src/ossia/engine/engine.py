@@ -126,11 +126,14 @@ class Engine:
             adapter=self._adapter(adapter),
             priority=priority,
             grammar=self._compiled(grammar),
-            drafter=drafter or (Lookup(self.config.guesses) if self.config.guesses else None),
+            drafter=drafter or self._lookup(len(tokens)),
         )
         self._requests[request.id] = request
         self._scheduler.add(request)
         return request.id
+
+    def _lookup(self, prompt: int) -> Lookup | None:
+        return Lookup(self.config.guesses, prompt) if self.config.guesses else None
 
     def check_tokens(self, prompt: Sequence[int]) -> list[int]:
         """The prompt as a list of its own. Raises RequestError if it is empty, or has what is no token."""

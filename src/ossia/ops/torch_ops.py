@@ -43,12 +43,15 @@ class PackedTensor:
 
 @dataclass(frozen=True)
 class WholeTensor:
-    """A matrix in 8 bits, widened to float32 [N, C]; its activations are rounded to whole numbers."""
+    """A matrix in 8 bits on a device: `ossia.int8.Int8` as whole numbers and scales."""
 
-    widened: Tensor
+    numbers: Tensor  # int8 [N, C]
+    scales: Tensor  # [N, S]
 
     def float(self) -> Tensor:
-        return self.widened
+        """[N, C] float32."""
+        scales = self.scales.repeat_interleave(int8.SEGMENT, dim=1)[:, : self.numbers.shape[1]]
+        return self.numbers.float() * scales
 
 
 class TorchOps:
@@ -71,7 +74,7 @@ class TorchOps:
             return PackedTensor(self._tensor(tensor.blocks), self._tensor(tensor.scales))
         if isinstance(tensor, Int8):
             check_int8(self.precision, role, name)
-            return WholeTensor(self._tensor(int8.decode(tensor)))
+            return WholeTensor(self._tensor(tensor.numbers), self._tensor(tensor.scales))
         return self._tensor(tensor)
 
     def round_int8(self, tensor: np.ndarray) -> Int8:
@@ -104,9 +107,7 @@ class TorchOps:
         rounded = self._rounded(x)
         if not isinstance(projection.weight, WholeTensor):
             return self._linear(rounded, projection, adapters)
-        numbers, scale = int8.round_activations(self.numpy(x))
-        seen = self._tensor((numbers * scale[:, None]).astype(np.float32))
-        y = self._linear(seen, projection._replace(adapters=None), None)
+        y = self._linear(_whole(x), projection._replace(adapters=None), None)
         return y + self._low_rank(rounded, projection.adapters, adapters)
 
     def rope(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -201,6 +202,15 @@ class TorchOps:
             rows = self._tensor(adapters == adapter)
             y[rows] = terms.scale[adapter] * (x[rows] @ terms.a[adapter].T @ terms.b[adapter].T)
         return y
+
+
+def _whole(x: Tensor) -> Tensor:
+    """[T, C] -> the same, rounded as `ossia.int8.round_activations` does; the gradient passes as if it were not."""
+    largest = x.detach().abs().amax(dim=-1, keepdim=True)
+    some = largest >= float(int8.SMALLEST)
+    factor = torch.where(some, float(int8.LARGEST_ACTIVATION) / largest, 0.0)
+    scale = torch.where(some, largest / float(int8.LARGEST_ACTIVATION), largest * 0)  # of infinity and NaN: NaN
+    return x + ((x.detach() * factor).round() * scale - x.detach())
 
 
 def swiglu(h: Tensor, limit: float) -> Tensor:
