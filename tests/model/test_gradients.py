@@ -31,7 +31,7 @@ class LeafOps(TorchOps):
         super().__init__()
         self.leaves: dict[str, Any] = {}
 
-    def prepare(self, tensor: np.ndarray | Packed, role: Role, name: str) -> Any:
+    def prepare(self, tensor: Any, role: Role, name: str) -> Any:
         self.leaves[name] = cast(torch.Tensor, super().prepare(dense(tensor).copy(), role, name)).requires_grad_()
         return self.leaves[name]
 
