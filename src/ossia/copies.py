@@ -30,7 +30,7 @@ from ossia.errors import CapacityError, CheckpointError, OssiaError
 from ossia.int8 import Int8, int8_bytes
 from ossia.ops import Ops
 
-__all__ = ["Copies", "copies_folder", "in_8_bits"]
+__all__ = ["Copies", "copies_folder", "forget", "in_8_bits"]
 
 WORTH_KEEPING = 256 << 20
 """Bytes of copies from which on they are kept: making fewer takes less than a tenth of a second."""
@@ -115,6 +115,18 @@ class Copies(Mapping[str, Tensor | Int8]):
         return len(self.tensors)
 
 
+def forget(checkpoint: Path, folder: Path | None) -> int:
+    """Remove the copies of a checkpoint that is being removed; the bytes that this freed.
+
+    Raises OSError when the disk does not allow it.
+    """
+    freed = 0
+    for file in [] if folder is None else folder.glob(f"{_place(checkpoint)}-*.safetensors"):
+        freed += file.stat().st_size
+        file.unlink()
+    return freed
+
+
 def _all_made(checkpoint: Checkpoint, ops: Ops, wanted: Mapping[str, tuple[int, int]]) -> dict[str, Int8]:
     return {name: ops.round_int8(cast(np.ndarray, checkpoint.tensors[name])) for name in wanted}
 
@@ -132,7 +144,11 @@ def _name(path: Path) -> str:
     # Whoever copies a file with its times still changes when and where it came to the disk.
     stats = [(name, one.st_size, one.st_ino, one.st_mtime_ns, one.st_ctime_ns) for name, one in found]
     made_from = json.dumps([_VERSION, stats])
-    return f"{_hash(os.fsencode(path))}-{_hash(made_from.encode())}.safetensors"
+    return f"{_place(path)}-{_hash(made_from.encode())}.safetensors"
+
+
+def _place(path: Path) -> str:
+    return _hash(os.fsencode(path.resolve()))
 
 
 def _hash(text: bytes) -> str:
@@ -178,7 +194,7 @@ def _write(file: Path, copies: Mapping[str, Int8], checkpoint: Path) -> None:
         os.fsync(handle.fileno())
     file.chmod(0o600)
     for other in file.parent.glob("*.safetensors"):
-        older = other != file and other.name.split("-")[0] == file.name.split("-")[0]
+        older = other != file and other.name.startswith(f"{_place(checkpoint)}-")
         if older or _is_orphan(other):
             other.unlink(missing_ok=True)
     for part in file.parent.glob(".*.part"):  # of whoever was ended while writing

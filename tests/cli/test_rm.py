@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ossia import copies
 from ossia.checkpoint.sources import records
 from ossia.cli import main
 from tests.checkpoint.sources.keeping import keep_hub
@@ -18,7 +19,7 @@ class Typed(io.StringIO):
 @pytest.fixture
 def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model that Ossia pulled, the only one there is."""
-    for name in ("HF_HOME", "HF_HUB_CACHE", "LLAMA_CACHE", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+    for name in ("HF_HOME", "HF_HUB_CACHE", "LLAMA_CACHE", "XDG_CACHE_HOME", "XDG_STATE_HOME", "OSSIA_CACHE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / ".ollama/models"))
@@ -40,6 +41,18 @@ def test_json_says_what_was_freed(snapshot: Path, capsys: pytest.CaptureFixture[
     size = sum(file.stat().st_size for file in snapshot.iterdir())
     assert main(["rm", "gpt-oss:20b", "-y", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["freed_bytes"] == size
+
+
+def test_its_copies_in_8_bits_go_with_it(snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    size = sum(file.stat().st_size for file in snapshot.iterdir())
+    folder = tmp_path / ".cache/ossia"
+    folder.mkdir(parents=True)
+    own, other = folder / f"{copies._place(snapshot)}-1.safetensors", folder / "0-1.safetensors"
+    for file in (own, other):
+        file.write_bytes(bytes(1000))
+    assert main(["rm", "gpt-oss:20b", "-y", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["freed_bytes"] == size + 1000
+    assert list(folder.iterdir()) == [other]
 
 
 def test_where_nobody_can_be_asked_nothing_is_removed(snapshot: Path, capsys: pytest.CaptureFixture[str]):
