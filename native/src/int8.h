@@ -27,6 +27,12 @@ constexpr float kInt8Largest = 127.f;          // of a weight, in units of its s
 constexpr float kActivationLargest = 16256.f;  // of an activation: 127 * 128
 constexpr float kInt8Smallest = 0x1p-100f;     // where all of a scale's values are smaller, they count as 0
 
+constexpr int64_t kSegmentChunks = kInt8Segment / kInt8Chunk;
+constexpr int64_t kSegmentBytes = kSegmentChunks * kInt8ChunkBytes;  // of a panel
+
+// Not std::min, which kernels must not call (simd.h says why).
+constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 // How a matrix of some number of columns lies.
 struct Int8Shape {
   int64_t columns;
@@ -35,6 +41,9 @@ struct Int8Shape {
   int64_t padded() const { return chunks() * kInt8Chunk; }
   int64_t segments() const { return (columns + kInt8Segment - 1) / kInt8Segment; }
   int64_t scale_bytes() const { return segments() * kPanelRows * static_cast<int64_t>(sizeof(float)); }
+  // Of segment s, which is shorter at a row's end.
+  int64_t columns_of(int64_t s) const { return least(kInt8Segment, columns - s * kInt8Segment); }
+  int64_t chunks_of(int64_t s) const { return least(kSegmentChunks, chunks() - s * kSegmentChunks); }
   int64_t panel_bytes() const { return scale_bytes() + padded() * kPanelRows; }
   // Bytes of a token's integers: two for each column. Not a multiple of 4096, because rows at such distances share few
   // places of the first cache.

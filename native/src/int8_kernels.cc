@@ -92,8 +92,7 @@ template <int M>
 void panel_times(const char* panel, const Int8Shape& shape, int rows, const Int8Tokens& tokens, int64_t first,
                  const Lookahead& ahead, float* y, int64_t stride) {
   constexpr int kParts = M == 1 ? 4 : M == 2 ? 2 : 1;
-  constexpr int64_t kChunks = kInt8Segment / kInt8Chunk;
-  const int64_t segments = shape.segments(), chunks = shape.chunks();
+  const int64_t segments = shape.segments();
   const char* bytes = panel + shape.scale_bytes();
   const char* x = tokens.integers + first * shape.token_bytes();
   const int32_t* offsets = tokens.offsets + first * segments;
@@ -101,9 +100,9 @@ void panel_times(const char* panel, const Int8Shape& shape, int rows, const Int8
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) values[m] = zero();
   for (int64_t s = 0; s < segments; ++s) {
-    const int64_t c = s * kChunks, some = chunks - c < kChunks ? chunks - c : kChunks;
     Int8Sums sums[M];
-    segment<M, kParts>(bytes + c * kInt8ChunkBytes, some, x + s * kInt8Segment * kColumnBytes, shape, ahead, sums);
+    segment<M, kParts>(bytes + s * kSegmentBytes, shape.chunks_of(s), x + s * kInt8Segment * kColumnBytes, shape, ahead,
+                       sums);
     const F32 scales = load(reinterpret_cast<const float*>(panel) + s * kPanelRows);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
@@ -139,8 +138,7 @@ void int8_round(const Matrix& matrix, int64_t first, int64_t rows, char* panel) 
   memset(bytes, kInt8Zero, static_cast<size_t>(shape.padded() * kPanelRows));
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t s = 0; s < shape.segments(); ++s) {
-      const int64_t column = s * kInt8Segment, left = matrix.columns - column;
-      const int64_t count = left < kInt8Segment ? left : kInt8Segment;
+      const int64_t column = s * kInt8Segment, count = shape.columns_of(s);
       float values[kInt8Segment];
       int32_t integers[kInt8Segment] = {};
       uint8_t row[kInt8Segment];
@@ -161,8 +159,7 @@ void int8_pack(const float* x, int64_t columns, char* integers, int32_t* offsets
   *scale = unit.scale;
   memset(integers, 0, static_cast<size_t>(shape.token_bytes()));
   for (int64_t s = 0; s < shape.segments(); ++s) {
-    const int64_t column = s * kInt8Segment, left = columns - column;
-    const int64_t count = left < kInt8Segment ? left : kInt8Segment;
+    const int64_t column = s * kInt8Segment, count = shape.columns_of(s);
     int32_t values[kInt8Segment], sum = 0;
     to_integers(x + column, count, unit.factor, values);
     for (int64_t i = 0; i < count; ++i) sum += values[i];
@@ -176,11 +173,10 @@ void int8_products(const Int8Panels& panels, int64_t columns, int64_t rows, cons
   const Int8Shape shape{columns};
   const Lookahead ahead{panels.panels + panels.count * shape.panel_bytes(), panels.next}, nothing;
   for (int64_t p = 0; p < panels.count; ++p) {
-    const int64_t left = rows - p * kPanelRows;
-    const int some = static_cast<int>(left < kPanelRows ? left : kPanelRows);
+    const int some = static_cast<int>(least(kPanelRows, rows - p * kPanelRows));
     const char* panel = panels.panels + p * shape.panel_bytes();
     for (int64_t t = 0; t < tokens.count; t += kInt8TokensAtOnce) {
-      const int64_t count = tokens.count - t < kInt8TokensAtOnce ? tokens.count - t : kInt8TokensAtOnce;
+      const int64_t count = least(kInt8TokensAtOnce, tokens.count - t);
       panel_times_some<kInt8TokensAtOnce>(count, panel, shape, some, tokens, t, t == 0 ? ahead : nothing,
                                           y + p * kPanelRows, stride);
     }

@@ -114,11 +114,8 @@ class Block {
 
  private:
   Segment segment(int64_t s) const {
-    constexpr int64_t kChunks = kInt8Segment / kInt8Chunk;
-    const int64_t c = s * kChunks, left = shape_.chunks() - c;
-    return {tokens_.integers + first_ * shape_.token_bytes() + c * kInt8Chunk, shape_.token_bytes() / 2,
-            panels_ + shape_.scale_bytes() + c * kInt8ChunkBytes, shape_.panel_bytes(),
-            left < kChunks ? left : kChunks};
+    return {tokens_.integers + first_ * shape_.token_bytes() + s * kInt8Segment, shape_.token_bytes() / 2,
+            panels_ + shape_.scale_bytes() + s * kSegmentBytes, shape_.panel_bytes(), shape_.chunks_of(s)};
   }
 
   void add(int64_t s, int64_t t, const SegmentSums& sums) {
@@ -160,7 +157,7 @@ void pass(const Int8Panels& panels, const Int8Shape& shape, int64_t rows, const 
   for (int64_t p = 0; p < panels.count; p += 2) {
     const char* panel = panels.panels + p * shape.panel_bytes();
     for (int64_t t = begin; t < end; t += kBlockTokens) {
-      const int64_t count = end - t < kBlockTokens ? end - t : kBlockTokens;
+      const int64_t count = least(kBlockTokens, end - t);
       Setup setup;
       if (count != configured) configure(count, setup);
       configured = count;
@@ -177,7 +174,7 @@ void int8_products(const Int8Panels& panels, int64_t columns, int64_t rows, cons
   if (tokens.count < kFewTokens) return OSSIA_ISA::int8_products(panels, columns, rows, tokens, y, stride);
   const Int8Shape shape{columns};
   for (int64_t t = 0; t < tokens.count; t += kPassTokens) {
-    const int64_t end = t + kPassTokens < tokens.count ? t + kPassTokens : tokens.count;
+    const int64_t end = least(t + kPassTokens, tokens.count);
     pass(panels, shape, rows, tokens, t, end, y, stride);
   }
   _tile_release();

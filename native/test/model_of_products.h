@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "check.h"
 #include "ossia.h"
 
 namespace ossia::test {
@@ -152,6 +153,21 @@ inline Bounded product(const Weights& weights, int64_t expert, int64_t row, cons
     sum.magnitude += std::fabs(factor) * shrunk.magnitude;
   }
   return sum;
+}
+
+// The shape of one call of ossia_linear.
+struct LinearCase {
+  int32_t dtype;
+  int64_t tokens, rows, columns;
+  bool bias, terms;
+};
+
+inline std::vector<float> linear(ossia_context* context, const std::vector<float>& x, int64_t tokens,
+                                 const ossia_weight& weight, const ossia_low_rank* terms, const int32_t* adapters,
+                                 int32_t precision) {
+  std::vector<float> y(static_cast<size_t>(tokens * weight.rows), NAN);
+  CHECK(ossia_linear(context, x.data(), tokens, &weight, terms, adapters, precision, y.data()) == OSSIA_OK);
+  return y;
 }
 
 }  // namespace ossia::test

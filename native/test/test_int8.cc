@@ -11,13 +11,7 @@ using namespace ossia::test;
 
 namespace {
 
-struct Case {
-  int32_t dtype;
-  int64_t tokens, rows, columns;
-  bool bias, terms;
-};
-
-const Case kCases[] = {
+const LinearCase kCases[] = {
     {OSSIA_BF16, 1, 1, 1, true, false},       {OSSIA_BF16, 1, 48, 64, false, false},
     {OSSIA_BF16, 2, 33, 256, true, false},    {OSSIA_BF16, 3, 70, 257, true, false},
     {OSSIA_F32, 4, 31, 2880, false, false},   {OSSIA_BF16, 5, 16, 320, false, false},
@@ -75,16 +69,8 @@ struct Panels {
   }
 };
 
-std::vector<float> linear(ossia_context* context, const std::vector<float>& x, int64_t tokens,
-                          const ossia_weight& weight, const Terms* terms, const int32_t* adapters) {
-  std::vector<float> y(static_cast<size_t>(tokens * weight.rows), NAN);
-  CHECK(ossia_linear(context, x.data(), tokens, &weight, terms == nullptr ? nullptr : &terms->abi, adapters, OSSIA_FAST,
-                     y.data()) == OSSIA_OK);
-  return y;
-}
-
-void check_defined(const Case& shape, const Weights& weights, const std::vector<float>& x, const std::vector<float>& y,
-                   const char* isa) {
+void check_defined(const LinearCase& shape, const Weights& weights, const std::vector<float>& x,
+                   const std::vector<float>& y, const char* isa) {
   for (int64_t t = 0; t < shape.tokens; ++t) {
     for (int64_t n = 0; n < shape.rows; ++n) {
       float wanted = defined(weights, n, &x[static_cast<size_t>(t * shape.columns)]);
@@ -97,7 +83,7 @@ void check_defined(const Case& shape, const Weights& weights, const std::vector<
 }
 
 // Beside the products alone stands what ossia_linear adds for the same terms to a matrix of zeros, within rounding.
-void check_terms(const Case& shape, const Weights& weights, const Terms& terms, const std::vector<float>& x,
+void check_terms(const LinearCase& shape, const Weights& weights, const Terms& terms, const std::vector<float>& x,
                  const std::vector<int32_t>& adapters, const std::vector<float>& y) {
   for (int64_t t = 0; t < shape.tokens; ++t) {
     const float* row = &x[static_cast<size_t>(t * shape.columns)];
@@ -112,11 +98,12 @@ void check_terms(const Case& shape, const Weights& weights, const Terms& terms, 
   }
 }
 
-void check_case(const Case& shape, uint32_t seed) {
+void check_case(const LinearCase& shape, uint32_t seed) {
   Random random(seed);
   const Weights weights(random, shape.dtype, 1, shape.rows, shape.columns, shape.bias);
   const Terms low_rank(random, weights.abi, 2, 5);
   const Terms* terms = shape.terms ? &low_rank : nullptr;
+  const ossia_low_rank* abi_terms = shape.terms ? &low_rank.abi : nullptr;
   const std::vector<float> x = random.normals(shape.tokens * shape.columns);
   std::vector<int32_t> adapters;
   for (int64_t t = 0; t < shape.tokens; ++t) adapters.push_back(random.below(3) - 1);
@@ -128,7 +115,7 @@ void check_case(const Case& shape, uint32_t seed) {
       const Panels panels(context, weights.abi);
       if (first.empty()) first = panels.bytes;
       CHECK_THAT(panels.bytes == first, "%s rounds otherwise", isa);
-      const std::vector<float> y = linear(context, x, shape.tokens, panels.abi, terms, adapters.data());
+      const std::vector<float> y = linear(context, x, shape.tokens, panels.abi, abi_terms, adapters.data(), OSSIA_FAST);
       if (terms == nullptr) {
         check_defined(shape, weights, x, y, isa);
       } else {
@@ -136,7 +123,8 @@ void check_case(const Case& shape, uint32_t seed) {
       }
       for (int64_t t = 0; t < shape.tokens; ++t) {
         const std::vector<float> alone(x.begin() + t * shape.columns, x.begin() + (t + 1) * shape.columns);
-        const std::vector<float> row = linear(context, alone, 1, panels.abi, terms, &adapters[static_cast<size_t>(t)]);
+        const std::vector<float> row =
+            linear(context, alone, 1, panels.abi, abi_terms, &adapters[static_cast<size_t>(t)], OSSIA_FAST);
         CHECK_THAT(std::equal(row.begin(), row.end(), y.begin() + t * shape.rows), "%s: token %d alone differs", isa,
                    static_cast<int>(t));
       }
@@ -158,7 +146,7 @@ void check_largest() {
       if (ossia_create(2, isa, &context) != OSSIA_OK) continue;
       const Panels panels(context, weights.abi);
       check_defined({OSSIA_F32, tokens, 16, 4096, false, false}, weights, x,
-                    linear(context, x, tokens, panels.abi, nullptr, nullptr), isa);
+                    linear(context, x, tokens, panels.abi, nullptr, nullptr, OSSIA_FAST), isa);
       ossia_destroy(context);
     }
   }
@@ -177,7 +165,7 @@ void check_not_finite() {
       x[5] = -infinite;                                                                       // token 0
       std::fill(x.begin() + 300, x.begin() + 600, std::numeric_limits<float>::denorm_min());  // token 1
       const Panels panels(context, weights.abi);
-      const std::vector<float> y = linear(context, x, tokens, panels.abi, nullptr, nullptr);
+      const std::vector<float> y = linear(context, x, tokens, panels.abi, nullptr, nullptr, OSSIA_FAST);
       for (int64_t t = 0; t < tokens; ++t) {
         for (int64_t n = 0; n < 17; ++n) {
           const float found = y[static_cast<size_t>(t * 17 + n)];
@@ -214,7 +202,7 @@ void check_refusals() {
 
 int main() {
   uint32_t seed = 1;
-  for (const Case& shape : kCases) check_case(shape, seed++);
+  for (const LinearCase& shape : kCases) check_case(shape, seed++);
   check_largest();
   check_not_finite();
   check_refusals();

@@ -12,13 +12,7 @@ using namespace ossia::test;
 
 namespace {
 
-struct Case {
-  int32_t dtype;
-  int64_t tokens, rows, columns;
-  bool bias, terms;
-};
-
-const Case kCases[] = {
+const LinearCase kCases[] = {
     {OSSIA_BF16, 1, 37, 96, true, false},    {OSSIA_BF16, 3, 64, 33, false, false},
     {OSSIA_BF16, 13, 41, 2880, true, false}, {OSSIA_F32, 1, 32, 70, true, false},
     {OSSIA_F32, 7, 9, 31, false, false},     {OSSIA_F32, 17, 24, 64, true, true},
@@ -27,15 +21,7 @@ const Case kCases[] = {
     {OSSIA_BF16, 200, 35, 70, false, false},
 };
 
-std::vector<float> linear(ossia_context* context, const std::vector<float>& x, int64_t tokens,
-                          const ossia_weight& weight, const ossia_low_rank* terms, const int32_t* adapters,
-                          int32_t precision) {
-  std::vector<float> y(static_cast<size_t>(tokens * weight.rows), NAN);
-  CHECK(ossia_linear(context, x.data(), tokens, &weight, terms, adapters, precision, y.data()) == OSSIA_OK);
-  return y;
-}
-
-void check_values(const Case& shape, const Weights& weights, const Terms* terms, const std::vector<float>& x,
+void check_values(const LinearCase& shape, const Weights& weights, const Terms* terms, const std::vector<float>& x,
                   const std::vector<int32_t>& adapters, bool fast, const std::vector<float>& y, const char* isa) {
   for (int64_t t = 0; t < shape.tokens; ++t) {
     for (int64_t n = 0; n < shape.rows; ++n) {
@@ -61,7 +47,7 @@ float in_tile_order(const Weights& weights, int64_t row, const float* x) {
   return sum;
 }
 
-void check_tile_order(const Case& shape, const Weights& weights, const std::vector<float>& x,
+void check_tile_order(const LinearCase& shape, const Weights& weights, const std::vector<float>& x,
                       const std::vector<float>& y) {
   for (int64_t t = 0; t < shape.tokens; ++t) {
     for (int64_t n = 0; n < shape.rows; ++n) {
@@ -71,7 +57,7 @@ void check_tile_order(const Case& shape, const Weights& weights, const std::vect
   }
 }
 
-void check_case(const Case& shape, int32_t precision, uint32_t seed) {
+void check_case(const LinearCase& shape, int32_t precision, uint32_t seed) {
   Random random(seed);
   const Weights weights(random, shape.dtype, 1, shape.rows, shape.columns, shape.bias);
   const Terms low_rank(random, weights.abi, 2, 5);
@@ -156,7 +142,7 @@ void check_refusals() {
 
 int main() {
   uint32_t seed = 1;
-  for (const Case& shape : kCases) {
+  for (const LinearCase& shape : kCases) {
     for (int32_t precision : {OSSIA_EXACT, OSSIA_FAST}) check_case(shape, precision, seed++);
   }
   check_embed();
