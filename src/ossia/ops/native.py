@@ -19,7 +19,7 @@ from ossia.mxfp4 import Packed, check_scales
 from ossia.ops import library
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.library import address
-from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role, check_int8
+from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role, check_kind
 from ossia.ops.residence import Cache, Step, Vector, Weight, empty_int8, packed_step, paged_step
 from ossia.ops.sampling import Draw, Drawn
 
@@ -77,17 +77,13 @@ class NativeOps:
         return self._library.ossia_isa(self._context).decode()
 
     def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
+        check_kind(tensor, self.precision, role, name)
         if isinstance(tensor, Packed):
-            if role is not Role.EXPERTS:
-                raise BackendError(
-                    f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right"
-                )
             packed = self._kept(Weight(tensor), role)
             self._library.ossia_will_need(*packed.spans[-1], _WAIT)
             check_scales(tensor, name)
             return packed
         if isinstance(tensor, Int8):
-            check_int8(self.precision, role, name)
             return self._kept(Weight(tensor), role)
         if tensor.dtype not in _FLOATS:
             raise BackendError(f"{name}: {tensor.dtype} is not computed with; bfloat16 or float32 is right")

@@ -11,7 +11,7 @@ from ossia.mxfp4 import Packed
 from ossia.ops.batch import Batch
 from ossia.ops.sampling import Draw, Drawn
 
-__all__ = ["Array", "Cache", "Experts", "Handle", "Linear", "LowRank", "Ops", "Precision", "Role", "check_int8"]
+__all__ = ["Array", "Cache", "Experts", "Handle", "Linear", "LowRank", "Ops", "Precision", "Role", "check_kind"]
 
 Array = Any
 """float32 (or int32 where said): a numpy array, or a tensor in the torch backend."""
@@ -202,7 +202,9 @@ class Ops(Protocol):
         ...
 
 
-def check_int8(precision: Precision, role: Role, name: str) -> None:
-    """Refuse a weight in 8 bits where none is computed with. Raises BackendError."""
-    if precision is Precision.EXACT or role not in (Role.LINEAR, Role.UNEMBEDDING):
+def check_kind(tensor: np.ndarray | Packed | Int8, precision: Precision, role: Role, name: str) -> None:
+    """Refuse a weight in a form that is not computed with in this role. Raises BackendError."""
+    if isinstance(tensor, Packed) and role is not Role.EXPERTS:
+        raise BackendError(f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right")
+    if isinstance(tensor, Int8) and (precision is Precision.EXACT or role not in (Role.LINEAR, Role.UNEMBEDDING)):
         raise BackendError(f"{name}: a matrix in 8 bits, as {role} at {precision}; one of `linear`'s at fast is right")

@@ -10,11 +10,10 @@ from ml_dtypes import bfloat16
 
 from ossia import int8
 from ossia.config import SWIGLU_ALPHA
-from ossia.errors import BackendError
 from ossia.int8 import Int8
 from ossia.mxfp4 import Packed, check_scales, decode
 from ossia.ops.batch import Batch, check_indices
-from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role, check_int8
+from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role, check_kind
 from ossia.ops.sampling import Draw, Drawn, sample
 
 __all__ = ["ReferenceOps"]
@@ -66,14 +65,10 @@ class ReferenceOps:
         self.precision = precision
 
     def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
+        check_kind(tensor, self.precision, role, name)
         if isinstance(tensor, Packed):
-            if role is not Role.EXPERTS:
-                raise BackendError(
-                    f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right"
-                )
             check_scales(tensor, name)
         if isinstance(tensor, Int8):
-            check_int8(self.precision, role, name)
             return _Whole(tensor.numbers, tensor.scales)
         return _Stack(tensor) if role is Role.EXPERTS else np.asarray(tensor, np.float32)
 

@@ -11,7 +11,7 @@ import numpy as np
 from ml_dtypes import bfloat16
 
 from ossia.errors import BackendError
-from ossia.int8 import PANEL_ROWS, Int8, panel_bytes
+from ossia.int8 import Int8, int8_bytes, panel_bytes
 from ossia.mxfp4 import Packed
 from ossia.ops import library
 from ossia.ops.batch import Batch
@@ -108,9 +108,8 @@ class Cache:
 
 def empty_int8(rows: int, columns: int) -> Int8:
     """A matrix in 8 bits whose bytes are yet to be written."""
-    panels = -(-rows // PANEL_ROWS)
-    data = np.empty(panels * panel_bytes(columns) + _ALIGNMENT, np.uint8)
-    return Int8(_aligned(data).reshape(panels, -1), rows, columns)
+    data = np.empty(int8_bytes(rows, columns) + _ALIGNMENT, np.uint8)
+    return Int8(_aligned(data).reshape(-1, panel_bytes(columns)), rows, columns)
 
 
 def _aligned(data: np.ndarray) -> np.ndarray:

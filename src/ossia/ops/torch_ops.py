@@ -14,11 +14,10 @@ from torch.nn import functional
 
 from ossia import int8
 from ossia.config import SWIGLU_ALPHA
-from ossia.errors import BackendError
 from ossia.int8 import Int8
 from ossia.mxfp4 import GRID, Packed, check_scales
 from ossia.ops.batch import Batch, check_indices
-from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role, check_int8
+from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role, check_kind
 from ossia.ops.sampling import Draw, Drawn, sample
 
 __all__ = ["PackedTensor", "TorchOps", "swiglu"]
@@ -65,15 +64,11 @@ class TorchOps:
         self.device = torch.device(device)
 
     def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
+        check_kind(tensor, self.precision, role, name)
         if isinstance(tensor, Packed):
-            if role is not Role.EXPERTS:
-                raise BackendError(
-                    f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right"
-                )
             check_scales(tensor, name)
             return PackedTensor(self._tensor(tensor.blocks), self._tensor(tensor.scales))
         if isinstance(tensor, Int8):
-            check_int8(self.precision, role, name)
             return WholeTensor(self._tensor(tensor.numbers), self._tensor(tensor.scales))
         return self._tensor(tensor)
 
