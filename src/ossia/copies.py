@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import stat
-import struct
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -24,8 +23,8 @@ import numpy as np
 
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors
 from ossia.checkpoint.disk import new_file
-from ossia.checkpoint.gguf import SIZES, parts_of
-from ossia.checkpoint.safetensors import header, read_file
+from ossia.checkpoint.gguf import parts_of, stored_bytes
+from ossia.checkpoint.safetensors import header, read_file, read_metadata
 from ossia.errors import CapacityError, CheckpointError, OssiaError
 from ossia.int8 import Int8, int8_bytes
 from ossia.ops import Ops
@@ -37,7 +36,6 @@ WORTH_KEEPING = 256 << 20
 
 _VERSION = 1
 _ABANDONED_SECONDS = 3600.0
-_LONGEST_HEADER = 1 << 20
 _CHECKSUMS = "checksums"
 _MATRICES = ("q_proj.weight", "k_proj.weight", "v_proj.weight", "o_proj.weight", "lm_head.weight")
 
@@ -102,7 +100,7 @@ class Copies(Mapping[str, Tensor | Int8]):
         """What is computed with of a checkpoint's bytes, the copies in place of what they were made from."""
         total = checkpoint.bytes
         for name, copy in self.copies.items():
-            total += copy.panels.nbytes - _stored_bytes(checkpoint.stored[name], *copy.shape)
+            total += copy.panels.nbytes - stored_bytes(checkpoint.stored[name], copy.rows * copy.columns)
         return total
 
     def __getitem__(self, name: str) -> Tensor | Int8:
@@ -129,11 +127,6 @@ def forget(checkpoint: Path, folder: Path | None) -> int:
 
 def _all_made(checkpoint: Checkpoint, ops: Ops, wanted: Mapping[str, tuple[int, int]]) -> dict[str, Int8]:
     return {name: ops.round_int8(cast(np.ndarray, checkpoint.tensors[name])) for name in wanted}
-
-
-def _stored_bytes(kind: str, rows: int, columns: int) -> int:
-    values, size = SIZES[kind]
-    return rows * columns // values * size
 
 
 def _name(path: Path) -> str:
@@ -205,11 +198,8 @@ def _write(file: Path, copies: Mapping[str, Int8], checkpoint: Path) -> None:
 def _is_orphan(file: Path) -> bool:
     """Whether the checkpoint that a file of copies was made from is no longer there."""
     try:
-        with file.open("rb") as handle:
-            (length,) = struct.unpack("<Q", handle.read(8))
-            about = json.loads(handle.read(min(length, _LONGEST_HEADER)))["__metadata__"]
-        return not os.path.lexists(bytes.fromhex(about["checkpoint"]))
-    except (OSError, ValueError, KeyError, TypeError, struct.error):
+        return not os.path.lexists(bytes.fromhex(read_metadata(file)["checkpoint"]))
+    except (CheckpointError, OSError, ValueError, KeyError, TypeError):
         return False  # not ours to judge
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from ossia.checkpoint.safetensors import map_file
 from ossia.errors import CheckpointError, TensorError
 
-__all__ = ["MAGIC", "SIZES", "TYPES", "GgufFile", "GgufTensor", "parts_of", "read_gguf"]
+__all__ = ["MAGIC", "SIZES", "TYPES", "GgufFile", "GgufTensor", "parts_of", "read_gguf", "stored_bytes"]
 
 MAGIC = b"GGUF"
 
@@ -77,6 +77,12 @@ class GgufFile:
     metadata: Mapping[str, Any]
     tensors: Mapping[str, GgufTensor]
     size: int
+
+
+def stored_bytes(kind: str, count: int) -> int:
+    """The bytes of so many values, a multiple of the block's, in one of `SIZES`."""
+    values, size = SIZES[kind]
+    return count // values * size
 
 
 def parts_of(file: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
-from ossia.checkpoint.gguf import MAGIC, SIZES, TYPES
+from ossia.checkpoint.gguf import MAGIC, TYPES, stored_bytes
 from ossia.checkpoint.gguf_layout import alternatives
 from ossia.checkpoint.streams import Progress, Source, pieces, to_bfloat16
 from ossia.checkpoint.tensors import Spec, Tensor
@@ -40,8 +40,7 @@ class _Part:
 
     @property
     def bytes(self) -> int:
-        values, size = SIZES[self.type]
-        return math.prod(self.shape) // values * size
+        return stored_bytes(self.type, math.prod(self.shape))
 
 
 class GgufStream:

@@ -23,7 +23,7 @@ from ossia.errors import CheckpointError, TensorError
 from ossia.files import open_regular
 from ossia.json_words import kind
 
-__all__ = ["DTYPES", "Slot", "header", "map_file", "read_file"]
+__all__ = ["DTYPES", "Slot", "header", "map_file", "read_file", "read_metadata"]
 
 DTYPES: dict[str, np.dtype] = {
     "BF16": np.dtype(ml_dtypes.bfloat16),
@@ -36,6 +36,7 @@ DTYPES: dict[str, np.dtype] = {
 _LARGEST_HEADER = 100_000_000
 _LARGEST_RANK = 8
 _ALIGNMENT = 64
+_METADATA = "__metadata__"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def read_file(file: Path) -> dict[str, np.ndarray]:
     data = map_file(file)
     try:
         entries, start = _entries(data)
+        entries.pop(_METADATA, None)
         ranges = {name: _range(name, entry, len(data) - start) for name, entry in entries.items()}
         _check_cover(ranges, len(data) - start)
         return {name: _view(data[start:], entries[name], *ranges[name]) for name in entries}
@@ -81,8 +83,17 @@ def read_file(file: Path) -> dict[str, np.ndarray]:
         raise type(error)(f"{file}: {error}") from error
 
 
+def read_metadata(file: Path) -> dict[str, Any]:
+    """What a safetensors file says of itself; empty when it says nothing.
+
+    Raises CheckpointError when its header cannot be read.
+    """
+    about = _entries(map_file(file))[0].get(_METADATA, {})
+    return about if isinstance(about, dict) else {}
+
+
 def _entries(data: np.ndarray) -> tuple[dict[str, Any], int]:
-    """The header's entries, and where the tensors' bytes start."""
+    """The header's entries, those about the whole file included, and where the tensors' bytes start."""
     if len(data) < 8:
         raise CheckpointError(f"{len(data)} bytes are no safetensors file; at least 8 are right")
     (length,) = struct.unpack("<Q", data[:8].tobytes())
@@ -95,7 +106,6 @@ def _entries(data: np.ndarray) -> tuple[dict[str, Any], int]:
         raise CheckpointError(f"the header is no readable JSON: {error}") from error
     if not isinstance(entries, dict):
         raise CheckpointError(f"the header is a JSON {kind(entries)}; an object is right")
-    entries.pop("__metadata__", None)
     return entries, 8 + length
 
 
@@ -168,7 +178,7 @@ def header(
         name: {"dtype": slot.dtype, "shape": slot.shape, "data_offsets": [slot.start, slot.stop]}
         for name, slot in slots.items()
     }
-    text = json.dumps({"__metadata__": dict(metadata)} | entries, separators=(",", ":")).encode()
+    text = json.dumps({_METADATA: dict(metadata)} | entries, separators=(",", ":")).encode()
     text += b" " * (-(len(text) + 8) % _ALIGNMENT)
     opening = struct.pack("<Q", len(text)) + text
     return opening, {name: Slot(slot.dtype, slot.shape, slot.start + len(opening)) for name, slot in slots.items()}

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors
-from ossia.checkpoint.gguf import SIZES
+from ossia.checkpoint.gguf import stored_bytes
 from ossia.config import ModelConfig
 from ossia.copies import in_8_bits
 from ossia.engine.memory import ELEMENT_BYTES
@@ -35,9 +35,6 @@ __all__ = [
     "weight_bytes",
     "weights_bandwidth",
 ]
-
-_BYTES = {name: size / values for name, (values, size) in SIZES.items()}
-"""Bytes of one value in each format of a file: blocks of 32 carry one scale, of 2 bytes in Q8_0 and 1 in MXFP4."""
 
 BUFFER_BYTES = 1 << 30
 """Several times the largest caches of present machines, so that every pass comes from memory."""
@@ -61,13 +58,13 @@ def weight_bytes(checkpoint: Checkpoint, batch: int = 1, precision: Precision = 
     share = 1 - (1 - config.num_experts_per_tok / config.num_local_experts) ** batch
     total, copied = 0.0, in_8_bits(checkpoint) if precision is Precision.FAST else {}
     for name, spec in expected_tensors(config, checkpoint.experts).items():
-        values = spec.parameters * _BYTES[checkpoint.stored[name]]
+        stored = stored_bytes(checkpoint.stored[name], spec.parameters)
         if name in copied:
             total += int8_bytes(*copied[name])
         elif name == "model.embed_tokens.weight":
-            total += batch * values / config.vocab_size
+            total += batch * stored / config.vocab_size
         else:
-            total += values * (share if ".experts." in name else 1)
+            total += stored * (share if ".experts." in name else 1)
     return total
 
 
