@@ -19,6 +19,7 @@ from ml_dtypes import bfloat16
 from ossia.checkpoint import write
 from ossia.harmony import Vocabulary
 from ossia.mxfp4 import Packed, encode
+from ossia.train.trainer import read_checkpoint
 from recipes.nano.conversation import vocabulary
 from recipes.nano.shape import model_config
 
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--output", type=Path, default=EMBEDDED)
     arguments = parser.parse_args()
-    state = torch.load(arguments.checkpoint, weights_only=True)
+    state = read_checkpoint(arguments.checkpoint)
     if arguments.output.exists():
         shutil.rmtree(arguments.output)
     export(state["parameters"], arguments.output)

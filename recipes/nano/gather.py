@@ -24,8 +24,8 @@ __all__ = ["GATHERED", "Sense", "antonyms", "definitions", "read_senses"]
 GATHERED = Path(__file__).with_name("gathered.json")
 # WordNet's files of nouns that one can point at: animals, artifacts, food, objects, plants, substances, times.
 _CONCRETE = (5, 6, 13, 17, 20, 27, 28)
-_DEFINITIONS, _KINDS, _OPPOSITES = 320, 320, 160
-_MOST_WORDS, _MOST_TOKENS = 9, 22
+_DEFINITIONS, _KINDS, _OPPOSITES = 1600, 1600, 400
+_MOST_WORDS, _MOST_TOKENS = 11, 28
 _TOKENS_OF_A_WORD = 3
 
 
@@ -144,7 +144,7 @@ def _countries() -> Mapping[str, list[list[str]]]:
     languages_of = import_module("babel.languages").get_official_languages
     countries, currencies, languages = [], [], []
     for code, name in sorted(locale.territories.items(), key=lambda pair: pair[1]):
-        if not re.fullmatch("[A-Z]{2}", code) or not name.isalpha() or not name.isascii() or not _spelled(name, 4):
+        if not re.fullmatch("[A-WYZ][A-Z]", code) or not name.isalpha() or not name.isascii() or not _spelled(name, 4):
             continue
         money, spoken = currencies_of(code), languages_of(code)
         if not money:

@@ -8,6 +8,7 @@ from random import Random
 import torch
 
 from ossia.harmony import Effort
+from ossia.train.trainer import read_checkpoint
 from recipes.nano.case import Case
 from recipes.nano.cells import CELLS
 from recipes.nano.conversation import Format, vocabulary
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument("--raw", action="store_true", help="do not round the experts")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    state = torch.load(arguments.checkpoint, weights_only=True)
+    state = read_checkpoint(arguments.checkpoint)
     form = Format(vocabulary())
     config = model_config(form.vocabulary.size, form.vocabulary.return_, form.vocabulary.endoftext)
     random = Random("glance")

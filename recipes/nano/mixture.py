@@ -78,8 +78,8 @@ _SKILLS = (
     Skill(lambda random: conclusion(random, held=False), 0, 1, True),
     Skill(lambda random: text_question(random, held=False), 0, 10, True),
     Skill(lambda random: long_story(random, held=False), 0, 5, True),
-    Skill(known, 0, 12, True),
-    Skill(lambda random: unknown_fact(random, held=False), 0, 4, True),
+    Skill(known, 0, 16, True),
+    Skill(lambda random: unknown_fact(random, held=False), 0, 6, True),
     Skill(
         lambda random: wished(random, arithmetic(random, random.choice(OPERATIONS), held=False), held=False), 0, 2, True
     ),

@@ -30,7 +30,7 @@ from ossia.model import forward, prepare
 from ossia.train.packing import UNLEARNED, Document, Group, PrefixedBatch, pack
 from ossia.train.parameters import initial_parameters
 from ossia.train.train_ops import TrainOps
-from ossia.train.trainer import batch_loss
+from ossia.train.trainer import batch_loss, read_checkpoint
 from recipes.nano.case import Case
 from recipes.nano.cells import CELLS
 from recipes.nano.conversation import Format, vocabulary
@@ -138,7 +138,7 @@ class Rewarded:
 
     def load(self, path: Path, *, weights_only: bool = False) -> dict[str, Any]:
         """Go on from a saved file, or with `weights_only` from the parameters of any checkpoint; what else it holds."""
-        state = torch.load(path, weights_only=True)
+        state = read_checkpoint(path)
         with torch.no_grad():
             for name, value in self.parameters.items():
                 value.copy_(state["parameters"][name])

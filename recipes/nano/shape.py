@@ -6,11 +6,11 @@ __all__ = ["model_config"]
 
 
 def model_config(vocabulary_size: int, end: int, pad: int) -> ModelConfig:
-    """Four layers of width 192 with eight experts, four of them active; rotary angles as in the published models."""
+    """Six layers of width 256 with eight experts, four of them active; rotary angles as in the published models."""
     return ModelConfig(
-        num_hidden_layers=4,
-        hidden_size=192,
-        intermediate_size=192,
+        num_hidden_layers=6,
+        hidden_size=256,
+        intermediate_size=256,
         num_attention_heads=8,
         num_key_value_heads=4,
         head_dim=32,
@@ -18,7 +18,7 @@ def model_config(vocabulary_size: int, end: int, pad: int) -> ModelConfig:
         num_experts_per_tok=4,
         vocab_size=vocabulary_size,
         sliding_window=128,
-        layer_types=("sliding_attention", "full_attention") * 2,
+        layer_types=("sliding_attention", "full_attention") * 3,
         max_position_embeddings=131_072,
         rope_theta=150_000.0,
         rope_scaling=Yarn(

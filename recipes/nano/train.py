@@ -1,11 +1,13 @@
 """Train the embedded model: `python -m recipes.nano.train --output build/nano`.
 
-Runs one process a core. Writes a checkpoint and the loss curve every minute; started again with the same arguments, it
-goes on from the checkpoint.
+Runs one process a core, or with `--device cuda` one on the GPU, which takes many batches at once. Writes a checkpoint
+and the loss curve every minute, and when one process is told to stop; started again with the same arguments, it goes on
+from the checkpoint.
 """
 
 import argparse
 import os
+import signal
 import socket
 import sys
 import time
@@ -15,7 +17,9 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
+from ossia.train.ahead import Ahead
 from ossia.train.curve import write_curve
+from ossia.train.rows import Rows, aligned
 from ossia.train.trainer import Progress, Trainer, TrainingConfig
 from recipes.nano.conversation import Format, vocabulary
 from recipes.nano.mixture import Mixture
@@ -23,6 +27,8 @@ from recipes.nano.shape import model_config
 
 CHECKPOINT = "checkpoint.pt"
 CURVE = "loss.png"
+_ROOM = 512
+"""Tokens of a row beyond those asked for: where its last document ends."""
 
 
 def main() -> None:
@@ -31,16 +37,22 @@ def main() -> None:
     # A product is compiled for each shape; the default keeps fewer than there are.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    if arguments.processes == 1:
+    if arguments.processes == 1 or arguments.device != "cpu":
         _train(0, arguments, None)
         return
     spawn(_train, (arguments, _free_port()), nprocs=arguments.processes)
 
 
 def new_trainer(
-    training: TrainingConfig, tokens: int, full_at_first: float = 0.1, first_part: float = 0.3, *, wide: bool = False
+    training: TrainingConfig,
+    tokens: int,
+    full_at_first: float = 0.1,
+    first_part: float = 0.3,
+    rows: int = 32,
+    *,
+    wide: bool = False,
 ) -> Trainer:
-    """A trainer of the embedded model over its mixture; `tokens` is for each process and step."""
+    """A trainer of the embedded model over its mixture; `tokens` is for each process and step, or each of `rows`."""
     tokens_of = vocabulary()
     config = model_config(tokens_of.size, tokens_of.return_, tokens_of.endoftext)
     data = Mixture(
@@ -52,14 +64,22 @@ def new_trainer(
         first_part=first_part,
         wide=wide,
     )
-    return Trainer(config, training, data)
+    if training.device == "cpu":
+        return Trainer(config, training, data)
+
+    def made(step: int) -> Rows:
+        return aligned([data(step, row) for row in range(rows)], tokens + _ROOM)
+
+    return Trainer(config, training, Ahead(made, training.steps, max(1, (os.cpu_count() or 1) - 1)))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the embedded model.")
     parser.add_argument("--output", type=Path, default=Path("build/nano"), help="folder for checkpoint and curve")
     parser.add_argument("--steps", type=int, default=10_000)
-    parser.add_argument("--tokens", type=int, default=2048, help="of each process and step")
+    parser.add_argument("--tokens", type=int, default=2048, help="of each process and step, or each row")
+    parser.add_argument("--device", default="cpu", help="cuda: on the GPU, compiled")
+    parser.add_argument("--rows", type=int, default=32, help="of each step on a GPU")
     parser.add_argument("--processes", type=int, default=2, help="one of one thread for each core")
     parser.add_argument("--from", dest="start", type=Path, help="begin with the parameters of this checkpoint")
     parser.add_argument("--muon-rate", type=float, default=TrainingConfig.muon_rate)
@@ -85,28 +105,42 @@ def _train(rank: int, arguments: argparse.Namespace, port: int | None) -> None:
         muon_rate=arguments.muon_rate,
         adam_rate=arguments.adam_rate,
         seed=arguments.seed,
+        device=arguments.device,
         compiled=arguments.compile,
     )
     trainer = new_trainer(
-        training, arguments.tokens, arguments.full_at_first, arguments.first_part, wide=arguments.wide
+        training,
+        arguments.tokens,
+        arguments.full_at_first,
+        arguments.first_part,
+        arguments.rows,
+        wide=arguments.wide,
     )
     checkpoint = arguments.output / CHECKPOINT
     if checkpoint.exists():
         trainer.load(checkpoint)
     elif arguments.start:
         trainer.load(arguments.start, weights_only=True)
-    trainer.run(_Reporter(trainer, arguments.output, arguments.save_every) if rank == 0 else _silent)
+    reporter = _Reporter(trainer, arguments.output, arguments.save_every)
+    if port is None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, reporter.stop)
+    trainer.run(reporter if rank == 0 else _silent)
     if port is not None:
         dist.destroy_process_group()
 
 
 class _Reporter:
-    """Prints a line of progress, and saves every so many seconds and at the end."""
+    """Prints a line of progress, and saves every so many seconds, at the end, and when it is told to stop."""
 
     def __init__(self, trainer: Trainer, output: Path, save_every: float) -> None:
         self._trainer, self._output, self._save_every = trainer, output, save_every
         self._began, self._saved = time.monotonic(), time.monotonic()
-        self._first, self._tokens = trainer.step, 0
+        self._first, self._tokens, self._stopping = trainer.step, 0, False
+
+    def stop(self, *signal_and_frame: object) -> None:
+        """Ends the run after the step at hand."""
+        self._stopping = True
 
     def __call__(self, progress: Progress) -> None:
         """Called after every step."""
@@ -122,12 +156,14 @@ class _Reporter:
                 file=sys.stderr,
                 flush=True,
             )
-        if now - self._saved >= self._save_every or progress.step == steps:
+        if now - self._saved >= self._save_every or progress.step == steps or self._stopping:
             self._saved = now
             self._trainer.save(self._output / CHECKPOINT)
             rounding = round(steps * self._trainer.training.quantise_from)
             marks = {"MXFP4": rounding} if rounding <= progress.step else {}
             write_curve(self._output / CURVE, self._trainer.losses, marks)
+        if self._stopping:
+            sys.exit(f"stopped at step {progress.step} of {steps}; the same command goes on from there")
 
 
 def _silent(progress: Progress) -> None:

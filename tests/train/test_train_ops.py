@@ -14,7 +14,8 @@ from ossia.ops import Batch, Linear
 from ossia.ops.reference import ReferenceOps
 from ossia.train.packing import Document, Group, pack
 from ossia.train.parameters import initial_parameters
-from ossia.train.train_ops import TrainOps, rounded_to_mxfp4
+from ossia.train.rounding import rounded_to_mxfp4
+from ossia.train.train_ops import TrainOps
 from tests.train.tiny import VOCABULARY, config
 
 pytestmark = pytest.mark.torch

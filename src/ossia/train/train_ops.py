@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ossia.errors import BackendError
-from ossia.mxfp4 import decode, encode
 from ossia.ops import Batch, Experts, Linear, Precision, Role
 from ossia.ops.torch_ops import TorchOps
 from ossia.train.elementwise import elementwise
 from ossia.train.packing import PrefixedBatch
+from ossia.train.rounding import rounded_to_mxfp4
 
-__all__ = ["TrainOps", "rounded_to_mxfp4"]
+__all__ = ["TrainOps"]
 
 # Added to a score that must not count: far below any score, and finite in bfloat16.
 _HIDDEN = -1e9
@@ -181,12 +181,6 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         # A row that only fills up has a share of zero: what it passes on is multiplied by that.
         return gradients[0][ctx.sorting.tokens], None
-
-
-def rounded_to_mxfp4(weight: Tensor) -> Tensor:
-    """The weight as its packed form would read, with the gradient of the weight itself."""
-    packed = torch.from_numpy(decode(encode(weight.detach().numpy())))
-    return weight + (packed - weight).detach()
 
 
 def _refuse_adapters(adapters: np.ndarray | None) -> None:

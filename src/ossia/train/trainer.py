@@ -1,5 +1,6 @@
-"""Full training of a small model over `ossia.model`: one process a core, gradients averaged, resumable at any step."""
+"""Full training of a small model over `ossia.model`, resumable at any step: on one device, or in one process a core."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,17 @@ from torch import Tensor, nn
 from ossia.config import ModelConfig
 from ossia.errors import OssiaError
 from ossia.model import forward, prepare
+from ossia.train.dense_ops import DenseLoss
 from ossia.train.muon import Muon
 from ossia.train.packing import PrefixedBatch
 from ossia.train.parameters import initial_parameters, is_matrix
+from ossia.train.rows import Rows
 from ossia.train.train_ops import TrainOps
 
-__all__ = ["Progress", "Trainer", "TrainingConfig", "batch_loss"]
+__all__ = ["Progress", "Trainer", "TrainingConfig", "batch_loss", "read_checkpoint"]
 
-Data = Callable[[int, int], PrefixedBatch]
-"""The batch of a step (from 0) for one process; the same arguments give the same batch."""
+Data = Callable[[int, int], PrefixedBatch | Rows]
+"""The batch of a step (from 0) for one process; the same arguments give the same batch. `Rows` are for a device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +39,10 @@ class TrainingConfig:
     quantise_from: float = 0.9
     """The part of the steps after which experts are rounded to MXFP4 on the way."""
     seed: int = 0
+    device: str = "cpu"
+    """What to train on: "cpu" on batches as they come, any other device of torch on `Rows`."""
     compiled: bool = False
-    """Whether elementwise parts are compiled; what is learned differs by rounding."""
+    """Whether elementwise parts, or on a device the whole step, are compiled; what is learned differs by rounding."""
 
     def rate(self, step: int) -> float:
         """The factor of both rates at a step."""
@@ -62,7 +67,10 @@ class Trainer:
 
     def __init__(self, config: ModelConfig, training: TrainingConfig, data: Data) -> None:
         self.config, self.training, self.data = config, training, data
-        self.parameters = initial_parameters(config, training.seed)
+        initial = initial_parameters(config, training.seed)
+        self.parameters = {name: nn.Parameter(value.data.to(training.device)) for name, value in initial.items()}
+        make_loss = _SortedLoss if training.device == "cpu" else DenseLoss
+        self._loss: Any = make_loss(config, training.device, compiled=training.compiled)
         self.step = 0
         self.losses: list[float] = []
         matrices = [value for name, value in self.parameters.items() if is_matrix(name)]
@@ -92,7 +100,7 @@ class Trainer:
 
     def load(self, path: Path, *, weights_only: bool = False) -> None:
         """Go on from a saved file; with `weights_only` from its parameters alone, at step 0."""
-        state = torch.load(path, weights_only=True)
+        state = read_checkpoint(path)
         if _shapes(state["parameters"]) != _shapes(self.parameters):
             raise OssiaError(f"{path} holds the parameters of another model; one of the same config is right")
         with torch.no_grad():
@@ -108,11 +116,9 @@ class Trainer:
         training = self.training
         batch = self.data(self.step, self._rank)
         quantise = self.step >= training.quantise_from * training.steps
-        ops = TrainOps(quantise=quantise, compiled=training.compiled)
-        loss = batch_loss(ops, self.config, self.parameters, batch)
-        balance = torch.stack(ops.balance).mean()
+        loss, balance = self._loss(self.parameters, batch, quantise=quantise)
         (loss + training.balance * balance).backward()
-        figures = self._average(torch.stack([loss.detach(), balance.detach(), torch.tensor(float(len(batch.tokens)))]))
+        figures = self._average(torch.stack([loss, balance, loss.new_tensor(math.prod(batch.tokens.shape))]).detach())
         self._update(training.rate(self.step))
         self.step += 1
         self.losses.append(figures[0].item())
@@ -139,6 +145,24 @@ class Trainer:
             optimiser.param_groups[0]["lr"] = full * rate
             optimiser.step()
             optimiser.zero_grad(set_to_none=False)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What `Trainer.save` wrote, its tensors on the processor."""
+    return torch.load(path, weights_only=True, map_location="cpu")
+
+
+class _SortedLoss:
+    """As `DenseLoss`, of a `PrefixedBatch` on a processor."""
+
+    def __init__(self, config: ModelConfig, device: str, *, compiled: bool) -> None:
+        self._config, self._compiled = config, compiled
+
+    def __call__(
+        self, parameters: dict[str, nn.Parameter], batch: PrefixedBatch, *, quantise: bool
+    ) -> tuple[Tensor, Tensor]:
+        ops = TrainOps(quantise=quantise, compiled=self._compiled)
+        return batch_loss(ops, self._config, parameters, batch), torch.stack(ops.balance).mean()
 
 
 def batch_loss(ops: TrainOps, config: ModelConfig, parameters: dict[str, nn.Parameter], batch: PrefixedBatch) -> Tensor:
