@@ -95,22 +95,22 @@ class DenseLoss:
         )
         windows = {kind: self.config.window(index) for index, kind in enumerate(self.config.layer_types)}
         masks = {kind: self._mask(positions, texts, prefixes, window or 1 << 30) for kind, window in windows.items()}
-        weights = prepare(DenseOps(quantise=quantise), self.config, cast(Any, parameters))
+        ops = DenseOps(self.dtype, quantise=quantise)
+        weights = prepare(ops, self.config, cast(Any, parameters))
         cos, sin = (table[positions.flatten()] for table in self._angles)
         batch = DenseBatch(tokens.flatten(), len(tokens), masks)
-        return self._loss(self.config, self.dtype, weights, batch, cos, sin, targets)
+        return self._loss(ops, self.config, weights, batch, cos, sin, targets)
 
 
 def _loss(
+    ops: DenseOps,
     config: ModelConfig,
-    dtype: torch.dtype,
     weights: Weights,
     batch: DenseBatch,
     cos: Tensor,
     sin: Tensor,
     targets: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    ops = DenseOps(dtype)
     x = F.embedding(batch.tokens, weights.embedding)
     for index, weight in enumerate(weights.layers):
         x = layer(cast(Any, ops), config, weight, index, x, cos, sin, cast(Any, batch), None)
