@@ -36,6 +36,9 @@ inline void pause() {
 // them, which it has to be asked for: their state is 8 KiB a thread.
 bool tiles_allowed();
 
+// Whether the processor has dot products of four bytes (Arm's FEAT_DotProd).
+bool has_byte_products();
+
 // Gives the rest of this thread's time to others.
 void yield();
 
