@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := CMakeLists.txt $(shell find native -type f 2>/dev/null)
 
-.PHONY: run test test-native test-aarch64 aarch64-programs test-clients lint format bench develop native wheel clean
+.PHONY: run test test-native test-aarch64 test-aarch64-python aarch64 aarch64-programs test-clients \
+	lint format bench develop native wheel clean
 
 # Answers PROMPT="..." and ends; without a prompt, opens a chat.
 run: $(VENV)/installed
@@ -26,12 +27,18 @@ test-native: $(BIN)/ninja
 
 # The native library's tests for AArch64 on any machine: cross-compiled, and run by qemu as on a processor without dot
 # products of bytes and as on one that has them.
-test-aarch64: aarch64-programs $(BIN)/ninja
+test-aarch64: aarch64
+	$(call emulated,cortex-a53,neon)
+	$(call emulated,cortex-a76,dotprod)
+
+# The conformance suite and the other Python tests of the native backend in the same way (Debian alone, ten minutes).
+test-aarch64-python: aarch64
+	.ci/aarch64-python build/aarch64
+
+aarch64: aarch64-programs $(BIN)/ninja
 	$(BIN)/cmake -S . -B build/aarch64 -G Ninja -DCMAKE_TOOLCHAIN_FILE=native/aarch64-linux-gnu.cmake \
 		-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 	$(BIN)/cmake --build build/aarch64 --parallel 2
-	$(call emulated,cortex-a53,neon)
-	$(call emulated,cortex-a76,dotprod)
 
 AARCH64_PROGRAMS := aarch64-linux-gnu-g++ qemu-aarch64
 aarch64-programs:

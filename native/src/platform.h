@@ -1,6 +1,7 @@
 // Everything that differs between operating systems and processors, apart from the vector types of simd.h.
 //
-// Linux is tested. macOS and Windows take the fallbacks, which compile but wait through a condition variable.
+// Linux is tested. macOS and Windows take the fallbacks, which wait through a condition variable: for macOS on arm64
+// they have been compiled, for Windows they have not.
 
 #ifndef OSSIA_PLATFORM_H_
 #define OSSIA_PLATFORM_H_
