@@ -31,7 +31,7 @@ test-aarch64: aarch64
 	$(call emulated,cortex-a53,neon)
 	$(call emulated,cortex-a76,dotprod)
 
-# The conformance suite and the other Python tests of the native backend in the same way (Debian alone, ten minutes).
+# The conformance suite and the other Python tests of the native backend in the same way (Debian alone; slow).
 test-aarch64-python: aarch64
 	.ci/aarch64-python build/aarch64
 
