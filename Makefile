@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := CMakeLists.txt $(shell find native -type f 2>/dev/null)
 
-.PHONY: run test test-native test-clients lint format bench develop native wheel clean
+.PHONY: run test test-native test-aarch64 test-aarch64-python aarch64 aarch64-programs test-clients \
+	lint format bench develop native wheel clean
 
 # Answers PROMPT="..." and ends; without a prompt, opens a chat.
 run: $(VENV)/installed
@@ -23,6 +24,27 @@ test: $(VENV)/developed
 test-native: $(BIN)/ninja
 	$(call sanitized,address$(comma)undefined,address)
 	$(call sanitized,thread,thread)
+
+# The native library's tests for AArch64 on any machine: cross-compiled, and run by qemu as on a processor without dot
+# products of bytes and as on one that has them.
+test-aarch64: aarch64
+	$(call emulated,cortex-a53,neon)
+	$(call emulated,cortex-a76,dotprod)
+
+# The conformance suite and the other Python tests of the native backend in the same way (Debian alone; slow).
+test-aarch64-python: aarch64
+	.ci/aarch64-python build/aarch64
+
+aarch64: aarch64-programs $(BIN)/ninja
+	$(BIN)/cmake -S . -B build/aarch64 -G Ninja -DCMAKE_TOOLCHAIN_FILE=native/aarch64-linux-gnu.cmake \
+		-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+	$(BIN)/cmake --build build/aarch64 --parallel 2
+
+AARCH64_PROGRAMS := aarch64-linux-gnu-g++ qemu-aarch64
+aarch64-programs:
+	@for program in $(AARCH64_PROGRAMS); do command -v $$program > /dev/null || { \
+		echo "make test-aarch64 needs $(AARCH64_PROGRAMS), and there is no $$program on the PATH;" \
+			"on Debian and Ubuntu: apt-get install g++-aarch64-linux-gnu qemu-user" >&2; exit 1; }; done
 
 # What talks to a server, the large ones among them: Codex needs npm and takes 400 MB, litellm 340.
 test-clients: $(VENV)/developed
@@ -81,6 +103,12 @@ $(VENV)/developed: pyproject.toml $(NATIVE) | $(VENV)/bin/python
 	@touch $(VENV)/installed $@
 
 comma := ,
+
+# $(1) the processor; $(2) the instruction set that is to be chosen on it.
+define emulated
+	QEMU_CPU=$(1) OSSIA_BEST_ISA=$(2) \
+		$(BIN)/ctest --test-dir build/aarch64 --output-on-failure --timeout 600 --parallel 2
+endef
 
 # $(1) what to look for, as -fsanitize= spells it; $(2) the build folder's name.
 define sanitized

@@ -51,8 +51,8 @@ typedef enum { OSSIA_EXACT = 0, OSSIA_FAST = 1 } ossia_precision;
 typedef struct ossia_context ossia_context;
 
 // Stores a new context at `*out`; `threads` 0 means one for each processor this process may use. `isa` is "amx",
-// "avx512bf16", "avx512", "avx2" or "portable", or NULL for the best that the processor has. On failure `*out` is NULL.
-// To be given to ossia_destroy once, while no call uses it.
+// "avx512bf16", "avx512" or "avx2" on x86-64, "dotprod" or "neon" on AArch64, "portable" anywhere, or NULL for the best
+// that the processor has. On failure `*out` is NULL. To be given to ossia_destroy once, while no call uses it.
 OSSIA_API int32_t ossia_create(int32_t threads, const char* isa, ossia_context** out);
 OSSIA_API void ossia_destroy(ossia_context* context);
 
@@ -192,7 +192,7 @@ OSSIA_API int32_t ossia_rope(ossia_context* context, const float* x, const float
                              int64_t heads, int64_t width, float* y);
 
 // [T, X] -> [T, A] int32, [T, A]: the A experts with the largest scores, best first, the lower one among equals, and
-// the softmax over their scores alone. NaN counts as the least score.
+// the softmax over their scores alone. NaN counts as the least score, and where there is one, all shares are NaN.
 OSSIA_API int32_t ossia_choose(ossia_context* context, const float* scores, int64_t tokens, int64_t experts,
                                int64_t active, int32_t* chosen, float* shares);
 

@@ -25,6 +25,14 @@ namespace avx512bf16 {
 extern const Kernels kTable;
 }
 #endif
+#if defined(OSSIA_ARM)
+namespace neon {
+extern const Kernels kTable;
+}
+namespace dotprod {
+extern const Kernels kTable;
+}
+#endif
 
 namespace {
 
@@ -69,6 +77,10 @@ const Kernels* choose_kernels(const char* isa) {
       {&avx512bf16::kTable, has_avx512bf16},
       {&avx512::kTable, has_avx512},
       {&avx2::kTable, has_avx2},
+#endif
+#if defined(OSSIA_ARM)
+      {&dotprod::kTable, has_byte_products},
+      {&neon::kTable, [] { return true; }},
 #endif
       {&portable::kTable, [] { return true; }},
   };

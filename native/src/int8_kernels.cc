@@ -54,8 +54,7 @@ void read_row(const Matrix& matrix, int64_t row, int64_t column, int64_t count, 
   for (int64_t i = 0; i < count; ++i) values[i] = float_of_bf16(words[i]);
 }
 
-// One segment of a panel times M tokens. `kParts` sums of each are kept apart, because one token's chain of additions
-// would wait for itself; being integers, they may be.
+// One segment of a panel times M tokens. `kParts` sums of each are kept apart; being integers, they may be.
 template <int M, int kParts>
 OSSIA_INLINE void segment(const char* w, int64_t chunks, const char* x, const Int8Shape& shape, const Lookahead& ahead,
                           Int8Sums (&sums)[M]) {
@@ -91,7 +90,7 @@ OSSIA_INLINE void segment(const char* w, int64_t chunks, const char* x, const In
 template <int M>
 void panel_times(const char* panel, const Int8Shape& shape, int rows, const Int8Tokens& tokens, int64_t first,
                  const Lookahead& ahead, float* y, int64_t stride) {
-  constexpr int kParts = M == 1 ? 4 : M == 2 ? 2 : 1;
+  constexpr int kParts = M < kInt8Parts ? kInt8Parts / M : 1;
   const int64_t segments = shape.segments();
   const char* bytes = panel + shape.scale_bytes();
   const char* x = tokens.integers + first * shape.token_bytes();

@@ -1,8 +1,11 @@
 // Sums of 16 rows and one token, as integers; and how the token's integers lie for them.
 //
-// Where the processor has products of four bytes (VNNI), an activation n is two planes of bytes, n = 128 h + l, each
-// [C]. Elsewhere it is words, the four columns of a quad as 0, 2, 1, 3, because that is how four bytes come apart into
-// words.
+// Where the processor has products of four bytes (VNNI, FEAT_DotProd), an activation n is two planes of bytes,
+// n = 128 h + l, each [C]. Elsewhere it is words, the four columns of a quad as 0, 2, 1, 3, because that is how four
+// bytes come apart into words.
+//
+// Of each set, beside Int8Sums: `kInt8TokensAtOnce`, the tokens whose sums are kept in registers; `kInt8Parts`, the
+// parts in which one token's sums are made, because a single chain of additions would wait for itself.
 
 #ifndef OSSIA_INT8_SUMS_H_
 #define OSSIA_INT8_SUMS_H_
@@ -10,7 +13,7 @@
 #include "int8.h"
 #include "simd.h"
 
-#if defined(OSSIA_ISA_avx512bf16)
+#if defined(OSSIA_ISA_avx512bf16) || defined(OSSIA_ISA_dotprod)
 #define OSSIA_HAS_BYTES 1
 #endif
 
@@ -28,14 +31,28 @@ OSSIA_INLINE int32_t together(const T* values) {
 
 constexpr int64_t kColumnBytes = 1;  // of a plane
 
-// Tokens whose sums are kept in registers: two each, of 32, beside the weights and a broadcast.
-constexpr int kInt8TokensAtOnce = 12;
-
 OSSIA_INLINE void place(int32_t n, int64_t column, int64_t padded, char* integers) {
   const int32_t high = (n + 64) >> 7;
   integers[column] = static_cast<char>(high);
   integers[padded + kInt8Chunk + column] = static_cast<char>(n - 128 * high);
 }
+
+#else
+
+constexpr int64_t kColumnBytes = 2;
+
+OSSIA_INLINE void place(int32_t n, int64_t column, int64_t, char* integers) {
+  constexpr int64_t kPlaces[kQuad] = {0, 2, 1, 3};
+  const int16_t word = static_cast<int16_t>(n);
+  memcpy(integers + (column / kQuad * kQuad + kPlaces[column % kQuad]) * 2, &word, sizeof(word));
+}
+
+#endif
+
+#if defined(OSSIA_ISA_avx512bf16)
+
+// Two registers each, of 32, beside the weights and a broadcast.
+constexpr int kInt8TokensAtOnce = 12, kInt8Parts = 4;
 
 struct Int8Sums {
   __m512i high, low;
@@ -58,19 +75,9 @@ struct Int8Sums {
   }
 };
 
-#else
+#elif defined(OSSIA_ISA_avx512)
 
-constexpr int64_t kColumnBytes = 2;
-
-OSSIA_INLINE void place(int32_t n, int64_t column, int64_t, char* integers) {
-  constexpr int64_t kPlaces[kQuad] = {0, 2, 1, 3};
-  const int16_t word = static_cast<int16_t>(n);
-  memcpy(integers + (column / kQuad * kQuad + kPlaces[column % kQuad]) * 2, &word, sizeof(word));
-}
-
-#if defined(OSSIA_ISA_avx512)
-
-constexpr int kInt8TokensAtOnce = 12;
+constexpr int kInt8TokensAtOnce = 12, kInt8Parts = 4;
 
 struct Int8Sums {
   __m512i sums;
@@ -92,7 +99,7 @@ struct Int8Sums {
 #elif defined(OSSIA_ISA_avx2)
 
 // Two registers each, of 16.
-constexpr int kInt8TokensAtOnce = 4;
+constexpr int kInt8TokensAtOnce = 4, kInt8Parts = 4;
 
 struct Int8Sums {
   __m256i half[2];
@@ -120,9 +127,9 @@ struct Int8Sums {
   }
 };
 
-#else
+#elif defined(OSSIA_ISA_portable)
 
-constexpr int kInt8TokensAtOnce = 4;
+constexpr int kInt8TokensAtOnce = 4, kInt8Parts = 4;
 
 struct Int8Sums {
   int32_t sums[kPanelRows];
@@ -145,7 +152,6 @@ struct Int8Sums {
 };
 
 #endif
-#endif
 
 // The weights ahead of a chunk that are asked for: what memory takes to answer, at its speed, with a page's end in it.
 constexpr int64_t kAhead = 16 * 1024;
@@ -166,5 +172,9 @@ struct Lookahead {
 };
 
 }  // namespace ossia::OSSIA_ISA
+
+#if defined(OSSIA_ISA_neon) || defined(OSSIA_ISA_dotprod)
+#include "int8_sums_neon.h"
+#endif
 
 #endif  // OSSIA_INT8_SUMS_H_

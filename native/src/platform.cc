@@ -10,6 +10,7 @@
 #if defined(__linux__)
 #include <linux/futex.h>
 #include <sched.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,6 +21,9 @@
 #include <process.h>
 #else
 #include <unistd.h>
+#endif
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 #endif
 
@@ -129,6 +133,20 @@ void yield() { std::this_thread::yield(); }
 void read_ahead(const void*, size_t, bool) {}
 
 #endif
+
+bool has_byte_products() {
+#if defined(__linux__) && defined(__aarch64__)
+  // Source: Linux, Documentation/arch/arm64/elf_hwcaps.rst.
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#elif defined(__APPLE__) && defined(__aarch64__)
+  // Source: Apple, "Determining instruction set characteristics". What the system has not heard of is not there.
+  int32_t present = 0;
+  size_t bytes = sizeof(present);
+  return sysctlbyname("hw.optional.arm.FEAT_DotProd", &present, &bytes, nullptr, 0) == 0 && present != 0;
+#else
+  return false;
+#endif
+}
 
 int64_t process_id() {
 #if defined(_WIN32)

@@ -1,6 +1,7 @@
 // Everything that differs between operating systems and processors, apart from the vector types of simd.h.
 //
-// Linux is tested. macOS and Windows take the fallbacks, which compile but wait through a condition variable.
+// Linux is tested. macOS and Windows take the fallbacks, which wait through a condition variable: for macOS on arm64
+// they have been compiled, for Windows they have not.
 
 #ifndef OSSIA_PLATFORM_H_
 #define OSSIA_PLATFORM_H_
@@ -35,6 +36,9 @@ inline void pause() {
 // Whether the processor has matrix tiles of bfloat16 and of 8 bits (Intel AMX) and the system lets this process use
 // them, which it has to be asked for: their state is 8 KiB a thread.
 bool tiles_allowed();
+
+// Whether the processor has dot products of four bytes (Arm's FEAT_DotProd).
+bool has_byte_products();
 
 // Gives the rest of this thread's time to others.
 void yield();

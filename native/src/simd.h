@@ -1,8 +1,8 @@
 // Sixteen float lanes, the same on every instruction set.
 //
 // Kernels are written once over this file and compiled once for each set, in namespace ossia::OSSIA_ISA. `F32` is one
-// register with AVX-512, two with AVX2, an array otherwise; the lanes are the same ones, so a sum has the same order
-// and, where a fused multiply-add exists, the same bits.
+// register with AVX-512, two with AVX2, four with NEON, an array otherwise; the lanes are the same ones, so a sum has
+// the same order and, where a fused multiply-add exists, the same bits.
 //
 // A kernel source must not call inline functions of the standard library: the linker keeps one copy of such a function
 // for the whole program, and it may be the one compiled for a processor that this machine does not have.
@@ -77,6 +77,8 @@ OSSIA_INLINE float float_of_bf16(uint16_t bits) { return as_float(uint32_t{bits}
 #include "simd_avx512.h"
 #elif defined(OSSIA_ISA_avx2)
 #include "simd_avx2.h"
+#elif defined(OSSIA_ISA_neon) || defined(OSSIA_ISA_dotprod)
+#include "simd_neon.h"
 #elif defined(OSSIA_ISA_portable)
 #include "simd_portable.h"
 #endif

@@ -9,10 +9,13 @@ namespace ossia::OSSIA_ISA {
 
 // Rows and tokens whose sums are kept in registers at once. A tile needs one accumulator of F32 for each row and token
 // beside its operands. With AVX-512 that is 24 + 4 + 1 of 32 registers. With AVX2, where F32 is two of 16, it is 8 + 4
-// + 2, and one row for four tokens is better than two for two, because decoding a row is what costs. At one token,
-// eight rows (AVX2: four, of two registers) keep eight sums going, which is what two units with a latency of four need.
+// + 2, and one row for four tokens is better than two for two, because decoding a row is what costs. With NEON, where
+// F32 is four of 32, one row for three tokens is 12 + 8 + 8. At one token, eight rows (AVX2: four, of two registers;
+// NEON: two, of four) keep eight sums going, which is what two units with a latency of four need.
 #if defined(OSSIA_ISA_avx512) || defined(OSSIA_ISA_avx512bf16)
 constexpr int kRows = 4, kTokens = 6, kRowsAtOneToken = 8;
+#elif defined(OSSIA_ISA_neon) || defined(OSSIA_ISA_dotprod)
+constexpr int kRows = 1, kTokens = 3, kRowsAtOneToken = 2;
 #else
 constexpr int kRows = 1, kTokens = 4, kRowsAtOneToken = 4;
 #endif

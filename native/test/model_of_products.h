@@ -16,11 +16,17 @@
 
 namespace ossia::test {
 
-inline const char* const kIsas[] = {"avx512bf16", "avx512", "avx2", "portable", "amx"};
+inline const char* const kIsas[] = {"avx512bf16", "avx512", "avx2", "dotprod", "neon", "portable", "amx"};
+
+#if defined(__FP_FAST_FMAF)
+constexpr bool kPortableIsFused = true;
+#else
+constexpr bool kPortableIsFused = false;
+#endif
 
 // Portable code for x86 has no fused multiply-add, and tiles add in an order of their own; the others share their bits.
 inline bool shares_bits(const std::string& isa, int32_t dtype, bool fast) {
-  return isa != "portable" && (isa != "amx" || !fast || dtype == OSSIA_F32);
+  return (isa != "portable" || kPortableIsFused) && (isa != "amx" || !fast || dtype == OSSIA_F32);
 }
 
 inline float float_of(uint16_t bf16) {

@@ -16,6 +16,12 @@ void check_simd();
 namespace avx512bf16 {
 void check_simd();
 }
+namespace neon {
+void check_simd();
+}
+namespace dotprod {
+void check_simd();
+}
 }  // namespace ossia
 
 #endif  // OSSIA_TEST_SIMD_CHECKS_H_

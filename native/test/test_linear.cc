@@ -94,18 +94,20 @@ void check_embed() {
   Random random(7);
   for (int32_t dtype : {OSSIA_BF16, OSSIA_F32}) {
     const Weights table(random, dtype, 1, 11, 37, false);
-    ossia_context* context;
-    CHECK(ossia_create(2, nullptr, &context) == OSSIA_OK);
-    const std::vector<int32_t> tokens = {10, 0, 3, 3};
-    std::vector<float> y(tokens.size() * 37);
-    CHECK(ossia_embed(context, &table.abi, tokens.data(), 4, y.data()) == OSSIA_OK);
-    for (size_t i = 0; i < y.size(); ++i) {
-      CHECK(y[i] == table.at(0, tokens[i / 37], static_cast<int64_t>(i % 37)));
+    for (const char* isa : kIsas) {
+      ossia_context* context;
+      if (ossia_create(2, isa, &context) != OSSIA_OK) continue;
+      const std::vector<int32_t> tokens = {10, 0, 3, 3};
+      std::vector<float> y(tokens.size() * 37);
+      CHECK(ossia_embed(context, &table.abi, tokens.data(), 4, y.data()) == OSSIA_OK);
+      for (size_t i = 0; i < y.size(); ++i) {
+        CHECK_THAT(y[i] == table.at(0, tokens[i / 37], static_cast<int64_t>(i % 37)), "%s: %g", isa, y[i]);
+      }
+      for (int32_t wrong : {-1, 11, INT32_MAX, INT32_MIN}) {
+        CHECK(ossia_embed(context, &table.abi, &wrong, 1, y.data()) == OSSIA_BAD_INDEX);
+      }
+      ossia_destroy(context);
     }
-    for (int32_t wrong : {-1, 11, INT32_MAX, INT32_MIN}) {
-      CHECK(ossia_embed(context, &table.abi, &wrong, 1, y.data()) == OSSIA_BAD_INDEX);
-    }
-    ossia_destroy(context);
   }
 }
 

@@ -1,9 +1,7 @@
-// ossia_sample against the definition in double, the same draws for any thread count, and what is refused; the norm,
-// the rotary turn and the choice of experts.
+// ossia_sample against the definition in double, the same draws for any thread count, and what is refused.
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "check.h"
 #include "model_of_products.h"
@@ -179,26 +177,6 @@ void refusals(ossia_context* context) {
   CHECK(status_of([](Wish& w) { w.tokens = {-1}, w.values = {1.f}; }) == OSSIA_BAD_INDEX);
 }
 
-void rows(ossia_context* context) {
-  const std::vector<float> x = Random(9).normals(7 * 90), scale = Random(10).normals(90);
-  std::vector<float> y(x.size(), NAN);
-  CHECK(ossia_rms_norm(context, x.data(), scale.data(), 7, 90, 1e-5f, y.data()) == OSSIA_OK);
-  for (size_t row = 0; row < 7; ++row) {
-    const double squares = std::inner_product(&x[row * 90], &x[row * 90] + 90, &x[row * 90], 0.0);
-    const double wanted = x[row * 90 + 89] / std::sqrt(squares / 90 + 1e-5) * scale[89];
-    CHECK(std::fabs(y[row * 90 + 89] - wanted) < 1e-5 * std::fabs(wanted));
-  }
-  const std::vector<float> angles = Random(11).normals(7 * 9);
-  CHECK(ossia_rope(context, x.data(), angles.data(), angles.data(), 7, 5, 18, y.data()) == OSSIA_OK);
-  CHECK(std::fabs(y[0] - (x[0] - x[9]) * angles[0]) < 1e-6 && std::fabs(y[9] - (x[9] + x[0]) * angles[0]) < 1e-6);
-  int32_t chosen[3];
-  float shares[3];
-  const float scores[] = {1.f, 2.f, NAN, 2.f, -INFINITY};
-  CHECK(ossia_choose(context, scores, 1, 5, 3, chosen, shares) == OSSIA_OK);
-  CHECK(chosen[0] == 1 && chosen[1] == 3 && chosen[2] == 0 && std::fabs(shares[0] + shares[1] + shares[2] - 1) < 1e-6);
-  CHECK(ossia_choose(context, scores, 1, 5, 6, chosen, shares) == OSSIA_BAD_ARGUMENT);
-}
-
 }  // namespace
 
 int main() {
@@ -212,7 +190,6 @@ int main() {
       numbers_that_are_none(context);
       logprobs_sum_to_one(context);
       refusals(context);
-      rows(context);
       ossia_destroy(context);
     }
   }

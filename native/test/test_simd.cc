@@ -1,6 +1,9 @@
-// Runs the checks of simd.h for every instruction set that this processor has.
+// Runs the checks of simd.h for every instruction set that this processor has. With OSSIA_BEST_ISA in the environment,
+// that must be the one chosen, so that a run which is to test some set cannot pass without it.
 
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 #include "check.h"
 #include "kernels.h"
@@ -19,5 +22,12 @@ int main() {
   run("avx512", ossia::avx512::check_simd);
   run("avx512bf16", ossia::avx512bf16::check_simd);
 #endif
+#if defined(OSSIA_ARM)
+  run("neon", ossia::neon::check_simd);
+  run("dotprod", ossia::dotprod::check_simd);
+#endif
+  const char* const best = std::getenv("OSSIA_BEST_ISA");
+  const char* const chosen = ossia::choose_kernels(nullptr)->isa;
+  CHECK_THAT(best == nullptr || std::strcmp(best, chosen) == 0, "%s for %s", chosen, best);
   return ossia::test::failures > 0;
 }

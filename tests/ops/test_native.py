@@ -22,7 +22,7 @@ LIMIT = 7.0
 def instruction_sets() -> list[str]:
     """Those that this processor has."""
     found = []
-    for isa in ("portable", "avx2", "avx512", "avx512bf16", "amx"):
+    for isa in ("portable", "avx2", "avx512", "avx512bf16", "amx", "neon", "dotprod"):
         try:
             found.append(NativeOps(isa=isa).isa)
         except BackendError:
@@ -169,7 +169,7 @@ def test_every_row_is_the_same_bits_with_any_threads(precision: Precision):
 
 
 def test_exact_is_the_same_bits_wherever_products_are_fused():
-    """The lanes are the same on AVX2 and AVX-512, so are the sums; plain C++ may round products apart."""
+    """The lanes are the same on AVX2, AVX-512 and NEON, so are the sums; plain C++ may round products apart."""
     found = [isa for isa in instruction_sets() if isa != "portable"]
     results = []
     for isa in found:
