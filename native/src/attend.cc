@@ -26,25 +26,43 @@ constexpr int64_t kCacheLanes = 16;
 
 constexpr int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
-int64_t element_bytes(const ossia_cache& cache) { return cache.dtype == OSSIA_BF16 ? 2 : 4; }
+// Bytes of a key or value; 0 for a type that no cache has.
+int64_t element_bytes(const ossia_cache& cache) {
+  switch (cache.dtype) {
+    case OSSIA_F32:
+      return 4;
+    case OSSIA_BF16:
+      return 2;
+    case OSSIA_INT8:
+      return 1;
+    default:
+      return 0;
+  }
+}
 
 bool is_plausible(const ossia_cache& cache) {
-  return (cache.dtype == OSSIA_F32 || cache.dtype == OSSIA_BF16) && cache.page_size > 0 && cache.page_size <= 1 << 20 &&
-         cache.heads > 0 && cache.heads <= 1 << 20 && cache.width > 0 && cache.width <= kWidest &&
-         cache.width % 2 == 0 && cache.pages >= 0 && cache.pages * cache.page_size < INT32_MAX;
+  const int64_t widest = cache.dtype == OSSIA_INT8 ? kWidestInt8 : kWidest;
+  return element_bytes(cache) > 0 && cache.page_size > 0 && cache.page_size <= 1 << 20 && cache.heads > 0 &&
+         cache.heads <= 1 << 20 && cache.width > 0 && cache.width <= widest && cache.width % 2 == 0 &&
+         cache.pages >= 0 && cache.pages * cache.page_size < INT32_MAX;
 }
 
 KeyValues layout(const ossia_cache& cache) {
+  constexpr int64_t kWord = 4;
+  const int64_t element = element_bytes(cache), groups = divide_up(cache.page_size, kCacheLanes);
   KeyValues layout;
   layout.data = static_cast<char*>(cache.data);
   layout.page_size = static_cast<int>(cache.page_size);
   layout.heads = static_cast<int>(cache.heads);
   layout.width = static_cast<int>(cache.width);
   layout.padded = static_cast<int>(round_up(cache.width, 2 * kCacheLanes));
-  layout.value_bytes = round_up(cache.page_size, kCacheLanes) * cache.width * element_bytes(cache);
-  layout.head_bytes = layout.value_bytes + cache.page_size * layout.padded * element_bytes(cache);
+  layout.groups = static_cast<int>(groups);
+  layout.words = static_cast<int>(divide_up(cache.page_size * element, kWord));
+  layout.value_bytes = groups * divide_up(cache.width * element, kWord) * kCacheLanes * kWord;
+  layout.scale_bytes = layout.value_bytes + layout.padded * layout.words * kWord;
+  layout.head_bytes = layout.scale_bytes + (cache.dtype == OSSIA_INT8 ? 2 * groups * kCacheLanes * kWord : 0);
   layout.page_bytes = layout.head_bytes * cache.heads;
-  layout.is_bf16 = cache.dtype == OSSIA_BF16;
+  layout.dtype = cache.dtype;
   return layout;
 }
 
@@ -144,7 +162,7 @@ class Plan {
 
   // The deepest tiles come last in a step, and are begun first, so that the threads end together.
   void run(Pool& pool) const {
-    const auto piece = [&](int64_t chunk, int thread) { compute(pieces_[pieces_count_ - 1 - chunk], thread); };
+    const auto piece = [&](int64_t chunk, int thread) { compute(pieces_count_ - 1 - chunk, thread); };
     if (scores_ <= kFewScores) {
       for (int64_t chunk = 0; chunk < pieces_count_; ++chunk) piece(chunk, 0);
     } else {
@@ -191,17 +209,31 @@ class Plan {
     });
   }
 
-  void compute(const Piece& piece, int thread) const {
+  void compute(int64_t number, int thread) const {
+    const Piece& piece = pieces_[number];
     const Tile& tile = tiles_[piece.tile];
+    // Threads take pieces in turns, so that this is likely the next of this one.
+    if (number >= threads_) ask(pieces_[number - threads_]);
     if (tile.parts < 0) {
       each_rows(tile, [&](const QueryRows& rows, int64_t index) {
-        fold(tile, rows, index, own(thread, 0), [&](int32_t cut) { return weigh(tile, rows, cut, own(thread, 1)); });
+        fold(tile, rows, index, own(thread, 0), [&](int32_t cut) {
+          if (cut + 1 < tile.first_cut + tile.cuts) ask({piece.tile, cut + 1});
+          return weigh(tile, rows, cut, own(thread, 1));
+        });
       });
     } else {
       each_rows(tile, [&](const QueryRows& rows, int64_t index) {
         if (sees(rows, piece.cut)) weigh(tile, rows, piece.cut, part(tile, piece.cut, index));
       });
     }
+  }
+
+  // Asks for the first keys of a piece.
+  void ask(const Piece& piece) const {
+    const Tile& tile = tiles_[piece.tile];
+    const int32_t first = std::max(piece.cut * kCut, work_.first_visible(tile.first));
+    const int32_t end = std::min(first + kAsked, work_.position(tile.end - 1) + 1);
+    kernels_.attend_ask(work_.cache, static_cast<int>(tile.head), table(tile), first, end);
   }
 
   void join(const Tile& tile, int thread) const {
@@ -229,9 +261,12 @@ class Plan {
 
   int64_t query_head(const Tile& tile, int64_t row) const { return tile.head * work_.group + row % work_.group; }
 
+  const int32_t* table(const Tile& tile) const {
+    return work_.step.table + tile.request * work_.step.pages_per_request;
+  }
+
   State* weigh(const Tile& tile, const QueryRows& rows, int32_t cut, State* state) const {
-    const int32_t* table = work_.step.table + tile.request * work_.step.pages_per_request;
-    kernels_.attend_cut(work_.cache, static_cast<int>(tile.head), table, cut, rows, state);
+    kernels_.attend_cut(work_.cache, static_cast<int>(tile.head), table(tile), cut, rows, state);
     return state;
   }
 
