@@ -65,6 +65,9 @@ class Engine:
     Raises ConfigError or CapacityError when `config` does not fit the model.
     """
 
+    runner_type: type[Runner] = Runner
+    """What runs the steps: another one for measurements that do not compute all they stand on."""
+
     def __init__(
         self,
         model: LoadedModel,
@@ -77,7 +80,7 @@ class Engine:
         self.config.check_tokens(model.config)
         self._compile_grammar = compile_grammar
         self._kinds = kinds(self.config, model.config, model.ops.kv_cache_dtype)
-        self._runner = Runner(model, self._kinds)
+        self._runner = self.runner_type(model, self._kinds)
         self._ledger = Ledger(self._kinds, self.config.page_size, self.context, self._runner.copy_page)
         self._scheduler = Scheduler(
             self._ledger, self.config.max_requests, self.config.max_step_tokens, self.config.boundary_tokens
