@@ -62,7 +62,8 @@ OSSIA_INLINE void int8_values(const KeyValues& cache, Products& products, int ro
   Int8Operand weights(kValueBlock, rows);
   for (int block = pages.first_block(); block < pages.end_block(); ++block) {
     const Quartet<uint8_t> values = pages.values(block, false);
-    alignas(64) float weighted[kRows][kValueBlock] = {};
+    alignas(64) float weighted[kRows][kValueBlock];
+    if (values.first > 0 || values.end < kQuartet) memset(weighted, 0, sizeof(weighted));
     for (int i = values.first; i < values.end; ++i) {
       const F32 scales = pages.value_scales(block * kQuartet + i);
       for (int row = 0; row < rows; ++row) {

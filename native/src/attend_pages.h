@@ -31,7 +31,15 @@ class CutPages {
         origin_(origin),
         span_(span),
         whole_(cache.page_size % kLanes == 0),
-        line_(whole_ ? int64_t{cache.words} * kLineBytes : kOwnLine) {}
+        line_(whole_ ? int64_t{cache.words} * kLineBytes : kOwnLine) {
+    if (!whole_) return;
+    for (int group = first_group(); group < span.end_of_group() / kLanes; ++group) {
+      const int32_t position = origin + group * kLanes, page = page_of(position);
+      const int offset = position % cache.page_size;
+      keys_[group] = keys_of<const T>(cache, page, head) + key_place<T>(cache, offset, 0);
+      values_[group] = values_of<const T>(cache, page, head) + value_place<T>(cache, offset, 0);
+    }
+  }
 
   OSSIA_INLINE int first_block() const { return span_.first / kValueBlock; }
   OSSIA_INLINE int end_block() const { return (span_.end + kValueBlock - 1) / kValueBlock; }
@@ -41,12 +49,12 @@ class CutPages {
     Quartet<T> found = groups_of(block);
     for (int i = found.first; i < found.end; ++i) {
       const int group = block * kQuartet + i;
-      found.at[i] = whole_ ? keys_at(group) : gathered_keys(group);
+      found.at[i] = whole_ ? keys_[group] : gathered_keys(group);
       // After the last keys come the first values.
       const int beyond = group + kQuartet - span_.end_of_group() / kLanes;
       found.ahead[i] = !whole_      ? found.at[i]
-                       : beyond < 0 ? keys_at(group + kQuartet)
-                                    : values_at(first_group() + least(beyond, group - first_group()));
+                       : beyond < 0 ? keys_[group + kQuartet]
+                                    : values_[first_group() + least(beyond, group - first_group())];
     }
     return found;
   }
@@ -58,8 +66,8 @@ class CutPages {
     for (int i = found.first; i < found.end; ++i) {
       const int group = block * kQuartet + i;
       found.line[i] = line_;
-      found.at[i] = whole_ ? values_at(group) : gathered_values(group);
-      found.ahead[i] = whole_ && (group + kQuartet) * kLanes < span_.end ? values_at(group + kQuartet) : found.at[i];
+      found.at[i] = whole_ ? values_[group] : gathered_values(group);
+      found.ahead[i] = whole_ && (group + kQuartet) * kLanes < span_.end ? values_[group + kQuartet] : found.at[i];
       if (masked && whole_ && !is_seen(group)) {
         found.at[i] = masked_values(group);
         found.line[i] = kOwnLine;
@@ -89,16 +97,6 @@ class CutPages {
     return group * kLanes >= span_.first && (group + 1) * kLanes <= span_.end;
   }
   OSSIA_INLINE int32_t page_of(int32_t position) const { return table_[position / cache_.page_size]; }
-
-  OSSIA_INLINE const T* keys_at(int group) const {
-    const int32_t position = origin_ + group * kLanes;
-    return keys_of<const T>(cache_, page_of(position), head_) + key_place<T>(cache_, position % cache_.page_size, 0);
-  }
-  OSSIA_INLINE const T* values_at(int group) const {
-    const int32_t position = origin_ + group * kLanes;
-    return values_of<const T>(cache_, page_of(position), head_) +
-           value_place<T>(cache_, position % cache_.page_size, 0);
-  }
 
   // Calls body(lane, page, offset) for the positions of a group that are seen.
   template <class F>
@@ -138,7 +136,7 @@ class CutPages {
   // Whole words of a group with what is not seen taken out.
   const T* masked_values(int group) {
     T* to = own_[group % kQuartet];
-    const T* from = values_at(group);
+    const T* from = values_[group];
     for (int block = 0; block < cache_.padded / kLanes; ++block) {
       for (int line = 0; line < kOwnLines; ++line) {
         const uint32_t mask = seen_mask(group * kLanes + line * kShared<T>);
@@ -177,6 +175,9 @@ class CutPages {
   const Span span_;
   const bool whole_;  // pages are whole groups
   const int64_t line_;
+  // Where each group's begin, if pages are whole groups.
+  const T* keys_[kCut / kLanes];
+  const T* values_[kCut / kLanes];
   alignas(64) T own_[kQuartet][(sizeof(T) == 1 ? kWidestInt8 : kWidest) * kLanes];
 };
 
