@@ -11,8 +11,8 @@ namespace {
 
 using namespace OSSIA_ISA;
 
-// Numbers of bfloat16 that make up one of float32, and e of a tile of keys.
-constexpr int kParts = 3, kChunk = 32;
+// Lines of a tile that a row takes: its upper and its lower bits. And e of a tile of keys.
+constexpr int kParts = 2, kChunk = 32;
 
 // Tile registers, which instructions take as constants: 0 to 3 hold sums.
 constexpr int kSums = 4;
@@ -43,19 +43,13 @@ OSSIA_INLINE void add_values() {
   if constexpr (I == 2) _tile_dpbsud(2, 6, 7);
   if constexpr (I == 3) _tile_dpbsud(3, 6, 7);
 }
-// Adds the products of three parts in bfloat16, tiles 4 to 6, with tile 7.
-#define OSSIA_ADD_PARTS(sums)   \
-  do {                          \
-    _tile_dpbf16ps(sums, 4, 7); \
-    _tile_dpbf16ps(sums, 5, 7); \
-    _tile_dpbf16ps(sums, 6, 7); \
-  } while (false)
+// Adds products of bfloat16, those of tile 4, queries or weights, times 5, keys or values.
 template <int I>
-OSSIA_INLINE void add_parts() {
-  if constexpr (I == 0) OSSIA_ADD_PARTS(0);
-  if constexpr (I == 1) OSSIA_ADD_PARTS(1);
-  if constexpr (I == 2) OSSIA_ADD_PARTS(2);
-  if constexpr (I == 3) OSSIA_ADD_PARTS(3);
+OSSIA_INLINE void add_products() {
+  if constexpr (I == 0) _tile_dpbf16ps(0, 4, 5);
+  if constexpr (I == 1) _tile_dpbf16ps(1, 4, 5);
+  if constexpr (I == 2) _tile_dpbf16ps(2, 4, 5);
+  if constexpr (I == 3) _tile_dpbf16ps(3, 4, 5);
 }
 OSSIA_INLINE void clear_sums() {
   _tile_zero(0);
@@ -64,7 +58,7 @@ OSSIA_INLINE void clear_sums() {
   _tile_zero(3);
 }
 
-// Products of whole numbers, for int8_cut. A row is two lines of a tile, its high and its low bytes.
+// Products of whole numbers, for int8_cut.
 class Int8Products {
  public:
   explicit Int8Products(int rows) {
@@ -153,30 +147,20 @@ class Int8Products {
   alignas(64) int32_t sums_[kSums][kTileRows * kLanes];
 };
 
-// Sixteen float32 as three bfloat16 each, whose sum they are. The first two are cut off, not rounded, so that none is
-// larger than what it comes from.
-OSSIA_INLINE void split(F32 value, uint16_t* first, int64_t part) {
-  const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xFFFF0000));
-  for (int i = 0; i < kParts; ++i) {
-    const __m512i bits = _mm512_and_si512(_mm512_castps_si512(value.v), upper);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(first + i * part),
-                        _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)));
-    value = sub(value, F32{_mm512_castsi512_ps(bits)});
-  }
-}
-
-// Rows of float32 [count, C] in three parts, for tiles.
+// Rows of float32 [count, C], each number as the sum of two of bfloat16, for tiles.
 template <int64_t kMost>
 struct Parts {
-  alignas(64) uint16_t numbers[kParts][kRows][kMost];
+  alignas(64) uint16_t numbers[kRows][kParts][kMost];
 
-  OSSIA_INLINE void set(int row, int64_t column, F32 values) { split(values, numbers[0][row] + column, kRows * kMost); }
-  // Of `kLanes` or `kChunk` columns, as tiles 4 to 6 are configured.
-  OSSIA_INLINE void load_tiles(int64_t column) const {
-    _tile_loadd(4, numbers[0][0] + column, kMost * 2);
-    _tile_loadd(5, numbers[1][0] + column, kMost * 2);
-    _tile_loadd(6, numbers[2][0] + column, kMost * 2);
+  OSSIA_INLINE void set(int row, int64_t column, F32 values) {
+    const __m256bh upper = _mm512_cvtneps_pbh(values.v);
+    memcpy(numbers[row][0] + column, &upper, sizeof(upper));
+    const F32 rest = sub(values, widen(numbers[row][0] + column));
+    const __m256bh lower = _mm512_cvtneps_pbh(rest.v);
+    memcpy(numbers[row][1] + column, &lower, sizeof(lower));
   }
+  // Of as many columns as tile 4 is configured for.
+  OSSIA_INLINE void load_tile(int64_t column) const { _tile_loadd(4, numbers[0][0] + column, kMost * 2); }
 };
 
 // One cut of keys and values in bfloat16.
@@ -200,12 +184,12 @@ class Bf16Cut {
   }
 
  private:
-  // Tiles 4 to 6 hold the parts of the rows, `bytes` of each, and 7 so many lines of keys or values.
+  // Tile 4 holds `bytes` of each row's parts, and 5 so many lines of keys or values.
   void configure(int64_t bytes, int64_t lines) const {
     Setup setup;
-    for (int i = 0; i < kSums; ++i) setup.set(i, rows_.count, kTileWidth);
-    for (int i = 0; i < kParts; ++i) setup.set(4 + i, rows_.count, bytes);
-    setup.set(7, lines, kTileWidth);
+    for (int i = 0; i < kSums; ++i) setup.set(i, kParts * rows_.count, kTileWidth);
+    setup.set(4, kParts * rows_.count, bytes);
+    setup.set(5, lines, kTileWidth);
     setup.load();
   }
 
@@ -218,41 +202,45 @@ class Bf16Cut {
     for (int block = pages_.first_block(); block < pages_.end_block(); ++block) {
       const Quartet<uint16_t> keys = pages_.keys(block);
       settle();
-      score_quartet(query, keys, scores_.at(0, block * kValueBlock));
+      score_quartet(query, keys);
       settle();
       for (int row = 0; row < rows_.count; ++row) {
         float* at = scores_.at(row, block * kValueBlock);
-        for (int i = keys.first; i < keys.end; ++i) store(at + i * kLanes, mul(load(at + i * kLanes), factor));
+        for (int i = keys.first; i < keys.end; ++i) store(at + i * kLanes, mul(sum(i, row), factor));
       }
     }
   }
 
-  OSSIA_INLINE void score_quartet(const Parts<kWidest>& query, const Quartet<uint16_t>& keys, float* to) {
+  OSSIA_INLINE void score_quartet(const Parts<kWidest>& query, const Quartet<uint16_t>& keys) {
     clear_sums();
     for (int e = 0; e < cache_.width; e += kChunk) {
-      query.load_tiles(e);
+      query.load_tile(e);
       score_group<0>(keys, e);
       score_group<1>(keys, e);
       score_group<2>(keys, e);
       score_group<3>(keys, e);
     }
-    keep<0>(keys, to);
-    keep<1>(keys, to);
-    keep<2>(keys, to);
-    keep<3>(keys, to);
+    keep_sums();
+  }
+
+  void keep_sums() {
+    store_sums<0>(sums_[0], kTileWidth);
+    store_sums<1>(sums_[1], kTileWidth);
+    store_sums<2>(sums_[2], kTileWidth);
+    store_sums<3>(sums_[3], kTileWidth);
+  }
+  // Of one row, both parts together.
+  OSSIA_INLINE F32 sum(int i, int row) const {
+    const float* lines = sums_[i] + row * kParts * kLanes;
+    return add(load(lines), load(lines + kLanes));
   }
 
   template <int I>
   OSSIA_INLINE void score_group(const Quartet<uint16_t>& keys, int e) {
     if (I < keys.first || I >= keys.end) return;
     for (int line = 0; line < kTileRows; ++line) prefetch_far(keys.ahead[I] + (e + line * 2) * kLanes);
-    _tile_loadd(7, keys.at[I] + e * kLanes, kTileWidth);
-    add_parts<I>();
-  }
-
-  template <int I>
-  OSSIA_INLINE void keep(const Quartet<uint16_t>& keys, float* to) {
-    if (I >= keys.first && I < keys.end) store_sums<I>(to + I * kLanes, sizeof(scores_.of_row[0]));
+    _tile_loadd(5, keys.at[I] + e * kLanes, kTileWidth);
+    add_products<I>();
   }
 
   void mix() {
@@ -270,7 +258,6 @@ class Bf16Cut {
         mix_blocks<kSums / 2>(block);
       }
     }
-    settle();
   }
 
   // The sums of COUNT times 16 e.
@@ -282,17 +269,19 @@ class Bf16Cut {
       settle();
       for (int i = values.first; i < values.end; ++i) {
         const int64_t position = quartet * kValueBlock + i * kLanes;
-        weights_.load_tiles(position);
+        weights_.load_tile(position);
         mix_group<0, COUNT>(values, i, block);
         mix_group<1, COUNT>(values, i, block);
         mix_group<2, COUNT>(values, i, block);
         mix_group<3, COUNT>(values, i, block);
       }
     }
-    keep_mixed<0, COUNT>(block);
-    keep_mixed<1, COUNT>(block);
-    keep_mixed<2, COUNT>(block);
-    keep_mixed<3, COUNT>(block);
+    keep_sums();
+    settle();
+    for (int row = 0; row < rows_.count; ++row) {
+      float* mixed = mixed_of(state_, row, cache_.padded) + block * kLanes;
+      for (int i = 0; i < COUNT; ++i) store(mixed + i * kLanes, sum(i, row));
+    }
   }
 
   template <int I, int COUNT>
@@ -301,15 +290,8 @@ class Bf16Cut {
       const char* at = reinterpret_cast<const char*>(values.at[group]) + (block + I) * values.line[group];
       const char* ahead = reinterpret_cast<const char*>(values.ahead[group]) + (block + I) * values.line[group];
       for (int line = 0; line < kGroupWords; ++line) prefetch_far(ahead + line * kLineBytes);
-      _tile_loadd(7, at, kTileWidth);
-      add_parts<I>();
-    }
-  }
-
-  template <int I, int COUNT>
-  OSSIA_INLINE void keep_mixed(int block) {
-    if constexpr (I < COUNT) {
-      store_sums<I>(mixed_of(state_, 0, cache_.padded) + (block + I) * kLanes, cache_.padded * 4);
+      _tile_loadd(5, at, kTileWidth);
+      add_products<I>();
     }
   }
 
@@ -321,6 +303,7 @@ class Bf16Cut {
   CutPages<uint16_t> pages_;
   Scores scores_;
   Parts<kCut> weights_;
+  alignas(64) float sums_[kSums][kTileRows * kLanes];
 };
 
 }  // namespace

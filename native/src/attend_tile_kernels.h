@@ -10,10 +10,9 @@ namespace ossia::tiles {
 // As attend_cut of attend.h. Keys and values in 8 bits give the same bits as there; in float32, and in bfloat16 with a
 // width that is no multiple of 32 (in 8 bits: of 64), it is that function itself.
 //
-// In bfloat16 a query's and a weight's 24 bits are three numbers of 8, so that nothing is rounded. A score adds for
-// each 32 e, in ascending order, the products with the first numbers, then those with the second, then those with the
-// third; the values of each 16 positions are added in ascending order, by the three parts of their weights likewise.
-// Within one of these products the order is that of the instruction (tile_kernels.h).
+// In bfloat16 a query's number and a weight are rounded to the sum of two of bfloat16, to 2^-18 of themselves. What the
+// first of these add up to, and what the second do, is added last. Each adds 32 e of a key, or the values of 16
+// positions, in ascending order, and within these in that of the instruction (tile_kernels.h).
 void attend_cut(const KeyValues& cache, int head, const int32_t* table, int32_t cut, const QueryRows& rows,
                 State* state);
 

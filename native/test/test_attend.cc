@@ -25,25 +25,24 @@ const Case kCases[] = {
     {600, 16, 2, 64, 16, 0, OSSIA_BF16}, {300, 8, 1, 128, 80, 90, OSSIA_BF16},
 };
 
-// The nearest multiple of a head's scale, which is its largest magnitude over 127.
-float whole(float x, const float* head, int64_t width) {
+// Values in 8 bits whose weights are rounded together.
+constexpr int64_t kBlock = 64;
+
+// What a head's whole numbers count in, in 8 bits.
+float scale_of(const float* head, int64_t width) {
   float largest = 0;
   for (int64_t e = 0; e < width; ++e) largest = std::max(largest, std::fabs(head[e]));
-  return std::nearbyint(x * (127.f / largest)) * (largest / 127.f);
+  return largest / 127.f;
+}
+
+// The nearest multiple of it.
+float whole(float x, const float* head, int64_t width) {
+  const float scale = scale_of(head, width);
+  return std::nearbyint(x / scale) * scale;
 }
 
 float stored(float x, int32_t dtype, const float* head, int64_t width) {
   return dtype == OSSIA_BF16 ? float_of(bf16_of(x)) : dtype == OSSIA_INT8 ? whole(x, head, width) : x;
-}
-
-// How far a result may be off. Values are of order one and weights sum to at most one; scores of order ten move a
-// weight by 1e-5 at most. In 8 bits a query and the weights of 64 values are rounded to whole numbers of up to 16256,
-// by half a unit at most: of a query of E values below five that moves a score by 5 / 32512 * sum(|k|) / sqrt(E),
-// below 1.3e-4 * sqrt(E), and values below five by 64 * 5 / 32512 of the largest weight, were all those errors of one
-// sign; they are not, and each is as likely up as down: 8 of its deviations, the root of 64 / 12, are 23 units.
-double bound(const Case& shape) {
-  if (shape.dtype != OSSIA_INT8) return 2e-5;
-  return 1.3e-4 * std::sqrt(static_cast<double>(shape.width)) + 23. * 5 / 16256;
 }
 
 // One request's queries, keys and values, on pages in falling order with one page of nobody at each end.
@@ -90,21 +89,45 @@ struct Request {
     return status;
   }
 
-  // One element of one token's output.
-  double wanted(int64_t token, int64_t head, int64_t e) const {
+  // One element of one token's output, and how far from it a result may be.
+  struct Wanted {
+    double value, bound;
+  };
+  Wanted wanted(int64_t token, int64_t head, int64_t e) const {
     const int64_t key_head = head / (shape.heads / shape.key_heads);
     const int64_t first = shape.window == 0 ? 0 : std::max<int64_t>(0, token - shape.window + 1);
-    const double sink = sinks[static_cast<size_t>(head)];
-    double sum = std::exp(sink), mixed = 0;
+    const double sink = sinks[static_cast<size_t>(head)], root = std::sqrt(static_cast<double>(shape.width));
+    double sum = std::exp(sink), mixed = 0, size = 0, keys = 0, largest = 0;
+    for (int64_t i = 0; i < shape.width; ++i)
+      largest = std::max(largest, std::fabs(double{at(q, shape.heads, token, head, i)}));
+    std::vector<double> lost(static_cast<size_t>(token / kBlock + 1)), numbers(lost.size());
     for (int64_t position = first; position <= token; ++position) {
-      double score = 0;
-      for (int64_t i = 0; i < shape.width; ++i)
+      double score = 0, key_size = 0;
+      for (int64_t i = 0; i < shape.width; ++i) {
         score += double{at(q, shape.heads, token, head, i)} * key(position, key_head, i);
-      const double weight = std::exp(score / std::sqrt(static_cast<double>(shape.width)));
+        key_size += std::fabs(key(position, key_head, i));
+      }
+      const double weight = std::exp(score / root), value = kept(v, position, key_head, e);
+      const double scale = scale_of(v.data() + (position * shape.key_heads + key_head) * shape.width, shape.width);
+      const size_t block = static_cast<size_t>(position / kBlock);
+      lost[block] = std::max(lost[block], weight * scale);
+      numbers[block] += std::fabs(value) / scale;
       sum += weight;
-      mixed += weight * kept(v, position, key_head, e);
+      mixed += weight * value;
+      size += weight * std::fabs(value);
+      keys = std::max(keys, key_size);
     }
-    return mixed / sum;
+    // Scores of order ten and sums of some hundred numbers of order one move a result by 1e-5 at most; two numbers of
+    // bfloat16 in place of one of float32 move a score by 2^-18 of its terms.
+    double bound = 2e-5 + std::ldexp(2 * largest * keys / root, -18);
+    if (shape.dtype == OSSIA_INT8) {
+      // A query, and the weights times scales of each 64 values, are off by half of their largest over 16256.
+      const double moved = 2 * largest / 32512 * keys / root;
+      bound += std::expm1(moved) * size / sum;
+      for (size_t block = 0; block < lost.size(); ++block)
+        bound += std::exp(moved) * lost[block] / sum / 32512 * numbers[block];
+    }
+    return {mixed / sum, bound};
   }
 
   double key(int64_t position, int64_t head, int64_t e) const { return kept(k, position, head, e); }
@@ -142,10 +165,10 @@ void values_and_bits(const Case& shape) {
     for (int64_t token = 0; token < shape.tokens && !whole.empty(); token += 1 + shape.tokens / 20) {
       for (int64_t head = 0; head < shape.heads; ++head) {
         const int64_t e = (token + head) % shape.width;
-        const double wanted = request.wanted(token, head, e);
+        const Request::Wanted wanted = request.wanted(token, head, e);
         const float found = whole[static_cast<size_t>((token * shape.heads + head) * shape.width + e)];
-        CHECK_THAT(std::fabs(found - wanted) < bound(shape), "%s, token %d: %g for %g", isa, static_cast<int>(token),
-                   found, wanted);
+        CHECK_THAT(std::fabs(found - wanted.value) < wanted.bound, "%s, token %d: %g for %g", isa,
+                   static_cast<int>(token), found, wanted.value);
       }
     }
     for (int64_t chunk : {int64_t{1}, int64_t{37}, shape.tokens}) {

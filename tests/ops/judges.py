@@ -75,8 +75,11 @@ def rope(x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> Judged:
     return Judged(value, 3 * U * size)
 
 
-def attend_one(q: np.ndarray, k: np.ndarray, v: np.ndarray, sink: float) -> Judged:
-    """[E], [S, E], [S, E] -> [E]: one head of one token, over the keys that it sees."""
+def attend_one(q: np.ndarray, k: np.ndarray, v: np.ndarray, sink: float, rounding: float = 0.0) -> Judged:
+    """[E], [S, E], [S, E] -> [E]: one head of one token, over the keys that it sees.
+
+    `rounding` is how far a query's numbers and the weights may be from what they are, relatively.
+    """
     q, k, v = (array.astype(np.float64) for array in (q, k, v))
     root = np.sqrt(len(q))
     scores = np.append(k @ q / root, sink)
@@ -84,8 +87,9 @@ def attend_one(q: np.ndarray, k: np.ndarray, v: np.ndarray, sink: float) -> Judg
     weights = weights[:-1] / weights.sum()
     # A score is a sum of E products, then scaled, and the largest is taken away from it; a weight moves by that much,
     # as does the sum of weights below the fraction.
-    score_error = (len(q) + 4) * U * (np.abs(k) @ np.abs(q)).max() / root + 2 * U * np.abs(scores).max()
-    relative = 2 * score_error + 2 * FUNCTION + 2 * (len(k) + 4) * U
+    size = (np.abs(k) @ np.abs(q)).max() / root
+    score_error = ((len(q) + 4) * U + rounding) * size + 2 * U * np.abs(scores).max()
+    relative = 2 * score_error + rounding + 2 * FUNCTION + 2 * (len(k) + 4) * U
     return Judged(weights @ v, relative * (weights @ np.abs(v)))
 
 

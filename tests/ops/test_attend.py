@@ -50,9 +50,12 @@ class Heads:
         group = self.q.shape[1] // self.k.shape[1]
 
         def one(q: np.ndarray, sink: float, head: int) -> judges.Judged:
+            seen = q, keys[:, head], values[:, head], sink
             if ops.name == "native" and ops.kv_cache_dtype is CacheDtype.INT8:
-                return judges.attend_whole(q, keys[:, head], values[:, head], sink, scales[:, head], positions)
-            return judges.attend_one(q, keys[:, head], values[:, head], sink)
+                return judges.attend_whole(*seen, scales[:, head], positions)
+            # Matrix tiles take a number as the sum of two of bfloat16.
+            on_tiles = ops.name == "native" and ops.kv_cache_dtype is CacheDtype.BF16
+            return judges.attend_one(*seen, rounding=2.0**-18 if on_tiles else 0.0)
 
         heads = [one(q, self.sinks[head], head // group) for head, q in enumerate(self.q[end - 1])]
         return judges.Judged(*(np.concatenate(parts) for parts in zip(*heads, strict=True)))
