@@ -133,7 +133,11 @@ bool sees(const QueryRows& rows, int32_t cut) {
 // The work of one call, divided among threads.
 class Plan {
  public:
-  Plan(const Attention& work, const Kernels& kernels, int threads) : work_(work), kernels_(kernels), threads_(threads) {
+  Plan(const Attention& work, const Kernels& kernels, int threads)
+      : work_(work),
+        kernels_(kernels),
+        threads_(threads),
+        own_states_(1 + divide_up(std::max(kTileRows, work.group), kRows)) {
     each_tile([&](const Tile& tile) {
       all_cuts_ += tile.cuts;
       scores_ +=
@@ -150,12 +154,12 @@ class Plan {
   bool prepare(Scratch& scratch) {
     const int64_t floats = state_size(work_.cache.padded);
     if (!scratch.reserve(room<Tile>(tiles_count_) + room<Piece>(pieces_count_) +
-                         room<float>((parts_count_ + 2 * threads_) * floats))) {
+                         room<float>((parts_count_ + own_states_ * threads_) * floats))) {
       return false;
     }
     tiles_ = scratch.take<Tile>(tiles_count_);
     pieces_ = scratch.take<Piece>(pieces_count_);
-    memory_ = scratch.take<float>((parts_count_ + 2 * threads_) * floats);
+    memory_ = scratch.take<float>((parts_count_ + own_states_ * threads_) * floats);
     fill();
     return true;
   }
@@ -215,12 +219,7 @@ class Plan {
     // Threads take pieces in turns, so that this is likely the next of this one.
     if (number >= threads_) ask(pieces_[number - threads_]);
     if (tile.parts < 0) {
-      each_rows(tile, [&](const QueryRows& rows, int64_t index) {
-        fold(tile, rows, index, own(thread, 0), [&](int32_t cut) {
-          if (cut + 1 < tile.first_cut + tile.cuts) ask({piece.tile, cut + 1});
-          return weigh(tile, rows, cut, own(thread, 1));
-        });
-      });
+      walk(tile, piece.tile, thread);
     } else {
       each_rows(tile, [&](const QueryRows& rows, int64_t index) {
         if (sees(rows, piece.cut)) weigh(tile, rows, piece.cut, part(tile, piece.cut, index));
@@ -236,9 +235,29 @@ class Plan {
     kernels_.attend_ask(work_.cache, static_cast<int>(tile.head), table(tile), first, end);
   }
 
+  // All cuts of a tile, each for all its rows before the next, which its keys and values would have to come back for.
+  void walk(const Tile& tile, int64_t number, int thread) const {
+    const auto state = [&](int64_t index) { return own(thread, 1 + index / kRows); };
+    each_rows(tile, [&](const QueryRows& rows, int64_t index) { begin(tile, rows, index, state(index)); });
+    const int32_t end = tile.first_cut + tile.cuts;
+    for (int32_t cut = tile.first_cut; cut < end; ++cut) {
+      if (cut + 1 < end) ask({number, cut + 1});
+      each_rows(tile, [&](const QueryRows& rows, int64_t index) {
+        if (sees(rows, cut)) fold(state(index), weigh(tile, rows, cut, own(thread, 0)), rows);
+      });
+    }
+    each_rows(tile, [&](const QueryRows& rows, int64_t index) { finish(rows, state(index)); });
+  }
+
+  // What became of a tile's cuts, each for itself, put together.
   void join(const Tile& tile, int thread) const {
+    State* state = own(thread, 0);
     each_rows(tile, [&](const QueryRows& rows, int64_t index) {
-      fold(tile, rows, index, own(thread, 0), [&](int32_t cut) { return part(tile, cut, index); });
+      begin(tile, rows, index, state);
+      for (int32_t cut = tile.first_cut; cut < tile.first_cut + tile.cuts; ++cut) {
+        if (sees(rows, cut)) fold(state, part(tile, cut, index), rows);
+      }
+      finish(rows, state);
     });
   }
 
@@ -270,34 +289,36 @@ class Plan {
     return state;
   }
 
-  // The rows' outputs, from their sinks over all cuts that they see.
-  template <class F>
-  void fold(const Tile& tile, const QueryRows& rows, int64_t index, State* state, F part_of) const {
+  // The rows' sinks, before any cut.
+  void begin(const Tile& tile, const QueryRows& rows, int64_t index, State* state) const {
     const int padded = work_.cache.padded;
     for (int i = 0; i < rows.count; ++i) {
       state->largest[i] = work_.sinks[query_head(tile, index + i)];
       state->sum[i] = 1.f;
       std::fill_n(mixed_of(state, i, padded), padded, 0.f);
     }
-    for (int32_t cut = tile.first_cut; cut < tile.first_cut + tile.cuts; ++cut) {
-      if (sees(rows, cut)) kernels_.attend_fold(state, part_of(cut), rows.count, padded);
-    }
+  }
+  void fold(State* state, State* part, const QueryRows& rows) const {
+    kernels_.attend_fold(state, part, rows.count, work_.cache.padded);
+  }
+  void finish(const QueryRows& rows, State* state) const {
     for (int i = 0; i < rows.count; ++i) {
-      kernels_.attend_finish(state, i, work_.cache.width, padded, work_.y + (rows.q[i] - work_.q));
+      kernels_.attend_finish(state, i, work_.cache.width, work_.cache.padded, work_.y + (rows.q[i] - work_.q));
     }
   }
 
   State* state(int64_t number) const {
     return reinterpret_cast<State*>(memory_ + number * state_size(work_.cache.padded));
   }
-  State* own(int thread, int which) const { return state(2 * thread + which); }
+  State* own(int thread, int64_t which) const { return state(own_states_ * thread + which); }
   State* part(const Tile& tile, int32_t cut, int64_t index) const {
-    return state(2 * threads_ + tile.parts + (cut - tile.first_cut) * states(tile) + index / kRows);
+    return state(own_states_ * threads_ + tile.parts + (cut - tile.first_cut) * states(tile) + index / kRows);
   }
 
   const Attention& work_;
   const Kernels& kernels_;
   const int threads_;
+  const int64_t own_states_;  // of each thread: that of a cut, and those of a tile's rows
   int64_t all_cuts_ = 0, scores_ = 0, tiles_count_ = 0, pieces_count_ = 0, parts_count_ = 0;
   Tile* tiles_ = nullptr;
   Piece* pieces_ = nullptr;
