@@ -2,10 +2,12 @@
 
     python bench/divergence.py gpt-oss-20b --tokens 32
     python bench/divergence.py nano --tokens 256 --save
+    python bench/divergence.py nano --precision exact --kv-cache-dtype int8
 
 One sequence goes through the model in both precisions, layer by layer. For each layer: how far the residual stream is
 from `exact` (root mean square of the difference over that of the stream), and at how many tokens the router chose other
 experts. Then the same with `fast` made to use the experts that `exact` chose, which leaves the rounding alone.
+`--kv-cache-dtype` has keys and values rounded otherwise; with `--precision exact` that is all that is.
 """
 
 import argparse
@@ -94,6 +96,8 @@ def arguments() -> argparse.Namespace:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("model", nargs="?", default="nano", help="a path, a hub name, or nano")
     made.add_argument("--tokens", type=int, default=64, help="length of the random sequence")
+    made.add_argument("--precision", choices=("exact", "fast"), default="fast", help="what is compared with exact")
+    made.add_argument("--kv-cache-dtype", choices=("f32", "bf16", "int8"), help="what its keys and values are kept as")
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--save", action="store_true", help="keep the result in bench/results")
     return made.parse_args()
@@ -102,7 +106,8 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     options, around = arguments(), report.surroundings()
     print(report.in_words(around))
-    exact_model, fast_model = (loading.load_weights(options.model, precision=name) for name in ("exact", "fast"))
+    exact_model = loading.load_weights(options.model, precision="exact")
+    fast_model = loading.load_weights(options.model, precision=options.precision, kv_cache_dtype=options.kv_cache_dtype)
     tokens = drawn(exact_model.config, options.tokens, options.seed)
     exact = walk(exact_model, tokens)
     free, forced = walk(fast_model, tokens), walk(fast_model, tokens, exact)
@@ -116,11 +121,16 @@ def main() -> None:
         "kl_with_exact_experts": divergence(exact.logits, forced.logits),
     }
     print(
-        f"KL(exact || fast) {kl['kl']:.2e} nats over {len(tokens)} tokens; "
-        f"with the experts of exact {kl['kl_with_exact_experts']:.2e}"
+        f"KL(exact || {options.precision} with a cache in {fast_model.ops.kv_cache_dtype}) {kl['kl']:.2e} nats over "
+        f"{len(tokens)} tokens; with the experts of exact {kl['kl_with_exact_experts']:.2e}"
     )
     if options.save:
-        result = around | kl | {"tokens": len(tokens), "layers": rows, "layers_with_exact_experts": with_exact_experts}
+        result = (
+            around
+            | fast_model.settings()
+            | kl
+            | {"tokens": len(tokens), "layers": rows, "layers_with_exact_experts": with_exact_experts}
+        )
         print(f"written to {report.save('divergence', result)}", file=sys.stderr)
 
 

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from ml_dtypes import bfloat16
 
 from ossia.errors import TensorError
-from ossia.int8 import PANEL_ROWS, SEGMENT, Int8, decode, encode, int8_bytes, panel_bytes, round_activations
+from ossia.int8 import (
+    PANEL_ROWS,
+    SEGMENT,
+    Int8,
+    decode,
+    encode,
+    int8_bytes,
+    panel_bytes,
+    round_activations,
+    round_heads,
+)
 
 SHAPES = [(1, 1), (16, 64), (17, 65), (40, 256), (3, 257), (33, 700)]
 
@@ -94,6 +104,25 @@ def test_activations_keep_15_bits(values: list[float]):
         assert np.abs(numbers * scale[:, None] - x).max() <= largest / 16256 * 0.51
     else:
         assert not numbers.any()
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(-(2.0**60), 2.0**60, width=32), min_size=2, max_size=2))
+def test_each_head_keeps_whole_numbers_of_its_own_scale(first: list[float]):
+    x = np.array([[first, [1e-3, -127e-3]], [[0, 0], [-1, 0.5]]], np.float32)
+    rounded = round_heads(x)
+    assert (rounded.shape, rounded.dtype) == (x.shape, np.float32)
+    largest = np.abs(x).max(axis=-1, keepdims=True)
+    assert (np.abs(rounded - x) <= np.maximum(largest / 127 * 0.51, 2.0**-100)).all()
+    np.testing.assert_allclose(rounded[0, 1], [1e-3, -127e-3], rtol=1e-6)
+    np.testing.assert_allclose(rounded[1, 1], [-1, 64 / 127], rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_head_with_what_is_not_finite_is_lost_alone(bad: float):
+    x = np.ones((2, 2, 4), np.float32)
+    x[1, 0, 2] = bad
+    assert np.isnan(round_heads(x)).all(axis=-1).tolist() == [[False, False], [True, False]]
 
 
 def test_panels_that_are_not_of_the_shape_are_refused():

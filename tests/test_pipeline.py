@@ -47,6 +47,7 @@ def test_load_says_what_is_in_effect(path: Path):
         "path": str(path),
         "backend": "reference",
         "precision": "exact",
+        "kv_cache_dtype": "f32",
         "threads": None,
         "context": 100,
     }

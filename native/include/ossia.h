@@ -154,8 +154,8 @@ typedef struct {
   int64_t pages;
   int64_t page_size;
   int64_t heads;  // K
-  int64_t width;  // E, even, at most 1024
-  int32_t dtype;  // OSSIA_F32 or OSSIA_BF16: keys and values are rounded to it
+  int64_t width;  // E, even, at most 1024, and 256 in 8 bits
+  int32_t dtype;  // OSSIA_F32, OSSIA_BF16 or OSSIA_INT8: keys and values are rounded to it
 } ossia_cache;
 
 // The tokens of a step: rows starts[r] up to starts[r + 1] are request r's, at neighbouring positions; rows from
@@ -176,8 +176,10 @@ OSSIA_API int64_t ossia_page_bytes(const ossia_cache* cache);
 // [T, H, E], [T, K, E], [T, K, E], [H] -> [T, H * E]: writes k and v to their slots; then each token at position i sees
 // the keys of its request at positions up to i, and beyond i - window if `window` is not 0. Scores are q.k / sqrt(E);
 // the head's sink joins the softmax as one more score without a value. `heads` is H, a multiple of K. The order of
-// additions stands in src/attend.h. OSSIA_BAD_INDEX for positions that are not neighbours, a slot beyond the cache, or
-// a visible position without a page.
+// additions stands in src/attend.h. In 8 bits a head's key or value is rounded to whole numbers from -127 to 127, with
+// its largest magnitude over 127 as their scale, and a query and the weights of values to 15 bits; on "amx" these are
+// rounded to 2^-18 of themselves for bfloat16. OSSIA_BAD_INDEX for positions that are not neighbours, a slot beyond the
+// cache, or a visible position without a page.
 OSSIA_API int32_t ossia_attend(ossia_context* context, const float* q, const float* k, const float* v,
                                const float* sinks, int64_t heads, const ossia_cache* cache, const ossia_step* step,
                                int64_t window, float* y);

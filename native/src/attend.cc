@@ -26,25 +26,43 @@ constexpr int64_t kCacheLanes = 16;
 
 constexpr int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
-int64_t element_bytes(const ossia_cache& cache) { return cache.dtype == OSSIA_BF16 ? 2 : 4; }
+// Bytes of a key or value; 0 for a type that no cache has.
+int64_t element_bytes(const ossia_cache& cache) {
+  switch (cache.dtype) {
+    case OSSIA_F32:
+      return 4;
+    case OSSIA_BF16:
+      return 2;
+    case OSSIA_INT8:
+      return 1;
+    default:
+      return 0;
+  }
+}
 
 bool is_plausible(const ossia_cache& cache) {
-  return (cache.dtype == OSSIA_F32 || cache.dtype == OSSIA_BF16) && cache.page_size > 0 && cache.page_size <= 1 << 20 &&
-         cache.heads > 0 && cache.heads <= 1 << 20 && cache.width > 0 && cache.width <= kWidest &&
-         cache.width % 2 == 0 && cache.pages >= 0 && cache.pages * cache.page_size < INT32_MAX;
+  const int64_t widest = cache.dtype == OSSIA_INT8 ? kWidestInt8 : kWidest;
+  return element_bytes(cache) > 0 && cache.page_size > 0 && cache.page_size <= 1 << 20 && cache.heads > 0 &&
+         cache.heads <= 1 << 20 && cache.width > 0 && cache.width <= widest && cache.width % 2 == 0 &&
+         cache.pages >= 0 && cache.pages * cache.page_size < INT32_MAX;
 }
 
 KeyValues layout(const ossia_cache& cache) {
+  constexpr int64_t kWord = 4;
+  const int64_t element = element_bytes(cache), groups = divide_up(cache.page_size, kCacheLanes);
   KeyValues layout;
   layout.data = static_cast<char*>(cache.data);
   layout.page_size = static_cast<int>(cache.page_size);
   layout.heads = static_cast<int>(cache.heads);
   layout.width = static_cast<int>(cache.width);
   layout.padded = static_cast<int>(round_up(cache.width, 2 * kCacheLanes));
-  layout.value_bytes = round_up(cache.page_size, kCacheLanes) * cache.width * element_bytes(cache);
-  layout.head_bytes = layout.value_bytes + cache.page_size * layout.padded * element_bytes(cache);
+  layout.groups = static_cast<int>(groups);
+  layout.words = static_cast<int>(divide_up(cache.page_size * element, kWord));
+  layout.value_bytes = groups * divide_up(cache.width * element, kWord) * kCacheLanes * kWord;
+  layout.scale_bytes = layout.value_bytes + layout.padded * layout.words * kWord;
+  layout.head_bytes = layout.scale_bytes + (cache.dtype == OSSIA_INT8 ? 2 * groups * kCacheLanes * kWord : 0);
   layout.page_bytes = layout.head_bytes * cache.heads;
-  layout.is_bf16 = cache.dtype == OSSIA_BF16;
+  layout.dtype = cache.dtype;
   return layout;
 }
 
@@ -115,7 +133,11 @@ bool sees(const QueryRows& rows, int32_t cut) {
 // The work of one call, divided among threads.
 class Plan {
  public:
-  Plan(const Attention& work, const Kernels& kernels, int threads) : work_(work), kernels_(kernels), threads_(threads) {
+  Plan(const Attention& work, const Kernels& kernels, int threads)
+      : work_(work),
+        kernels_(kernels),
+        threads_(threads),
+        own_states_(1 + divide_up(std::max(kTileRows, work.group), kRows)) {
     each_tile([&](const Tile& tile) {
       all_cuts_ += tile.cuts;
       scores_ +=
@@ -132,19 +154,19 @@ class Plan {
   bool prepare(Scratch& scratch) {
     const int64_t floats = state_size(work_.cache.padded);
     if (!scratch.reserve(room<Tile>(tiles_count_) + room<Piece>(pieces_count_) +
-                         room<float>((parts_count_ + 2 * threads_) * floats))) {
+                         room<float>((parts_count_ + own_states_ * threads_) * floats))) {
       return false;
     }
     tiles_ = scratch.take<Tile>(tiles_count_);
     pieces_ = scratch.take<Piece>(pieces_count_);
-    memory_ = scratch.take<float>((parts_count_ + 2 * threads_) * floats);
+    memory_ = scratch.take<float>((parts_count_ + own_states_ * threads_) * floats);
     fill();
     return true;
   }
 
   // The deepest tiles come last in a step, and are begun first, so that the threads end together.
   void run(Pool& pool) const {
-    const auto piece = [&](int64_t chunk, int thread) { compute(pieces_[pieces_count_ - 1 - chunk], thread); };
+    const auto piece = [&](int64_t chunk, int thread) { compute(pieces_count_ - 1 - chunk, thread); };
     if (scores_ <= kFewScores) {
       for (int64_t chunk = 0; chunk < pieces_count_; ++chunk) piece(chunk, 0);
     } else {
@@ -191,12 +213,13 @@ class Plan {
     });
   }
 
-  void compute(const Piece& piece, int thread) const {
+  void compute(int64_t number, int thread) const {
+    const Piece& piece = pieces_[number];
     const Tile& tile = tiles_[piece.tile];
+    // Threads take pieces in turns, so that this is likely the next of this one.
+    if (number >= threads_) ask(pieces_[number - threads_]);
     if (tile.parts < 0) {
-      each_rows(tile, [&](const QueryRows& rows, int64_t index) {
-        fold(tile, rows, index, own(thread, 0), [&](int32_t cut) { return weigh(tile, rows, cut, own(thread, 1)); });
-      });
+      walk(tile, piece.tile, thread);
     } else {
       each_rows(tile, [&](const QueryRows& rows, int64_t index) {
         if (sees(rows, piece.cut)) weigh(tile, rows, piece.cut, part(tile, piece.cut, index));
@@ -204,9 +227,37 @@ class Plan {
     }
   }
 
+  // Asks for the first keys of a piece.
+  void ask(const Piece& piece) const {
+    const Tile& tile = tiles_[piece.tile];
+    const int32_t first = std::max(piece.cut * kCut, work_.first_visible(tile.first));
+    const int32_t end = std::min(first + kAsked, work_.position(tile.end - 1) + 1);
+    kernels_.attend_ask(work_.cache, static_cast<int>(tile.head), table(tile), first, end);
+  }
+
+  // All cuts of a tile, each for all its rows before the next, which its keys and values would have to come back for.
+  void walk(const Tile& tile, int64_t number, int thread) const {
+    const auto state = [&](int64_t index) { return own(thread, 1 + index / kRows); };
+    each_rows(tile, [&](const QueryRows& rows, int64_t index) { begin(tile, rows, index, state(index)); });
+    const int32_t end = tile.first_cut + tile.cuts;
+    for (int32_t cut = tile.first_cut; cut < end; ++cut) {
+      if (cut + 1 < end) ask({number, cut + 1});
+      each_rows(tile, [&](const QueryRows& rows, int64_t index) {
+        if (sees(rows, cut)) fold(state(index), weigh(tile, rows, cut, own(thread, 0)), rows);
+      });
+    }
+    each_rows(tile, [&](const QueryRows& rows, int64_t index) { finish(rows, state(index)); });
+  }
+
+  // What became of a tile's cuts, each for itself, put together.
   void join(const Tile& tile, int thread) const {
+    State* state = own(thread, 0);
     each_rows(tile, [&](const QueryRows& rows, int64_t index) {
-      fold(tile, rows, index, own(thread, 0), [&](int32_t cut) { return part(tile, cut, index); });
+      begin(tile, rows, index, state);
+      for (int32_t cut = tile.first_cut; cut < tile.first_cut + tile.cuts; ++cut) {
+        if (sees(rows, cut)) fold(state, part(tile, cut, index), rows);
+      }
+      finish(rows, state);
     });
   }
 
@@ -229,40 +280,45 @@ class Plan {
 
   int64_t query_head(const Tile& tile, int64_t row) const { return tile.head * work_.group + row % work_.group; }
 
+  const int32_t* table(const Tile& tile) const {
+    return work_.step.table + tile.request * work_.step.pages_per_request;
+  }
+
   State* weigh(const Tile& tile, const QueryRows& rows, int32_t cut, State* state) const {
-    const int32_t* table = work_.step.table + tile.request * work_.step.pages_per_request;
-    kernels_.attend_cut(work_.cache, static_cast<int>(tile.head), table, cut, rows, state);
+    kernels_.attend_cut(work_.cache, static_cast<int>(tile.head), table(tile), cut, rows, state);
     return state;
   }
 
-  // The rows' outputs, from their sinks over all cuts that they see.
-  template <class F>
-  void fold(const Tile& tile, const QueryRows& rows, int64_t index, State* state, F part_of) const {
+  // The rows' sinks, before any cut.
+  void begin(const Tile& tile, const QueryRows& rows, int64_t index, State* state) const {
     const int padded = work_.cache.padded;
     for (int i = 0; i < rows.count; ++i) {
       state->largest[i] = work_.sinks[query_head(tile, index + i)];
       state->sum[i] = 1.f;
       std::fill_n(mixed_of(state, i, padded), padded, 0.f);
     }
-    for (int32_t cut = tile.first_cut; cut < tile.first_cut + tile.cuts; ++cut) {
-      if (sees(rows, cut)) kernels_.attend_fold(state, part_of(cut), rows.count, padded);
-    }
+  }
+  void fold(State* state, State* part, const QueryRows& rows) const {
+    kernels_.attend_fold(state, part, rows.count, work_.cache.padded);
+  }
+  void finish(const QueryRows& rows, State* state) const {
     for (int i = 0; i < rows.count; ++i) {
-      kernels_.attend_finish(state, i, work_.cache.width, padded, work_.y + (rows.q[i] - work_.q));
+      kernels_.attend_finish(state, i, work_.cache.width, work_.cache.padded, work_.y + (rows.q[i] - work_.q));
     }
   }
 
   State* state(int64_t number) const {
     return reinterpret_cast<State*>(memory_ + number * state_size(work_.cache.padded));
   }
-  State* own(int thread, int which) const { return state(2 * thread + which); }
+  State* own(int thread, int64_t which) const { return state(own_states_ * thread + which); }
   State* part(const Tile& tile, int32_t cut, int64_t index) const {
-    return state(2 * threads_ + tile.parts + (cut - tile.first_cut) * states(tile) + index / kRows);
+    return state(own_states_ * threads_ + tile.parts + (cut - tile.first_cut) * states(tile) + index / kRows);
   }
 
   const Attention& work_;
   const Kernels& kernels_;
   const int threads_;
+  const int64_t own_states_;  // of each thread: that of a cut, and those of a tile's rows
   int64_t all_cuts_ = 0, scores_ = 0, tiles_count_ = 0, pieces_count_ = 0, parts_count_ = 0;
   Tile* tiles_ = nullptr;
   Piece* pieces_ = nullptr;

@@ -1,5 +1,7 @@
-#include "attend.h"
-#include "simd.h"
+#include "attend_kernels.h"
+
+#include "attend_int8.h"
+#include "int8_rounding.h"
 
 namespace ossia::OSSIA_ISA {
 namespace {
@@ -11,45 +13,21 @@ constexpr int kTileRows = 8, kTileGroups = 2;
 constexpr int kTileRows = 4, kTileGroups = 1;
 #endif
 
-const float kNothing = -__builtin_inff();
-
-// Weights of the rows over one cut. A group of 16 scores may begin up to 15 positions before the cut and end 15 after
-// it.
-struct Scores {
-  float of_row[kRows][kLanes + kCut + kLanes];
-
-  float* at(int row, int position) { return of_row[row] + kLanes + position; }
-};
-
-OSSIA_INLINE int key_index(const float*, int e, int lane) { return e * kLanes + lane; }
-OSSIA_INLINE int key_index(const uint16_t*, int e, int lane) { return (e / 2 * kLanes + lane) * 2 + e % 2; }
-OSSIA_INLINE int value_index(const float*, int e) { return e; }
-OSSIA_INLINE int value_index(const uint16_t*, int e) { return e / 32 * 32 + e % 16 * 2 + e / 16 % 2; }
-
 OSSIA_INLINE void put(float* at, float x) { *at = x; }
 OSSIA_INLINE void put(uint16_t* at, float x) { *at = bf16_of(x); }
 
-// 32 neighbouring stored numbers: two vectors of keys (e and e + 1) or of values (e to e + 15 and e + 16 to e + 31).
+// 32 neighbouring numbers of keys: e and e + 1 of 16 positions.
 OSSIA_INLINE void load_both(const float* p, F32& first, F32& second) {
   first = load(p);
   second = load(p + kLanes);
 }
 OSSIA_INLINE void load_both(const uint16_t* p, F32& first, F32& second) { load_pairs(p, first, second); }
 
-template <class T>
-const T* keys_of(const KeyValues& cache, int32_t page, int head) {
-  return reinterpret_cast<const T*>(cache.data + page * cache.page_bytes + head * cache.head_bytes);
-}
-template <class T>
-const T* values_of(const KeyValues& cache, int32_t page, int head) {
-  return reinterpret_cast<const T*>(cache.data + page * cache.page_bytes + head * cache.head_bytes + cache.value_bytes);
-}
-
 // Asks for the BYTES from `p` on, before they are needed.
 template <int BYTES>
 OSSIA_INLINE void prefetch_bytes(const void* p) {
 #pragma GCC unroll 8
-  for (int i = 0; i < BYTES; i += 64) prefetch(static_cast<const char*>(p) + i);
+  for (int i = 0; i < BYTES; i += 64) prefetch_far(static_cast<const char*>(p) + i);
 }
 
 // ROWS rows' scores at GROUPS * 16 neighbouring positions. What lies at `ahead`, as large as these keys, is asked for.
@@ -103,23 +81,40 @@ void score_page(const float* const* q, const T* keys, const T* ahead, int groups
   }
 }
 
-// Adds `count` positions' weighted values to the sums of ROWS rows.
+// Of two neighbouring positions the values of 16 e each; a word of float32 has only one.
+OSSIA_INLINE void load_word(const float* p, F32& first, F32&) { first = load(p); }
+OSSIA_INLINE void load_word(const uint16_t* p, F32& first, F32& second) { load_pairs(p, first, second); }
+
+template <int ROWS>
+OSSIA_INLINE void mix(const float* const* weights, int position, F32 first, F32 second, F32* low, F32* high) {
+#pragma GCC unroll 8
+  for (int row = 0; row < ROWS; ++row) {
+    const F32 weight = broadcast(weights[row][position]);
+    low[row] = fma(weight, first, low[row]);
+    high[row] = fma(weight, second, high[row]);
+  }
+}
+
+// Adds the weighted values of the positions [offset, end) of a page to the sums of ROWS rows; `weights` are of the
+// page's position 0 on. `line` is the numbers of 16 e in the page.
 template <int ROWS, class T>
-void mix_page(const float* const* weights, const T* values, const T* ahead, int count, int padded,
-              float* const* mixed) {
-  for (int e = 0; e < padded; e += 2 * kLanes) {
+void mix_page(const float* const* weights, const T* values, const T* ahead, int64_t line, int offset, int end,
+              int padded, float* const* mixed) {
+  constexpr int kWord = kShared<T> * kLanes;
+  for (int e = 0; e < padded; e += 2 * kLanes, values += 2 * line, ahead += 2 * line) {
     F32 low[ROWS], high[ROWS];
 #pragma GCC unroll 8
     for (int row = 0; row < ROWS; ++row) load_both(static_cast<const float*>(mixed[row] + e), low[row], high[row]);
-    for (int position = 0; position < count; ++position) {
-      F32 first, second;
-      load_both(values + int64_t{position} * padded + e, first, second);
-      prefetch_bytes<2 * kLanes * sizeof(T)>(ahead + int64_t{position} * padded + e);
-#pragma GCC unroll 8
-      for (int row = 0; row < ROWS; ++row) {
-        const F32 weight = broadcast(weights[row][position]);
-        low[row] = fma(weight, first, low[row]);
-        high[row] = fma(weight, second, high[row]);
+    for (int word = offset / kShared<T>; word * kShared<T> < end; ++word) {
+      F32 first[2], second[2];
+      load_word(values + word * kWord, first[0], first[1]);
+      load_word(values + line + word * kWord, second[0], second[1]);
+      prefetch_far(ahead + word * kWord);
+      prefetch_far(ahead + line + word * kWord);
+#pragma GCC unroll 2
+      for (int i = 0; i < kShared<T>; ++i) {
+        const int position = word * kShared<T> + i;
+        if (position >= offset && position < end) mix<ROWS>(weights, position, first[i], second[i], low, high);
       }
     }
 #pragma GCC unroll 8
@@ -155,9 +150,10 @@ void score_rows(const KeyValues& cache, int head, const int32_t* table, const fl
               for (int row = 0; row < ROWS; ++row) to[row] = scores[row] + (position - offset % kLanes - origin);
               const int64_t skipped = int64_t{group} * cache.width * kLanes;
               // After the last keys come the first values.
-              const T* ahead = next == none ? values_of<T>(cache, table[first / cache.page_size], head)
-                                            : keys_of<T>(cache, next, head);
-              score_page<ROWS>(q, keys_of<T>(cache, page, head) + skipped, ahead + skipped, groups, cache.width, to);
+              const T* ahead = next == none ? values_of<const T>(cache, table[first / cache.page_size], head)
+                                            : keys_of<const T>(cache, next, head);
+              score_page<ROWS>(q, keys_of<const T>(cache, page, head) + skipped, ahead + skipped, groups, cache.width,
+                               to);
             });
 }
 
@@ -165,95 +161,166 @@ template <int ROWS, class T>
 void mix_rows(const KeyValues& cache, int head, const int32_t* table, int32_t first, int32_t end, int32_t origin,
               const float* const* weights, float* const* mixed) {
   const int32_t last = table[(end - 1) / cache.page_size];
+  const int64_t line = int64_t{cache.words} * kShared<T> * kLanes;
   each_page(cache.page_size, table, first, end, last,
             [&](int32_t page, int32_t next, int offset, int32_t position, int count) {
               const float* from[ROWS];
-              for (int row = 0; row < ROWS; ++row) from[row] = weights[row] + (position - origin);
-              const int64_t skipped = int64_t{offset} * cache.padded;
-              const T* values = values_of<T>(cache, page, head) + skipped;
-              mix_page<ROWS>(from, values, values_of<T>(cache, next, head) + skipped, count, cache.padded, mixed);
+              for (int row = 0; row < ROWS; ++row) from[row] = weights[row] + (position - offset - origin);
+              mix_page<ROWS>(from, values_of<const T>(cache, page, head), values_of<const T>(cache, next, head), line,
+                             offset, offset + count, cache.padded, mixed);
             });
 }
 
-// Whether there is a score that is no number among those at [begin, end).
-bool has_nan(const float* scores, int begin, int end) {
-  for (int i = begin; i < end; ++i) {
-    if (scores[i] != scores[i]) return true;
-  }
-  return false;
-}
+template <int N>
+struct Count {
+  constexpr int operator()() const { return N; }
+};
 
-// Turns a row's scores at [begin, end), multiples of 16, into weights; those outside [first, last) count as -infinity.
-void weigh(float* scores, int begin, int end, int first, int last, float& largest, float& total) {
-  for (int i = begin; i < first && i < end; ++i) scores[i] = kNothing;
-  for (int i = last > begin ? last : begin; i < end; ++i) scores[i] = kNothing;
-  F32 most = broadcast(kNothing), sums = zero();
-  for (int i = begin; i < end; i += kLanes) most = max(load(scores + i), most);
-  largest = max_lane(most);
-  // The largest of scores that are no numbers is -infinity, too, but then the row has seen something.
-  if (largest == kNothing && has_nan(scores, begin, end)) largest = __builtin_nanf("");
-  const bool sees = largest != kNothing;
-  const F32 top = broadcast(largest);
-  for (int i = begin; i < end; i += kLanes) {
-    const F32 weight = sees ? exp(sub(load(scores + i), top)) : zero();
-    store(scores + i, weight);
-    sums = add(sums, weight);
-  }
-  total = sum(sums);
+// Calls body(Count<N>, row) for N rows from `row` on, as many together as can be.
+template <class F>
+OSSIA_INLINE void each_rows(int rows, F body) {
+  int row = 0;
+  for (; row + kTileRows <= rows; row += kTileRows) body(Count<kTileRows>{}, row);
+  for (; row + 4 <= rows; row += 4) body(Count<4>{}, row);
+  for (; row < rows; ++row) body(Count<1>{}, row);
 }
 
 template <int ROWS, class T>
-void cut_rows(const KeyValues& cache, int head, const int32_t* table, int32_t origin, int32_t first, int32_t end,
-              const QueryRows& rows, int row, Scores* scores, State* state) {
-  float *of_row[ROWS], *mixed[ROWS];
+void score_some(const KeyValues& cache, int head, const int32_t* table, int32_t origin, const Span& span,
+                const QueryRows& rows, int row, Scores& scores) {
+  float* to[ROWS];
+  for (int i = 0; i < ROWS; ++i) to[i] = scores.at(row + i, 0);
+  score_rows<ROWS, T>(cache, head, table, rows.q + row, origin + span.first, origin + span.end, origin, to);
+}
+
+template <int ROWS, class T>
+void mix_some(const KeyValues& cache, int head, const int32_t* table, int32_t origin, const Span& span, int row,
+              Scores& scores, State* state) {
+  const float* weights[ROWS];
+  float* mixed[ROWS];
   for (int i = 0; i < ROWS; ++i) {
-    of_row[i] = scores->at(row + i, 0);
+    weights[i] = scores.at(row + i, 0);
     mixed[i] = mixed_of(state, row + i, cache.padded);
-    for (int e = 0; e < cache.padded; e += kLanes) store(mixed[i] + e, zero());
   }
-  score_rows<ROWS, T>(cache, head, table, rows.q + row, first, end, origin, of_row);
-  const int begin = (first - origin) / kLanes * kLanes, stop = (end - origin + kLanes - 1) / kLanes * kLanes;
-  for (int i = 0; i < ROWS; ++i) {
-    weigh(of_row[i], begin, stop, rows.first[row + i] - origin, rows.end[row + i] - origin, state->largest[row + i],
-          state->sum[row + i]);
-  }
-  mix_rows<ROWS, T>(cache, head, table, first, end, origin, of_row, mixed);
+  mix_rows<ROWS, T>(cache, head, table, origin + span.first, origin + span.end, origin, weights, mixed);
 }
 
 template <class T>
 void cut_all(const KeyValues& cache, int head, const int32_t* table, int32_t cut, const QueryRows& rows, State* state) {
   const int32_t origin = cut * kCut;
-  int32_t first = origin + kCut, end = origin;
-  for (int row = 0; row < rows.count; ++row) {
-    if (rows.first[row] < first) first = rows.first[row];
-    if (rows.end[row] > end) end = rows.end[row];
-  }
-  if (first < origin) first = origin;
-  if (end > origin + kCut) end = origin + kCut;
+  const Span span = seen_of(rows, origin);
   Scores scores;
-  int row = 0;
-  for (; row + kTileRows <= rows.count; row += kTileRows) {
-    cut_rows<kTileRows, T>(cache, head, table, origin, first, end, rows, row, &scores, state);
-  }
-  for (; row + 4 <= rows.count; row += 4) {
-    cut_rows<4, T>(cache, head, table, origin, first, end, rows, row, &scores, state);
-  }
-  for (; row < rows.count; ++row) {
-    cut_rows<1, T>(cache, head, table, origin, first, end, rows, row, &scores, state);
-  }
+  each_rows(rows.count,
+            [&](auto count, int row) { score_some<count(), T>(cache, head, table, origin, span, rows, row, scores); });
+  clear_mixed(state, rows.count, cache.padded);
+  weigh_rows(rows, origin, span, scores, state);
+  each_rows(rows.count,
+            [&](auto count, int row) { mix_some<count(), T>(cache, head, table, origin, span, row, scores, state); });
 }
 
+// Products of whole numbers in vectors, for int8_cut.
+struct VectorProducts {
+  explicit VectorProducts(int) {}
+
+  OSSIA_INLINE void score(const Int8Operand& query, const Quartet<uint8_t>& keys, int lines, float* const* to) const {
+    for (int i = keys.first; i < keys.end; ++i) {
+      each_rows(query.count, [&](auto count, int row) {
+        score_group<count()>(query, row, keys.at[i], keys.ahead[i], lines, to + row, i * kLanes);
+      });
+    }
+  }
+
+  OSSIA_INLINE void mix(const Int8Operand& weights, const Quartet<uint8_t>& values, int blocks, State* state,
+                        int padded) const {
+    for (int block = 0; block < blocks; ++block) {
+      each_rows(weights.count, [&](auto count, int row) {
+        mix_block<count()>(weights, row, values, block, mixed_of(state, row, padded) + block * kLanes, padded);
+      });
+    }
+  }
+
+ private:
+  template <int ROWS>
+  static void score_group(const Int8Operand& query, int row, const uint8_t* keys, const uint8_t* ahead, int lines,
+                          float* const* to, int position) {
+    const int64_t padded = query.shape.padded();
+    Int8Sums sums[ROWS];
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; ++i) sums[i].clear();
+    for (int line = 0; line < lines; ++line) {
+      prefetch_far(ahead + line * kLineBytes);
+#pragma GCC unroll 8
+      for (int i = 0; i < ROWS; ++i) sums[i].add(keys + line * kLineBytes, query.row(row + i), padded, line);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; ++i) store(to[i] + position, sums[i].without(query.offsets[row + i]));
+  }
+
+  template <int ROWS>
+  static void mix_block(const Int8Operand& weights, int row, const Quartet<uint8_t>& values, int block, float* mixed,
+                        int padded) {
+    const int64_t columns = weights.shape.padded();
+    Int8Sums sums[ROWS];
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; ++i) sums[i].clear();
+    for (int group = values.first; group < values.end; ++group) {
+      for (int line = 0; line < kQuartet; ++line) {
+        const int64_t at = block * values.line[group] + line * kLineBytes;
+        prefetch_far(values.ahead[group] + at);
+#pragma GCC unroll 8
+        for (int i = 0; i < ROWS; ++i) {
+          sums[i].add(values.at[group] + at, weights.row(row + i), columns, group * kQuartet + line);
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; ++i) {
+      float* to = mixed + i * padded;
+      const F32 added = mul(sums[i].without(weights.offsets[row + i]), broadcast(weights.scales[row + i]));
+      store(to, add(load(to), added));
+    }
+  }
+};
+
+// A token's number as it is written.
 template <class T>
 void write(const KeyValues& cache, const float* k, const float* v, int32_t slot) {
   const int32_t page = slot / cache.page_size;
   const int offset = slot % cache.page_size;
   for (int head = 0; head < cache.heads; ++head) {
-    T* keys = const_cast<T*>(keys_of<T>(cache, page, head)) + int64_t{offset / kLanes} * cache.width * kLanes;
-    T* values = const_cast<T*>(values_of<T>(cache, page, head)) + int64_t{offset} * cache.padded;
+    T *keys = keys_of<T>(cache, page, head), *values = values_of<T>(cache, page, head);
     for (int e = 0; e < cache.width; ++e) {
-      put(keys + key_index(keys, e, offset % kLanes), k[head * cache.width + e]);
-      put(values + value_index(values, e), v[head * cache.width + e]);
+      put(keys + key_place<T>(cache, offset, e), k[head * cache.width + e]);
+      put(values + value_place<T>(cache, offset, e), v[head * cache.width + e]);
     }
+  }
+}
+
+// A head's key or value in 8 bits.
+struct Rounded {
+  int32_t integers[kWidestInt8];
+  float scale;
+
+  Rounded(const float* values, int width) {
+    const Unit unit = unit_of(values, width, kInt8Largest);
+    to_integers(values, width, unit.factor, integers);
+    scale = unit.scale;
+  }
+  uint8_t byte(int e) const { return static_cast<uint8_t>(integers[e] + kInt8Zero); }
+};
+
+void write_int8(const KeyValues& cache, const float* k, const float* v, int32_t slot) {
+  const int32_t page = slot / cache.page_size;
+  const int offset = slot % cache.page_size;
+  for (int head = 0; head < cache.heads; ++head) {
+    const Rounded key(k + head * cache.width, cache.width), value(v + head * cache.width, cache.width);
+    uint8_t *keys = keys_of<uint8_t>(cache, page, head), *values = values_of<uint8_t>(cache, page, head);
+    for (int e = 0; e < cache.width; ++e) {
+      keys[key_place<uint8_t>(cache, offset, e)] = key.byte(e);
+      values[value_place<uint8_t>(cache, offset, e)] = value.byte(e);
+    }
+    key_scales_of(cache, page, head)[offset] = key.scale;
+    value_scales_of(cache, page, head)[offset] = value.scale;
   }
 }
 
@@ -261,23 +328,27 @@ void write(const KeyValues& cache, const float* k, const float* v, int32_t slot)
 
 void attend_write(const KeyValues& cache, const float* k, const float* v, const int32_t* slots, int64_t first,
                   int64_t end) {
+  const auto one = cache.dtype == OSSIA_F32 ? write<float> : cache.dtype == OSSIA_BF16 ? write<uint16_t> : write_int8;
   const int64_t stride = int64_t{cache.heads} * cache.width;
   for (int64_t token = first; token < end; ++token) {
-    if (slots[token] < 0) continue;
-    if (cache.is_bf16) {
-      write<uint16_t>(cache, k + token * stride, v + token * stride, slots[token]);
-    } else {
-      write<float>(cache, k + token * stride, v + token * stride, slots[token]);
-    }
+    if (slots[token] >= 0) one(cache, k + token * stride, v + token * stride, slots[token]);
   }
 }
 
 void attend_cut(const KeyValues& cache, int head, const int32_t* table, int32_t cut, const QueryRows& rows,
                 State* state) {
-  if (cache.is_bf16) {
-    cut_all<uint16_t>(cache, head, table, cut, rows, state);
-  } else {
-    cut_all<float>(cache, head, table, cut, rows, state);
+  if (cache.dtype == OSSIA_F32) return cut_all<float>(cache, head, table, cut, rows, state);
+  if (cache.dtype == OSSIA_BF16) return cut_all<uint16_t>(cache, head, table, cut, rows, state);
+  int8_cut<VectorProducts>(cache, head, table, cut, rows, state);
+}
+
+void attend_ask(const KeyValues& cache, int head, const int32_t* table, int32_t first, int32_t end) {
+  const int64_t group_bytes = cache.value_bytes / cache.groups;
+  for (int32_t position = first / kLanes * kLanes; position < end; position += kLanes) {
+    const int32_t seen = position < first ? first : position;
+    const char* keys = keys_of<char>(cache, table[seen / cache.page_size], head);
+    const char* group = keys + seen % cache.page_size / kLanes * group_bytes;
+    for (int64_t i = 0; i < group_bytes; i += 64) prefetch_far(group + i);
   }
 }
 

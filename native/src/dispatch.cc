@@ -5,6 +5,7 @@
 #include "kernels.h"
 #include "platform.h"
 #if defined(OSSIA_X86)
+#include "attend_tile_kernels.h"
 #include "int8_tile_kernels.h"
 #include "tile_kernels.h"
 #endif
@@ -54,12 +55,13 @@ bool has_avx512bf16() {
 }
 bool has_amx() { return has_avx512bf16() && tiles_allowed(); }
 
-// The kernels of avx512bf16, but products of bfloat16 and of 8 bits on tiles.
+// The kernels of avx512bf16, but products of bfloat16 and of 8 bits on tiles, and attention's.
 Kernels on_tiles(Kernels kernels) {
   kernels.isa = "amx";
   kernels.interleave = tiles::interleave;
   kernels.group_products = tiles::products;
   kernels.int8_products = tiles::int8_products;
+  kernels.attend_cut = tiles::attend_cut;
   return kernels;
 }
 #endif

@@ -1,47 +1,10 @@
 #include "int8_kernels.h"
 
+#include "int8_rounding.h"
 #include "int8_sums.h"
 
 namespace ossia::OSSIA_ISA {
 namespace {
-
-// Added to a number below 2^22 and taken away from its bits, this leaves the nearest integer, ties to even.
-constexpr float kRounder = 12582912.f;  // 1.5 * 2^23
-
-OSSIA_INLINE int32_t nearest(float value) {
-  return static_cast<int32_t>(as_bits(value + kRounder)) - static_cast<int32_t>(as_bits(kRounder));
-}
-
-// The bits of the largest magnitude; integers, because the compiler may reorder their comparisons.
-uint32_t largest_bits(const float* values, int64_t count) {
-  int32_t largest = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    const int32_t magnitude = static_cast<int32_t>(as_bits(values[i]) & 0x7FFFFFFF);
-    largest = magnitude > largest ? magnitude : largest;
-  }
-  return static_cast<uint32_t>(largest);
-}
-
-// What takes values to integers up to some size, and back.
-struct Unit {
-  float factor, scale;
-};
-
-Unit unit_of(const float* values, int64_t count, float most) {
-  const uint32_t bits = largest_bits(values, count);
-  if (bits >= 0x7F800000) return {0.f, __builtin_nanf("")};
-  const float largest = as_float(bits);
-  return largest < kInt8Smallest ? Unit{0.f, 0.f} : Unit{most / largest, largest / most};
-}
-
-// With a factor of 0, which stands for values that are not finite too, integers are 0.
-void to_integers(const float* values, int64_t count, float factor, int32_t* integers) {
-  if (factor == 0.f) {
-    memset(integers, 0, static_cast<size_t>(count) * sizeof(int32_t));
-    return;
-  }
-  for (int64_t i = 0; i < count; ++i) integers[i] = nearest(values[i] * factor);
-}
 
 // Columns `column` up to `column` + `count` of a row.
 void read_row(const Matrix& matrix, int64_t row, int64_t column, int64_t count, float* values) {

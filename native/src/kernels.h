@@ -42,6 +42,7 @@ struct Kernels {
                        int64_t end);
   void (*attend_cut)(const KeyValues& cache, int head, const int32_t* table, int32_t cut, const QueryRows& rows,
                      State* state);
+  void (*attend_ask)(const KeyValues& cache, int head, const int32_t* table, int32_t first, int32_t end);
   void (*attend_fold)(State* state, State* part, int rows, int padded);
   void (*attend_finish)(State* state, int row, int width, int padded, float* y);
 

@@ -28,6 +28,7 @@ extern const Kernels kTable = {
     swiglu,
     attend_write,
     attend_cut,
+    attend_ask,
     attend_fold,
     attend_finish,
     rms_norm,

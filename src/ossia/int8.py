@@ -19,6 +19,7 @@ from ossia.errors import TensorError
 
 __all__ = [
     "LARGEST_ACTIVATION",
+    "LARGEST_WEIGHT",
     "PANEL_ROWS",
     "SEGMENT",
     "SMALLEST",
@@ -28,6 +29,7 @@ __all__ = [
     "int8_bytes",
     "panel_bytes",
     "round_activations",
+    "round_heads",
 ]
 
 SEGMENT = 256
@@ -124,6 +126,15 @@ def decode(matrix: Int8) -> np.ndarray:
 def round_activations(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """[T, C] float32 -> whole numbers int32 [T, C] and scales float32 [T], NaN where a value is not finite."""
     return _rounded(x, LARGEST_ACTIVATION)
+
+
+def round_heads(x: np.ndarray) -> np.ndarray:
+    """[T, K, E] float32 -> the same, each head the nearest multiples of its own scale: keys and values in 8 bits.
+
+    A scale is the largest magnitude over 127; all of a head is NaN where one of its values is not finite.
+    """
+    whole, scale = _rounded(x.reshape(-1, x.shape[-1]), LARGEST_WEIGHT)
+    return (whole * scale[:, None]).astype(np.float32).reshape(x.shape)
 
 
 def _rounded(values: np.ndarray, most: np.float32) -> tuple[np.ndarray, np.ndarray]:

@@ -12,12 +12,12 @@ from ossia.checkpoint import Checkpoint, Tensor, expected_tensors, find, open_ch
 from ossia.config import FULL, ModelConfig
 from ossia.copies import Copies, copies_folder
 from ossia.engine import EngineConfig, LoadedModel, SamplingParams
-from ossia.engine.memory import ELEMENT_BYTES, needed_bytes
+from ossia.engine.memory import needed_bytes, slot_bytes
 from ossia.errors import CapacityError, CheckpointError, RequestError, TensorError, VocabularyError
 from ossia.harmony import Effort, Vocabulary
 from ossia.int8 import Int8
 from ossia.model import Weights, hidden, prepare, unembed
-from ossia.ops import Batch, Ops, Precision, make_ops
+from ossia.ops import Batch, CacheDtype, Ops, Precision, make_ops
 
 __all__ = [
     "Defaults",
@@ -75,7 +75,12 @@ class Loaded:
 
     def settings(self) -> dict[str, Any]:
         """The settings in effect."""
-        return {"backend": self.ops.name, "precision": str(self.ops.precision), "threads": self.threads}
+        return {
+            "backend": self.ops.name,
+            "precision": str(self.ops.precision),
+            "kv_cache_dtype": str(self.ops.kv_cache_dtype),
+            "threads": self.threads,
+        }
 
     def fits(self, free: int) -> bool:
         """Whether all that is computed with can stay in so many bytes of memory."""
@@ -145,6 +150,7 @@ def load_weights(
     backend: str = "native",
     precision: str | None = None,
     threads: int | None = None,
+    kv_cache_dtype: str | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Loaded:
     """Open a checkpoint, if it is not open yet, and hand its weights to a backend; enough for logits.
@@ -156,7 +162,7 @@ def load_weights(
     """
     checkpoint = open_checkpoint(find(model)) if isinstance(model, str) else model
     free = available_bytes()  # before anything is made that takes some of it
-    ops = make_ops(backend, precision or default_precision(checkpoint.config), threads)
+    ops = make_ops(backend, precision or default_precision(checkpoint.config), threads, kv_cache_dtype)
     copies = Copies.of(checkpoint, ops, copies_folder()) if ops.precision is Precision.FAST else None
     tensors: Mapping[str, Tensor | Int8] = checkpoint.tensors if copies is None else copies
     try:
@@ -215,7 +221,7 @@ def check_cache(loaded: Loaded, config: EngineConfig, right: str = "") -> None:
 
     Raises CapacityError, and ConfigError where `config` does not fit the model.
     """
-    needed, free = needed_bytes(config, loaded.config, loaded.ops.precision), available_bytes()
+    needed, free = needed_bytes(config, loaded.config, loaded.ops.kv_cache_dtype), available_bytes()
     if free is not None and sum(needed.values()) > free:
         layers = " and ".join(f"{_gib(count)} in layers of {name}" for name, count in needed.items())
         right = right or "a shorter context, fewer requests at once (max_requests) or a smaller cache_bytes is right"
@@ -314,18 +320,18 @@ def affordable_context(loaded: Loaded) -> int:
         return most
     # Weights that are not yet in memory will want their part of it, if they fit at all.
     left = max(free - loaded.checkpoint.bytes, free // 8) // 2
-    fits = left // token_bytes(loaded.config, loaded.ops.precision) // CONTEXT_STEP * CONTEXT_STEP
+    fits = left // token_bytes(loaded.config, loaded.ops.kv_cache_dtype) // CONTEXT_STEP * CONTEXT_STEP
     return min(most, max(fits, CONTEXT_STEP))
 
 
-def token_bytes(config: ModelConfig, precision: Precision) -> int:
+def token_bytes(config: ModelConfig, dtype: CacheDtype) -> int:
     """The bytes of cache that one token takes in the layers that see all of them."""
     layers = max(config.layer_types.count(FULL), 1)
-    return layers * 2 * config.key_value_size * ELEMENT_BYTES[precision]
+    return layers * slot_bytes(config, dtype)
 
 
 def _checked_context(loaded: Loaded, context: int) -> int:
-    each, free = token_bytes(loaded.config, loaded.ops.precision), available_bytes()
+    each, free = token_bytes(loaded.config, loaded.ops.kv_cache_dtype), available_bytes()
     needed = context * each
     if free is not None and needed > free and context <= loaded.config.max_position_embeddings:
         raise CapacityError(

@@ -86,12 +86,14 @@ def load(
     backend: str = "native",
     precision: str | None = None,
     threads: int | None = None,
+    kv_cache_dtype: str | None = None,
     context: int | None = None,
 ) -> Model:
     """Open a model to talk to: a path, a hub name, or `nano`.
 
-    `precision` None is `exact`, and `fast` from 20b on. `context` None is all that the model was made for, or as much
-    of it as fits half of the free memory; `Model.settings` says what came of it.
+    `precision` None is `exact`, and `fast` from 20b on. `kv_cache_dtype` is what keys and values are kept as, `f32`,
+    `bf16` or `int8`; None is f32 at `exact` and bf16 at `fast`. `context` None is all that the model was made for, or
+    as much of it as fits half of the free memory; `Model.settings` says what came of it.
 
     Raises what `load_weights` raises, VocabularyError when the tokenizer cannot be read, ConfigError for a context that
     the model was not made for, CapacityError for one that does not fit the memory.
@@ -101,7 +103,9 @@ def load(
     EngineConfig(context=context).context_of(checkpoint.config)
     vocabulary, defaults = vocabulary_of(checkpoint), defaults_of(checkpoint)
     compile_grammar = _compiling(vocabulary)
-    loaded = load_weights(checkpoint, backend=backend, precision=precision, threads=threads)
+    loaded = load_weights(
+        checkpoint, backend=backend, precision=precision, threads=threads, kv_cache_dtype=kv_cache_dtype
+    )
     config = engine_config(loaded, vocabulary, defaults, context, max_requests=1)
     return Model(loaded, vocabulary, Engine(loaded.model, config, compile_grammar), defaults)
 

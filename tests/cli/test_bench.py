@@ -21,7 +21,18 @@ def test_one_object_with_every_figure(tiny: Path, capsys):
     assert main(["bench", str(tiny), *SMALL, "--batch", "2", "--depth", "5", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report.keys() == {
-        *("model", "backend", "precision", "threads", "prompt", "generate", "batch", "depth", "repeats"),
+        *(
+            "model",
+            "backend",
+            "precision",
+            "kv_cache_dtype",
+            "threads",
+            "prompt",
+            "generate",
+            "batch",
+            "depth",
+            "repeats",
+        ),
         *("prefill_tokens_per_second", "decode_tokens_per_second", "decode_bytes_per_step"),
         *("read_bandwidth_bytes_per_second", "decode_bound_fraction", "peak_rss_bytes", "peak_anonymous_bytes"),
         *("weights_bandwidth_bytes_per_second", "decode_weights_fraction"),
@@ -77,7 +88,7 @@ def test_a_cache_larger_than_the_memory_is_refused_before_it_is_made(tiny: Path,
     loaded = loading.load_weights(str(tiny), backend="reference")
     for batch, fits in ((most, True), (most + 1, False)):
         config = _speed.engine_config(_speed.Load(prompt=20, generate=3, batch=batch))
-        needed = sum(_speed.needed_bytes(config, loaded.config, loaded.ops.precision).values())
+        needed = sum(_speed.needed_bytes(config, loaded.config, loaded.ops.kv_cache_dtype).values())
         assert (needed <= 4 << 20) is fits
 
 

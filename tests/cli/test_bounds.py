@@ -8,7 +8,7 @@ import pytest
 from ossia.checkpoint import Checkpoint, expected_tensors, open_checkpoint, published_configs
 from ossia.cli import _bounds
 from ossia.config import ModelConfig
-from ossia.ops import Precision
+from ossia.ops import CacheDtype, Precision
 from tests.cli.tiny import CONFIG
 
 
@@ -43,9 +43,9 @@ def test_the_published_20b_model():
 
 def test_sliding_layers_read_their_window_only():
     one = 2 * CONFIG.key_value_size * 4
-    assert _bounds.cache_bytes(CONFIG, 10, 4) == 20 * one
-    assert _bounds.cache_bytes(CONFIG, 100, 4) == (16 + 100) * one
-    assert _bounds.cache_bytes(CONFIG, 0, 4) == 0
+    assert _bounds.cache_bytes(CONFIG, 10, CacheDtype.F32) == 20 * one
+    assert _bounds.cache_bytes(CONFIG, 100, CacheDtype.F32) == (16 + 100) * one
+    assert _bounds.cache_bytes(CONFIG, 0, CacheDtype.F32) == 0
 
 
 def test_bandwidth_is_of_this_world(monkeypatch):

@@ -223,7 +223,7 @@ def test_greeting_tells_what_is_in_effect(scripted: Scripted):
     scripted(FOUR)
     options = argparse.Namespace(
         quiet=False,
-        **dict.fromkeys(["backend", "precision", "threads", "context", "effort", "system", "date"]),
+        **dict.fromkeys(["backend", "precision", "threads", "kv_cache_dtype", "context", "effort", "system", "date"]),
         **dict.fromkeys(["max_tokens", "temperature", "top_p", "top_k", "min_p", "seed"]),
     )
     session = Session.open("tiny", options)

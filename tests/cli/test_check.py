@@ -34,6 +34,16 @@ def test_the_same_as_json(tiny: Path, capsys):
     assert 0 < figures["fast"]["kl_mean"] <= figures["fast"]["kl_max"]
 
 
+def test_what_a_cache_costs_is_told(tiny: Path, capsys):
+    found = {}
+    for dtype in ("f32", "bf16", "int8"):
+        assert main(["check", str(tiny), "--tokens", "60", "--kv-cache-dtype", dtype]) == 0
+        line = capsys.readouterr().out.splitlines()[-1]
+        found[dtype] = float(line.partition(f"KL(exact || fast with a cache in {dtype}) ")[2].split()[0])
+    assert found["int8"] > found["bf16"] * 0.9
+    assert len(set(found.values())) == 3
+
+
 def test_another_backend_is_compared_with_the_reference(tiny: Path, capsys):
     assert main(["check", str(tiny), "--tokens", "20", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

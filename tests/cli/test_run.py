@@ -123,6 +123,8 @@ def test_options_reach_the_prompt_the_sampler_and_the_loader(scripted: Scripted)
         "300",
         "--threads",
         "2",
+        "--kv-cache-dtype",
+        "int8",
     ]
     assert main(["run", "nano", "Hi", *words, "--backend", "torch", "--precision", "fast"]) == 0
     (prompt,), (params,) = engine.prompts, engine.params
@@ -130,7 +132,8 @@ def test_options_reach_the_prompt_the_sampler_and_the_loader(scripted: Scripted)
         assert part in prompt
     assert (params.temperature, params.top_p, params.top_k, params.min_p) == (0.5, 0.9, 40, 0.1)
     assert (params.seed, params.max_tokens) == (9, 77)
-    assert engine.settings == {"backend": "torch", "precision": "fast", "threads": 2, "context": 300}
+    loaded = {"backend": "torch", "precision": "fast", "threads": 2, "kv_cache_dtype": "int8", "context": 300}
+    assert engine.settings == loaded
 
 
 def test_without_a_date(scripted: Scripted):

@@ -14,7 +14,9 @@ from ossia.errors import ContextLengthError
 from ossia.harmony import Effort
 from tests.cli.tiny import CONTEXT
 
-OPTIONS = dict.fromkeys([*SAMPLING, "precision", "threads", "context", "effort", "system", "date"]) | {
+OPTIONS = dict.fromkeys(
+    [*SAMPLING, "precision", "threads", "kv_cache_dtype", "context", "effort", "system", "date"]
+) | {
     "backend": "reference",
     "quiet": False,
 }
@@ -60,6 +62,7 @@ def test_settings_are_those_in_effect(tiny: Path):
         "path": str(tiny),
         "backend": "reference",
         "precision": "exact",
+        "kv_cache_dtype": "f32",
         "threads": None,
         "context": CONTEXT,
         "effort": "low",

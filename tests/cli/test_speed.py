@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from ossia.cli import _speed
-from ossia.engine import Engine, SamplingParams
+from ossia.cli._filling import FilledEngine
+from ossia.engine import SamplingParams
 from ossia.loading import load_weights
 
 
-class Recorded(Engine):
+class Recorded(FilledEngine):
     """An engine that notes what it is asked."""
 
     asked: list[tuple[list[int], SamplingParams]]
@@ -36,7 +37,8 @@ LOAD = _speed.Load(prompt=40, generate=6, batch=3, depth=25)
 
 
 def test_what_is_asked_of_the_engine(engine: Recorded):
-    _speed.time_once(engine, LOAD, np.random.default_rng(1))
+    random = np.random.default_rng(1)
+    _speed.time_once(engine, LOAD, random, _speed.fill(engine, LOAD, random))
     lengths = [(len(prompt), params.max_tokens) for prompt, params in engine.asked]
     assert lengths == [(25, 1)] * 3 + [(65, 1)] * 3 + [(65, 7)] * 3
     depths, prompts, again = engine.asked[:3], engine.asked[3:6], engine.asked[6:]
@@ -58,9 +60,14 @@ def test_decoding_is_counted_from_the_first_token_on(engine: Recorded):
     assert found.later_tokens == 2 * 4
 
 
-def test_repeats_share_nothing(engine: Recorded):
+def test_repeats_share_nothing_but_what_was_there_before(engine: Recorded):
     random = np.random.default_rng(1)
-    _speed.time_once(engine, LOAD, random)
-    _speed.time_once(engine, LOAD, random)
-    first, second = engine.asked[:9], engine.asked[9:]
-    assert not {tuple(prompt) for prompt, _ in first} & {tuple(prompt) for prompt, _ in second}
+    depths = _speed.fill(engine, LOAD, random)
+    for _ in range(3):
+        _speed.time_once(engine, LOAD, random, depths)
+    asked = [tuple(prompt) for prompt, _ in engine.asked]
+    assert len(set(asked)) == 3 + 3 * 3
+    assert {prompt[:25] for prompt in asked} == {tuple(depth) for depth in depths}
+    status = engine.status
+    # Each prompt brings its 40 tokens the first time; the second time it is found, but for its last token.
+    assert status.prompt_tokens - status.cached_tokens == 3 * (25 + 3 * (40 + 1)), "a depth was read again"

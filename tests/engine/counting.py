@@ -13,7 +13,7 @@ from ossia.config import ModelConfig
 from ossia.engine import LoadedModel
 from ossia.int8 import Int8, encode
 from ossia.model import Layer, Weights
-from ossia.ops import Batch, Draw, Drawn, Experts, Linear, Precision
+from ossia.ops import Batch, CacheDtype, Draw, Drawn, Experts, Linear, Precision
 from ossia.ops.sampling import sample
 from tests.engine.models import small_config
 
@@ -27,6 +27,7 @@ class CountingOps:
 
     name = "counting"
     precision = Precision.EXACT
+    kv_cache_dtype = CacheDtype.F32
     batch_invariant = True
 
     def __init__(self, vocab_size: int, likeliest: float = 6.0) -> None:

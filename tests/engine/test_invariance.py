@@ -77,10 +77,11 @@ def test_random_loads_meet_everything_that_can_happen():
     assert {what: count for what, count in met.items() if not count} == {}
 
 
-@pytest.fixture(scope="module", params=["exact", "fast"])
+@pytest.fixture(scope="module", params=[("exact", None), ("fast", None), ("fast", "int8")])
 def native_of(request: pytest.FixtureRequest) -> Callable[[int], LoadedModel]:
-    """The small model on the native backend at one precision, for a number of threads."""
-    models = {threads: load(make_ops("native", request.param, threads), small_config()) for threads in (1, 2, 3)}
+    """The small model on the native backend at one precision, with one kind of cache, for a number of threads."""
+    precision, dtype = request.param
+    models = {threads: load(make_ops("native", precision, threads, dtype), small_config()) for threads in (1, 2, 3)}
     assert models[1].ops.batch_invariant
     return models.__getitem__
 

@@ -8,7 +8,7 @@ from ossia.config import FULL, SLIDING, ModelConfig
 from ossia.engine import EngineConfig
 from ossia.engine.memory import kinds, needed_bytes, page_bytes
 from ossia.errors import CapacityError, ConfigError
-from ossia.ops import Precision
+from ossia.ops import CacheDtype
 from tests.engine.models import small_config
 
 MIB = 1 << 20
@@ -26,22 +26,23 @@ def model_20b() -> ModelConfig:
     )
 
 
-def pages(config: EngineConfig, model: ModelConfig, precision: Precision = Precision.FAST) -> dict[str, int]:
-    return {kind.name: kind.pages for kind in kinds(config, model, precision)}
+def pages(config: EngineConfig, model: ModelConfig, dtype: CacheDtype = CacheDtype.BF16) -> dict[str, int]:
+    return {kind.name: kind.pages for kind in kinds(config, model, dtype)}
 
 
 def test_bytes_of_a_token_and_of_a_window_at_20b():
     model = model_20b()
-    assert page_bytes(model, FULL, 1, Precision.FAST) == 24 * 1024
-    assert page_bytes(model, SLIDING, 128, Precision.FAST) == 3 * MIB
-    assert page_bytes(model, SLIDING, 128, Precision.EXACT) == 6 * MIB
+    assert page_bytes(model, FULL, 1, CacheDtype.BF16) == 24 * 1024
+    assert page_bytes(model, SLIDING, 128, CacheDtype.BF16) == 3 * MIB
+    assert page_bytes(model, SLIDING, 128, CacheDtype.F32) == 6 * MIB
+    assert page_bytes(model, FULL, 1, CacheDtype.INT8) == 12 * 2 * 8 * (64 + 4)
 
 
 def test_the_documented_example():
     found = pages(EngineConfig(context=4096, max_requests=1), model_20b())
     assert found == {FULL: 256, SLIDING: 9 + 33 + 32 * 9}
-    assert found[FULL] * page_bytes(model_20b(), FULL, 16, Precision.FAST) == 96 * MIB
-    assert found[SLIDING] * page_bytes(model_20b(), SLIDING, 16, Precision.FAST) // MIB == 123
+    assert found[FULL] * page_bytes(model_20b(), FULL, 16, CacheDtype.BF16) == 96 * MIB
+    assert found[SLIDING] * page_bytes(model_20b(), SLIDING, 16, CacheDtype.BF16) // MIB == 123
 
 
 @pytest.mark.parametrize(
@@ -55,8 +56,8 @@ def test_full_layers_hold_every_context_up_to_a_limit_and_always_one(context: in
 def test_bytes_given_are_spent_on_full_layers():
     model, config = model_20b(), EngineConfig(context=4096, cache_bytes=1000 * MIB)
     found = pages(config, model)
-    spent = sum(count * page_bytes(model, name, 16, Precision.FAST) for name, count in found.items())
-    assert 1000 * MIB - page_bytes(model, FULL, 16, Precision.FAST) < spent <= 1000 * MIB
+    spent = sum(count * page_bytes(model, name, 16, CacheDtype.BF16) for name, count in found.items())
+    assert 1000 * MIB - page_bytes(model, FULL, 16, CacheDtype.BF16) < spent <= 1000 * MIB
 
 
 def test_bytes_too_few_for_one_context_are_refused_with_the_number():
@@ -87,6 +88,12 @@ def test_a_window_takes_no_more_than_the_context():
 
 
 def test_bytes_needed_by_kind():
-    found = needed_bytes(EngineConfig(context=4096, max_requests=1), model_20b(), Precision.FAST)
+    found = needed_bytes(EngineConfig(context=4096, max_requests=1), model_20b(), CacheDtype.BF16)
     assert found[FULL] == 96 * MIB
-    assert found[SLIDING] == 330 * page_bytes(model_20b(), SLIDING, 16, Precision.FAST)
+    assert found[SLIDING] == 330 * page_bytes(model_20b(), SLIDING, 16, CacheDtype.BF16)
+
+
+def test_8_bits_hold_32_tokens_where_bfloat16_holds_17():
+    model, config = model_20b(), EngineConfig(context=4096, max_requests=1)
+    bytes_of = [needed_bytes(config, model, dtype)[FULL] for dtype in (CacheDtype.BF16, CacheDtype.INT8)]
+    assert bytes_of[0] * 17 == bytes_of[1] * 32

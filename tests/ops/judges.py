@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from ml_dtypes import bfloat16
 
-from ossia.ops import Precision
+from ossia.ops import CacheDtype, Precision
 
 U = 2.0**-24
 FUNCTION = 8 * U
@@ -34,6 +34,17 @@ class Judged(NamedTuple):
 def rounded(x: np.ndarray, precision: Precision) -> np.ndarray:
     """What an operation sees of its input, as float64."""
     return (x.astype(bfloat16) if precision is Precision.FAST else x).astype(np.float64)
+
+
+def cached(x: np.ndarray, dtype: CacheDtype) -> tuple[np.ndarray, np.ndarray]:
+    """[S, K, E] as a cache keeps it, and the scale of each head, [S, K, 1]: what stored whole numbers count in."""
+    largest = np.abs(x).max(axis=-1, keepdims=True).astype(np.float32)
+    scale = largest / np.float32(127)
+    if dtype is not CacheDtype.INT8:
+        return (x.astype(bfloat16) if dtype is CacheDtype.BF16 else x).astype(np.float64), scale.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        whole = np.where(largest >= 2.0**-100, np.rint(x * (np.float32(127) / largest)), 0)
+    return whole.astype(np.float64) * scale, scale.astype(np.float64)
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> Judged:
@@ -64,8 +75,11 @@ def rope(x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> Judged:
     return Judged(value, 3 * U * size)
 
 
-def attend_one(q: np.ndarray, k: np.ndarray, v: np.ndarray, sink: float) -> Judged:
-    """[E], [S, E], [S, E] -> [E]: one head of one token, over the keys that it sees."""
+def attend_one(q: np.ndarray, k: np.ndarray, v: np.ndarray, sink: float, rounding: float = 0.0) -> Judged:
+    """[E], [S, E], [S, E] -> [E]: one head of one token, over the keys that it sees.
+
+    `rounding` is how far a query's numbers and the weights may be from what they are, relatively.
+    """
     q, k, v = (array.astype(np.float64) for array in (q, k, v))
     root = np.sqrt(len(q))
     scores = np.append(k @ q / root, sink)
@@ -73,9 +87,34 @@ def attend_one(q: np.ndarray, k: np.ndarray, v: np.ndarray, sink: float) -> Judg
     weights = weights[:-1] / weights.sum()
     # A score is a sum of E products, then scaled, and the largest is taken away from it; a weight moves by that much,
     # as does the sum of weights below the fraction.
-    score_error = (len(q) + 4) * U * (np.abs(k) @ np.abs(q)).max() / root + 2 * U * np.abs(scores).max()
-    relative = 2 * score_error + 2 * FUNCTION + 2 * (len(k) + 4) * U
+    size = (np.abs(k) @ np.abs(q)).max() / root
+    score_error = ((len(q) + 4) * U + rounding) * size + 2 * U * np.abs(scores).max()
+    relative = 2 * score_error + rounding + 2 * FUNCTION + 2 * (len(k) + 4) * U
     return Judged(weights @ v, relative * (weights @ np.abs(v)))
+
+
+def attend_whole(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, sink: float, scales: np.ndarray, positions: np.ndarray
+) -> Judged:
+    """`attend_one` where products are of whole numbers: [S, 1] are the values' scales, [S] the keys' positions.
+
+    A query, and the weights times scales of the values in each 64 positions, are rounded to multiples of their largest
+    magnitude over 16256, and each is off by half of one at most.
+    """
+    exact = attend_one(q, k, v, sink)
+    q, k, v = (array.astype(np.float64) for array in (q, k, v))
+    root = np.sqrt(len(q))
+    scores = np.append(k @ q / root, sink)
+    weights = np.exp(scores - scores.max())
+    weights = weights[:-1, None] / weights.sum()
+    moved = np.abs(q).max() / 32512 * np.abs(k).sum(axis=1).max() / root
+    bound = exact.bound + np.expm1(2 * moved) * (weights * np.abs(v)).sum(axis=0)
+    whole = np.abs(v) / np.where(scales > 0, scales, 1)
+    for block in np.unique(positions // 64):
+        one = positions // 64 == block
+        # The weights that are rounded are themselves off, as far as the scores are.
+        bound = bound + np.exp(2 * moved) * (weights * scales)[one].max() / 32512 * whole[one].sum(axis=0)
+    return Judged(exact.value, bound)
 
 
 def swiglu(h: np.ndarray, limit: float) -> np.ndarray:

@@ -7,9 +7,22 @@ import numpy as np
 import pytest
 
 from ossia.errors import BackendError
-from ossia.ops import Batch, Ops, Role
+from ossia.ops import Batch, CacheDtype, Ops, Role, make_ops
 from tests.ops import judges
 from tests.ops.cases import KIND, Books, normal
+
+
+@pytest.fixture(
+    params=[
+        pytest.param((backend, precision, dtype), marks=[pytest.mark.torch] if backend == "torch" else [])
+        for backend in ("reference", "native", "torch")
+        for precision, dtype in (("exact", None), ("fast", None), ("fast", "int8"), ("exact", "bf16"))
+    ],
+    ids=lambda value: "-".join(filter(None, value)),
+)
+def ops(request: pytest.FixtureRequest) -> Ops:
+    backend, precision, dtype = request.param
+    return make_ops(backend, precision, kv_cache_dtype=dtype)
 
 
 class Heads:
@@ -31,12 +44,20 @@ class Heads:
         """[H * E] of one token."""
         start, end = self.starts[request], self.starts[request] + position + 1
         seen = slice(start if window is None else max(start, end - window), end)
-        keys, values = judges.rounded(self.k[seen], ops.precision), judges.rounded(self.v[seen], ops.precision)
+        keys, _ = judges.cached(self.k[seen], ops.kv_cache_dtype)
+        values, scales = judges.cached(self.v[seen], ops.kv_cache_dtype)
+        positions = np.arange(seen.start, seen.stop) - start
         group = self.q.shape[1] // self.k.shape[1]
-        heads = [
-            judges.attend_one(q, keys[:, head // group], values[:, head // group], self.sinks[head])
-            for head, q in enumerate(self.q[end - 1])
-        ]
+
+        def one(q: np.ndarray, sink: float, head: int) -> judges.Judged:
+            seen = q, keys[:, head], values[:, head], sink
+            if ops.name == "native" and ops.kv_cache_dtype is CacheDtype.INT8:
+                return judges.attend_whole(*seen, scales[:, head], positions)
+            # Matrix tiles take a number as the sum of two of bfloat16.
+            on_tiles = ops.name == "native" and ops.kv_cache_dtype is CacheDtype.BF16
+            return judges.attend_one(*seen, rounding=2.0**-18 if on_tiles else 0.0)
+
+        heads = [one(q, self.sinks[head], head // group) for head, q in enumerate(self.q[end - 1])]
         return judges.Judged(*(np.concatenate(parts) for parts in zip(*heads, strict=True)))
 
     def attend(self, ops: Ops, cache: Any, batch: Batch, rows: np.ndarray, window: int | None = None) -> np.ndarray:

@@ -14,6 +14,17 @@ def test_unknown_names_are_told_the_known_ones(backend: str, precision: str):
         make_ops(backend, precision)
 
 
+def test_an_unknown_cache_is_told_the_known_ones():
+    with pytest.raises(BackendError, match=r"no cache is kept as 'fp8'; f32, bf16, int8 are right"):
+        make_ops("reference", kv_cache_dtype="fp8")
+
+
+@pytest.mark.parametrize("backend", ["reference", "native", pytest.param("torch", marks=pytest.mark.torch)])
+def test_the_cache_follows_from_the_precision_unless_it_is_named(backend: str):
+    assert [make_ops(backend, precision).kv_cache_dtype for precision in ("exact", "fast")] == ["f32", "bf16"]
+    assert make_ops(backend, "exact", kv_cache_dtype="int8").kv_cache_dtype == "int8"
+
+
 def test_torch_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "ossia.ops.torch_ops", raising=False)

@@ -14,20 +14,10 @@ from ossia.mxfp4 import Packed, encode
 from ossia.ops import Batch, Experts, Linear, LowRank, Pages, Precision, Role
 from ossia.ops.native import NativeOps
 from ossia.ops.reference import ReferenceOps
-from tests.ops.cases import KIND, Books, draw, mask_of, normal, weight
+from tests.ops.cases import KIND, draw, mask_of, normal, weight
+from tests.ops.steps import Steps, instruction_sets
 
 LIMIT = 7.0
-
-
-def instruction_sets() -> list[str]:
-    """Those that this processor has."""
-    found = []
-    for isa in ("portable", "avx2", "avx512", "avx512bf16", "amx", "neon", "dotprod"):
-        try:
-            found.append(NativeOps(isa=isa).isa)
-        except BackendError:
-            continue
-    return found
 
 
 @pytest.fixture(params=list(Precision))
@@ -38,85 +28,6 @@ def precision(request: pytest.FixtureRequest) -> Precision:
 @pytest.fixture(params=instruction_sets())
 def ops(request: pytest.FixtureRequest, precision: Precision) -> NativeOps:
     return NativeOps(precision, threads=2, isa=request.param)
-
-
-class Steps:
-    """Three requests through attention over one cache, in any cut; results by request and position."""
-
-    LENGTHS = (700, 90, 33)
-
-    def __init__(self, ops: NativeOps, window: int | None, page_size: int = 16, heads: int = 8) -> None:
-        self.ops, self.window = ops, window
-        self.books = Books.open(self.LENGTHS, page_size, seed=page_size)
-        self.cache = ops.new_cache(self.books.slots, page_size, 2, 32)
-        total, self.firsts = sum(self.LENGTHS), np.cumsum([0, *self.LENGTHS])
-        self.parts = normal(60, total, heads, 32), normal(61, total, 2, 32), normal(62, total, 2, 32)
-        self.sinks = ops.prepare(normal(63, heads), Role.VECTOR, "sinks")
-        self.results: dict[tuple[int, int], bytes] = {}
-
-    def step(self, *spans: tuple[int, int, int]) -> None:
-        batch = self.books.step(spans, padding=len(self.results) % 3, window=self.window)
-        tokens = [(request, position) for request, first, end in spans for position in range(first, end)]
-        rows = [self.firsts[request] + position for request, position in tokens]
-        rows += [0] * (len(batch.tokens) - len(rows))
-        q, k, v = (part[rows] for part in self.parts)
-        y = self.ops.attend(q, k, v, self.sinks, self.cache, batch, KIND, self.window)
-        self.results |= {token: y[row].tobytes() for row, token in enumerate(tokens)}
-
-    def alone(self) -> dict[tuple[int, int], bytes]:
-        for request, length in enumerate(self.LENGTHS):
-            self.step((request, 0, length))
-        return self.results
-
-    def mixed(self, seed: int) -> dict[tuple[int, int], bytes]:
-        """Chunks of any size, of any requests together."""
-        rng, done = np.random.default_rng(seed), [0] * len(self.LENGTHS)
-        while any(at < length for at, length in zip(done, self.LENGTHS, strict=True)):
-            spans = []
-            for request, length in enumerate(self.LENGTHS):
-                chunk = min(int(rng.choice([0, 1, 1, 3, 64, 200])), length - done[request])
-                if chunk:
-                    spans.append((request, done[request], done[request] + chunk))
-                    done[request] += chunk
-            if spans:
-                self.step(*spans)
-        return self.results
-
-
-@pytest.mark.parametrize("window", [None, 50])
-def test_attention_is_the_same_bits_in_any_cut(ops: NativeOps, window: int | None):
-    alone = Steps(ops, window).alone()
-    for seed, page_size in enumerate((16, 5, 64)):
-        assert Steps(ops, window, page_size).mixed(seed) == alone
-
-
-@pytest.mark.parametrize("window", [None, 50])
-def test_attention_is_the_same_bits_with_any_threads(precision: Precision, window: int | None):
-    alone = Steps(NativeOps(precision, threads=1), window).alone()
-    for threads in (2, 3, 8):
-        assert Steps(NativeOps(precision, threads), window).mixed(threads) == alone
-
-
-def test_attention_without_pages_is_the_same_bits(ops: NativeOps):
-    paged = Steps(ops, None)
-    alone = paged.alone()
-    batch = Batch.packed([[0] * length for length in Steps.LENGTHS])
-    y = ops.attend(*paged.parts, paged.sinks, None, batch, KIND, None)
-    assert [row.tobytes() for row in y] == list(alone.values())
-
-
-def test_a_head_alone_is_the_same_bits(ops: NativeOps):
-    """Eight query heads that share a key are computed together, and the same as one by one."""
-    together = Steps(ops, None, heads=8)
-    results = np.stack([np.frombuffer(row, np.float32) for row in together.alone().values()]).reshape(-1, 8, 32)
-    q, k, v = together.parts
-    batch = Batch.packed([[0] * length for length in Steps.LENGTHS])
-    sinks = normal(63, 8)
-    for head in range(8):
-        one = ops.prepare(sinks[head : head + 1], Role.VECTOR, "sinks")
-        key = slice(head // 4, head // 4 + 1)
-        y = ops.attend(q[:, head : head + 1], k[:, key], v[:, key], one, None, batch, KIND, None)
-        np.testing.assert_array_equal(y, results[:, head])
 
 
 class Weights:
@@ -425,11 +336,6 @@ def test_products_in_8_bits_are_the_reference_s_to_the_bit(isa: str, rows: int, 
             weights = backend.prepare(rounded, Role.LINEAR, "w"), backend.prepare(bias, Role.VECTOR, "b")
             results.append(backend.linear(x, Linear(*weights)))
         np.testing.assert_array_equal(results[0], results[1])
-
-
-def test_fast_keeps_half_the_cache():
-    sizes = [NativeOps(precision).new_cache(64, 16, 2, 32).pages.nbytes for precision in Precision]
-    assert sizes == [2 * 64 * 2 * 32 * 4, 2 * 64 * 2 * 32 * 2]
 
 
 def test_a_step_is_forgotten_with_its_batch(any_ops: NativeOps):

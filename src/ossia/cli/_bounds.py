@@ -19,11 +19,11 @@ from ossia.checkpoint import Checkpoint, Tensor, expected_tensors
 from ossia.checkpoint.gguf import stored_bytes
 from ossia.config import ModelConfig
 from ossia.copies import in_8_bits
-from ossia.engine.memory import ELEMENT_BYTES
+from ossia.engine.memory import slot_bytes
 from ossia.int8 import int8_bytes
 from ossia.loading import available_bytes
 from ossia.mxfp4 import Packed
-from ossia.ops import Precision
+from ossia.ops import CacheDtype, Precision
 
 __all__ = [
     "anonymous_bytes",
@@ -41,10 +41,14 @@ BUFFER_BYTES = 1 << 30
 
 
 def decode_bytes(
-    checkpoint: Checkpoint, batch: int = 1, depth: int = 0, precision: Precision = Precision.EXACT
+    checkpoint: Checkpoint,
+    batch: int = 1,
+    depth: int = 0,
+    precision: Precision = Precision.EXACT,
+    kv_cache_dtype: CacheDtype | None = None,
 ) -> float:
     """Bytes that one decoding step of `batch` requests must read, each with `depth` tokens behind it."""
-    cached = cache_bytes(checkpoint.config, depth, ELEMENT_BYTES[precision])
+    cached = cache_bytes(checkpoint.config, depth, kv_cache_dtype or CacheDtype.of(precision))
     return weight_bytes(checkpoint, batch, precision) + batch * cached
 
 
@@ -68,10 +72,10 @@ def weight_bytes(checkpoint: Checkpoint, batch: int = 1, precision: Precision = 
     return total
 
 
-def cache_bytes(config: ModelConfig, depth: int, width: int) -> int:
+def cache_bytes(config: ModelConfig, depth: int, dtype: CacheDtype) -> int:
     """Bytes of keys and values that one token reads with `depth` tokens behind it; a sliding layer only its window."""
     tokens = sum(min(depth, config.window(layer) or depth) for layer in range(config.num_hidden_layers))
-    return tokens * 2 * config.key_value_size * width
+    return tokens * slot_bytes(config, dtype)
 
 
 def read_bandwidth(threads: int, passes: int = 4) -> float:

@@ -7,6 +7,7 @@ from datetime import date
 __all__ = [
     "add_answering",
     "add_backend",
+    "add_cache_dtype",
     "add_model",
     "add_precision",
     "add_running",
@@ -47,6 +48,15 @@ def add_precision(parser: Arguments, default: str | None = None) -> None:
         choices=("exact", "fast"),
         default=default,
         help=f"exact: float32 throughout; fast: bfloat16 activations (default: {default or 'exact, fast from 20b on'})",
+    )
+
+
+def add_cache_dtype(parser: Arguments) -> None:
+    """What keys and values are kept as."""
+    parser.add_argument(
+        "--kv-cache-dtype",
+        choices=("f32", "bf16", "int8"),
+        help="what keys and values are kept as (default: f32 at exact, bf16 at fast; int8 takes half of bf16's memory)",
     )
 
 
@@ -113,6 +123,7 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how it runs")
     add_backend(group)
     add_precision(group)
+    add_cache_dtype(group)
     group.add_argument("--context", type=at_least(1), metavar="N", help="most tokens of a conversation")
 
 

@@ -48,6 +48,7 @@ class Session:
                 backend=options.backend,
                 precision=options.precision,
                 threads=options.threads,
+                kv_cache_dtype=options.kv_cache_dtype,
                 context=options.context,
             )
         for line in [] if options.quiet else model.loaded.news:

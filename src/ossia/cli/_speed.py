@@ -17,6 +17,7 @@ from ossia.cli._bounds import (
     weights_bandwidth,
 )
 from ossia.cli._display import Progress
+from ossia.cli._filling import FilledEngine
 from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.engine.memory import needed_bytes
 from ossia.errors import BackendError
@@ -27,7 +28,10 @@ __all__ = ["Load", "Repeat", "Speed", "measure"]
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What is timed: `batch` requests at once, each a prompt and an answer after `depth` tokens already there."""
+    """What is timed: `batch` requests at once, each a prompt and an answer after `depth` tokens already there.
+
+    Those have random keys and values, which take as long to look through as any.
+    """
 
     prompt: int = 512
     generate: int = 64
@@ -77,26 +81,31 @@ def measure(loaded: Loaded, load: Load, *, repeats: int) -> Speed:
     is.
     """
     check_cache(loaded, engine_config(load), _fitting(loaded, load))
-    engine = Engine(loaded.model, engine_config(load))
+    engine = FilledEngine(loaded.model, engine_config(load))
     random = np.random.default_rng(0)
+    depths = fill(engine, load, random)
     runs, anonymous = [], 0
     with Progress("timing") as progress:
         for number in range(repeats + 1):
             progress.show(number, repeats + 1)
-            runs.append(time_once(engine, load, random))
+            runs.append(time_once(engine, load, random, depths))
             anonymous = max(anonymous, anonymous_bytes() or 0)
     peak = peak_rss_bytes()  # before the bandwidth's own buffer
     return summarise(runs[1:], loaded, load, peak, anonymous or None)
 
 
 def engine_config(load: Load) -> EngineConfig:
-    """An engine that holds all requests, and keeps their prompts from the first timing to the second."""
+    """An engine that holds all requests, and keeps their prompts from the first timing to the second.
+
+    What was there before the prompts stays from repeat to repeat.
+    """
     page = EngineConfig.page_size
+    own = load.context - load.depth
     return EngineConfig(
         context=load.context,
         max_requests=load.batch,
         max_step_tokens=max(EngineConfig.max_step_tokens, load.batch),
-        full_pages=2 * load.batch * (load.context // page + 2),
+        full_pages=load.batch * (load.depth // page + 2 * (own // page + 2)),
         snapshots=4 * load.batch,
     )
 
@@ -107,22 +116,30 @@ def _fitting(loaded: Loaded, load: Load) -> str:
 
     def needed(batch: int) -> int:
         config = engine_config(replace(load, batch=batch))
-        return sum(needed_bytes(config, loaded.config, loaded.ops.precision).values())
+        return sum(needed_bytes(config, loaded.config, loaded.ops.kv_cache_dtype).values())
 
     most = bisect.bisect_right(range(1, load.batch), free, key=needed)
     return f"a batch of at most {most} is right" if most else "fewer tokens (--prompt, --generate, --depth) are right"
 
 
-def time_once(engine: Engine, load: Load, random: np.random.Generator) -> Repeat:
-    """One repeat, on tokens of its own, so that nothing of an earlier one is found again.
+def fill(engine: FilledEngine, load: Load, random: np.random.Generator) -> list[list[int]]:
+    """What is there before the prompts, of each request: as if it had been read, and kept by the engine."""
+    vocabulary = engine.model.config.vocab_size
+    depths = [random.integers(vocabulary, size=load.depth).tolist() for _ in range(load.batch)]
+    if load.depth:
+        with engine.filling():
+            _run(engine, depths, 1)
+    return depths
+
+
+def time_once(engine: Engine, load: Load, random: np.random.Generator, depths: Sequence[Sequence[int]]) -> Repeat:
+    """One repeat, on prompts of its own, so that nothing of an earlier one is found again but `depths` before them.
 
     The prompts alone come first. They are then brought again, found in the cache, and go on: so that all requests
     decode together from their first token to their last.
     """
     vocabulary = engine.model.config.vocab_size
-    prompts = [random.integers(vocabulary, size=load.depth + load.prompt).tolist() for _ in range(load.batch)]
-    if load.depth:
-        _run(engine, [prompt[: load.depth] for prompt in prompts], 1)
+    prompts = [[*depth, *random.integers(vocabulary, size=load.prompt).tolist()] for depth in depths]
     prefill = _run(engine, prompts, 1)
     decode = _run(engine, prompts, load.generate + 1)
     return Repeat(prefill.prompt_tokens / prefill.first_seconds, decode.later_tokens / decode.later_seconds)
@@ -161,7 +178,7 @@ def summarise(runs: Sequence[Repeat], loaded: Loaded, load: Load, peak: int, ano
     """The medians, beside what the machine's memory would allow."""
     decode = statistics.median(run.decode_tokens_per_second for run in runs)
     middle = load.depth + load.prompt + load.generate // 2
-    needed = decode_bytes(loaded.checkpoint, load.batch, middle, loaded.ops.precision)
+    needed = decode_bytes(loaded.checkpoint, load.batch, middle, loaded.ops.precision, loaded.ops.kv_cache_dtype)
     threads = loaded.threads or processors()
     bandwidth, of_weights = read_bandwidth(threads), weights_bandwidth(loaded.checkpoint, threads)
     return Speed(

@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
         backend=options.backend,
         precision=options.precision,
         threads=options.threads,
+        kv_cache_dtype=options.kv_cache_dtype,
         context=options.context,
     )
     service = make_service(ServerConfig(store=":memory:"), launch, name=model)

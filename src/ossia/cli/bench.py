@@ -23,6 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=positive, default=5, metavar="N", help="measurements (default: 5)")
     _options.add_backend(parser)
     _options.add_precision(parser)
+    _options.add_cache_dtype(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
@@ -38,7 +39,13 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     from ossia.cli import _speed
     from ossia.loading import load_weights
 
-    loaded = load_weights(options.model, backend=options.backend, precision=options.precision, threads=options.threads)
+    loaded = load_weights(
+        options.model,
+        backend=options.backend,
+        precision=options.precision,
+        threads=options.threads,
+        kv_cache_dtype=options.kv_cache_dtype,
+    )
     load = _speed.Load(prompt=options.prompt, generate=options.generate, batch=options.batch, depth=options.depth)
     speed = _speed.measure(loaded, load, repeats=options.repeats)
     return {"model": options.model} | loaded.settings() | asdict(load) | asdict(speed)

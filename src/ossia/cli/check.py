@@ -62,6 +62,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     _options.add_model(parser)
     _options.add_backend(parser)
+    _options.add_cache_dtype(parser)
     parser.add_argument(
         "--tokens", type=_options.at_least(2), default=256, metavar="N", help="length of the comparison (default: 256)"
     )
@@ -108,8 +109,15 @@ def _findings(checkpoint: "Checkpoint", options: argparse.Namespace) -> Iterator
     exact = _computed(exact_model, tokens, "exact")
     # The weights that `exact` keeps for itself are given back before those of `fast` are made.
     del exact_model
-    fast_model = load_weights(checkpoint, backend=options.backend, precision="fast", threads=options.threads)
-    yield divergence(_side_by_side(exact, _computed(fast_model, tokens, "fast"), len(tokens)))
+    fast_model = load_weights(
+        checkpoint,
+        backend=options.backend,
+        precision="fast",
+        threads=options.threads,
+        kv_cache_dtype=options.kv_cache_dtype,
+    )
+    cache = f"fast with a cache in {options.kv_cache_dtype}" if options.kv_cache_dtype else "fast"
+    yield divergence(_side_by_side(exact, _computed(fast_model, tokens, "fast"), len(tokens)), cache)
 
 
 def check_tensors(checkpoint: "Checkpoint") -> Finding:
@@ -230,7 +238,7 @@ def _side_by_side(
             progress.show(done, count)
 
 
-def divergence(pairs: "Iterable[tuple[np.ndarray, np.ndarray]]") -> Finding:
+def divergence(pairs: "Iterable[tuple[np.ndarray, np.ndarray]]", name: str = "fast") -> Finding:
     """How far `fast` is from `exact`: the mean and the largest KL divergence, in nats, over pairs of logits [T, V].
 
     Takes the pairs as they come, and keeps two numbers of each row.
@@ -246,7 +254,7 @@ def divergence(pairs: "Iterable[tuple[np.ndarray, np.ndarray]]") -> Finding:
         return Finding("fast", False, NO_NUMBERS, {"kl_mean": None, "kl_max": None, "tokens": len(kl)})
     figures = {"kl_mean": float(np.mean(kl)), "kl_max": max(kl), "same_best": float(np.mean(same)), "tokens": len(kl)}
     words = (
-        f"KL(exact || fast) {figures['kl_mean']:.2e} nats on average, {figures['kl_max']:.2e} at most; "
+        f"KL(exact || {name}) {figures['kl_mean']:.2e} nats on average, {figures['kl_max']:.2e} at most; "
         f"same best token {figures['same_best']:.1%} of {len(kl)}"
     )
     return Finding("fast", True, words, figures)

@@ -30,13 +30,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="LOGITS.npy", type=Path, help="[T, V] float32; replaced whole")
     _options.add_backend(parser)
     _options.add_precision(parser, default="exact")
+    _options.add_cache_dtype(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Compute and write."""
     from ossia.loading import load_weights
 
-    loaded = load_weights(options.model, backend=options.backend, precision=options.precision, threads=options.threads)
+    loaded = load_weights(
+        options.model,
+        backend=options.backend,
+        precision=options.precision,
+        threads=options.threads,
+        kv_cache_dtype=options.kv_cache_dtype,
+    )
     config = loaded.checkpoint.config
     tokens = read_tokens(options.tokens, config)
     with written(options.out, over=True) as file:

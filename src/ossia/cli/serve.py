@@ -106,6 +106,7 @@ def run(options: argparse.Namespace) -> int:
         backend=options.backend,
         precision=options.precision,
         threads=options.threads,
+        kv_cache_dtype=options.kv_cache_dtype,
         context=options.context,
         settings={} if options.max_requests is None else {"max_requests": options.max_requests},
     )

@@ -65,6 +65,9 @@ class Engine:
     Raises ConfigError or CapacityError when `config` does not fit the model.
     """
 
+    runner_type: type[Runner] = Runner
+    """What runs the steps: another one for measurements that do not compute all they stand on."""
+
     def __init__(
         self,
         model: LoadedModel,
@@ -76,8 +79,8 @@ class Engine:
         self.context = self.config.context_of(model.config)
         self.config.check_tokens(model.config)
         self._compile_grammar = compile_grammar
-        self._kinds = kinds(self.config, model.config, model.ops.precision)
-        self._runner = Runner(model, self._kinds)
+        self._kinds = kinds(self.config, model.config, model.ops.kv_cache_dtype)
+        self._runner = self.runner_type(model, self._kinds)
         self._ledger = Ledger(self._kinds, self.config.page_size, self.context, self._runner.copy_page)
         self._scheduler = Scheduler(
             self._ledger, self.config.max_requests, self.config.max_step_tokens, self.config.boundary_tokens
@@ -114,7 +117,7 @@ class Engine:
         tokens = self._checked(prompt, params)
         self.check_queue(salt)
         ops = self.model.ops
-        start = root([adapter or "", ops.name, str(ops.precision)], salt)
+        start = root([adapter or "", ops.name, str(ops.precision), str(ops.kv_cache_dtype)], salt)
         request = Request(
             next(self._ids),
             Holding(tokens, start, self.config.page_size, salt),
@@ -253,9 +256,9 @@ class Engine:
     @property
     def cache_bytes(self) -> dict[str, int]:
         """The bytes of the cache by kind of layer, all pages together."""
-        precision = self.model.ops.precision
+        dtype = self.model.ops.kv_cache_dtype
         return {
-            kind.name: kind.pages * page_bytes(self.model.config, kind.name, kind.page_size, precision)
+            kind.name: kind.pages * page_bytes(self.model.config, kind.name, kind.page_size, dtype)
             for kind in self._kinds
         }
 

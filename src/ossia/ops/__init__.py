@@ -14,16 +14,19 @@ rounds inside an operation:
     fast    the inputs of `linear` and of both products of `experts` rounded to bfloat16, and keys and values stored as
             bfloat16; everything else, the router and all sums included, in float32. Attention's projections and the
             unembedding come in 8 bits (`ossia.copies`): their inputs are rounded to whole numbers of 15 bits instead
+
+At either precision keys and values may be kept otherwise, as `CacheDtype` says.
 """
 
 from ossia.ops.batch import Batch, Pages
-from ossia.ops.protocol import Array, Cache, Experts, Handle, Linear, LowRank, Ops, Precision, Role
+from ossia.ops.protocol import Array, Cache, CacheDtype, Experts, Handle, Linear, LowRank, Ops, Precision, Role
 from ossia.ops.sampling import Draw, Drawn, gumbel_noise
 
 __all__ = [
     "Array",
     "Batch",
     "Cache",
+    "CacheDtype",
     "Draw",
     "Drawn",
     "Experts",
@@ -41,11 +44,17 @@ __all__ = [
 BACKENDS = ("native", "reference", "torch")
 
 
-def make_ops(backend: str = "native", precision: str = "exact", threads: int | None = None) -> Ops:
+def make_ops(
+    backend: str = "native",
+    precision: str = "exact",
+    threads: int | None = None,
+    kv_cache_dtype: str | None = None,
+) -> Ops:
     """The backend of that name. Only the one asked for is imported.
 
-    `threads` is for `native` alone (None: one for each processor this process may use). Raises BackendError for an
-    unknown name or precision, or a backend that cannot run here.
+    `threads` is for `native` alone (None: one for each processor this process may use). `kv_cache_dtype` None is what
+    fits the precision: f32 for exact, bf16 for fast. Raises BackendError for an unknown name, precision or dtype, or a
+    backend that cannot run here.
     """
     from ossia.errors import BackendError  # noqa: PLC0415
 
@@ -53,18 +62,21 @@ def make_ops(backend: str = "native", precision: str = "exact", threads: int | N
         raise BackendError(f"no backend is called {backend!r}; {', '.join(BACKENDS)} are")
     if precision not in tuple(Precision):
         raise BackendError(f"no precision is called {precision!r}; {', '.join(Precision)} are")
+    if kv_cache_dtype is not None and kv_cache_dtype not in tuple(CacheDtype):
+        raise BackendError(f"no cache is kept as {kv_cache_dtype!r}; {', '.join(CacheDtype)} are right")
+    cached = None if kv_cache_dtype is None else CacheDtype(kv_cache_dtype)
     if threads is not None and backend != "native":
         raise BackendError(f"{threads} threads for {backend}, which decides by itself; threads are for native alone")
     if backend == "native":
         from ossia.ops.native import NativeOps  # noqa: PLC0415
 
-        return NativeOps(Precision(precision), threads)
+        return NativeOps(Precision(precision), threads, kv_cache_dtype=cached)
     if backend == "torch":
         try:
             from ossia.ops.torch_ops import TorchOps  # noqa: PLC0415
         except ModuleNotFoundError as error:
             raise BackendError(f"the torch backend needs {error.name}; pip install 'ossia[train]' brings it") from error
-        return TorchOps(Precision(precision))
+        return TorchOps(Precision(precision), kv_cache_dtype=cached)
     from ossia.ops.reference import ReferenceOps  # noqa: PLC0415
 
-    return ReferenceOps(Precision(precision))
+    return ReferenceOps(Precision(precision), cached)

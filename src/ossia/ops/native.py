@@ -19,7 +19,7 @@ from ossia.mxfp4 import Packed, check_scales
 from ossia.ops import library
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.library import address
-from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role, check_kind
+from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
 from ossia.ops.residence import Cache, Step, Vector, Weight, empty_int8, packed_step, paged_step
 from ossia.ops.sampling import Draw, Drawn
 
@@ -28,6 +28,8 @@ __all__ = ["NativeOps"]
 _FLOATS = (np.dtype(np.float32), np.dtype(bfloat16))
 # Whether `ossia_will_need` waits for what it asks for.
 _ASK, _WAIT = 0, 1
+
+_CACHE_DTYPES = {CacheDtype.F32: library.F32, CacheDtype.BF16: library.BF16, CacheDtype.INT8: library.INT8}
 
 _PRECISIONS = {Precision.EXACT: 0, Precision.FAST: 1}
 
@@ -44,13 +46,18 @@ class NativeOps:
     batch_invariant = True
 
     def __init__(
-        self, precision: Precision = Precision.EXACT, threads: int | None = None, isa: str | None = None
+        self,
+        precision: Precision = Precision.EXACT,
+        threads: int | None = None,
+        isa: str | None = None,
+        kv_cache_dtype: CacheDtype | None = None,
     ) -> None:
         if threads is not None and not 1 <= threads <= 1024:
             raise BackendError(f"{threads} threads cannot be; 1 to 1024, or None for one each processor, are right")
         self.precision = precision
         self._precision = _PRECISIONS[precision]
-        self._cache_dtype = library.F32 if precision is Precision.EXACT else library.BF16
+        self.kv_cache_dtype = kv_cache_dtype or CacheDtype.of(precision)
+        self._cache_dtype = _CACHE_DTYPES[self.kv_cache_dtype]
         self._library = library.load()
         context = c_void_p()
         status = self._library.ossia_create(threads or 0, isa.encode() if isa else None, byref(context))

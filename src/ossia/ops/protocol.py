@@ -11,7 +11,19 @@ from ossia.mxfp4 import Packed
 from ossia.ops.batch import Batch
 from ossia.ops.sampling import Draw, Drawn
 
-__all__ = ["Array", "Cache", "Experts", "Handle", "Linear", "LowRank", "Ops", "Precision", "Role", "check_kind"]
+__all__ = [
+    "Array",
+    "Cache",
+    "CacheDtype",
+    "Experts",
+    "Handle",
+    "Linear",
+    "LowRank",
+    "Ops",
+    "Precision",
+    "Role",
+    "check_kind",
+]
 
 Array = Any
 """float32 (or int32 where said): a numpy array, or a tensor in the torch backend."""
@@ -28,6 +40,26 @@ class Precision(StrEnum):
 
     EXACT = "exact"
     FAST = "fast"
+
+
+class CacheDtype(StrEnum):
+    """What keys and values are rounded to and kept as; the default follows from the precision.
+
+    `int8` rounds each head's key and value to whole numbers up to 127 of one scale (`ossia.int8.round_heads`).
+    """
+
+    F32 = "f32"
+    BF16 = "bf16"
+    INT8 = "int8"
+
+    @classmethod
+    def of(cls, precision: Precision) -> "CacheDtype":
+        """The default: what the precision says of keys and values."""
+        return cls.F32 if precision is Precision.EXACT else cls.BF16
+
+    def head_bytes(self, width: int) -> int:
+        """The bytes of one head's key or value of `width` numbers; in 8 bits with its scale."""
+        return {CacheDtype.F32: 4 * width, CacheDtype.BF16: 2 * width, CacheDtype.INT8: width + 4}[self]
 
 
 class Role(StrEnum):
@@ -80,6 +112,7 @@ class Ops(Protocol):
 
     name: str
     precision: Precision
+    kv_cache_dtype: CacheDtype
     batch_invariant: bool
     """Whether a token's numbers are the same bits however it is batched, chunked and threaded."""
 
@@ -162,7 +195,8 @@ class Ops(Protocol):
         A token at position i sees the keys of its request at positions j with 0 <= i - j, and i - j < window if there
         is one. Scores are q.k / sqrt(E); the sink joins the softmax as one more, unscaled score without a value, so the
         weights sum to less than one. First writes k and v to `batch.pages[kind].slots` of the cache; without pages
-        (`cache` None) each request attends to its own rows. `fast` rounds k and v to bfloat16, without pages too.
+        (`cache` None) each request attends to its own rows. k and v are rounded to
+        `kv_cache_dtype` first, without pages too.
 
         Source: Xiao et al., Efficient Streaming Language Models with Attention Sinks (arXiv 2309.17453), with the sink
         as a learned score; openai/gpt-oss, gpt_oss/torch/model.py, `sdpa`.

@@ -13,7 +13,7 @@ from ossia.config import SWIGLU_ALPHA
 from ossia.int8 import Int8
 from ossia.mxfp4 import Packed, check_scales, decode
 from ossia.ops.batch import Batch, check_indices
-from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role, check_kind
+from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
 from ossia.ops.sampling import Draw, Drawn, sample
 
 __all__ = ["ReferenceOps"]
@@ -61,8 +61,9 @@ class ReferenceOps:
     # BLAS adds in another order for one row than for many.
     batch_invariant = False
 
-    def __init__(self, precision: Precision = Precision.EXACT) -> None:
+    def __init__(self, precision: Precision = Precision.EXACT, kv_cache_dtype: CacheDtype | None = None) -> None:
         self.precision = precision
+        self.kv_cache_dtype = kv_cache_dtype or CacheDtype.of(precision)
 
     def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
         check_kind(tensor, self.precision, role, name)
@@ -125,7 +126,7 @@ class ReferenceOps:
         kind: str,
         window: int | None,
     ) -> np.ndarray:
-        k, v = self._rounded(k), self._rounded(v)
+        k, v = self._cached(k), self._cached(v)
         if cache is not None:
             _write(cache, k, v, batch.pages_of(kind).slots)
         seen = np.zeros_like(q)
@@ -179,7 +180,17 @@ class ReferenceOps:
 
     def _rounded(self, x: np.ndarray) -> np.ndarray:
         """At `fast`, to the nearest bfloat16, ties to even."""
-        return x if self.precision is Precision.EXACT else x.astype(bfloat16).astype(np.float32)
+        return x if self.precision is Precision.EXACT else _to_bfloat16(x)
+
+    def _cached(self, x: np.ndarray) -> np.ndarray:
+        """[T, K, E] as the cache keeps it, in float32."""
+        if self.kv_cache_dtype is CacheDtype.INT8:
+            return int8.round_heads(x)
+        return x if self.kv_cache_dtype is CacheDtype.F32 else _to_bfloat16(x)
+
+
+def _to_bfloat16(x: np.ndarray) -> np.ndarray:
+    return x.astype(bfloat16).astype(np.float32)
 
 
 def swiglu(h: np.ndarray, limit: float) -> np.ndarray:

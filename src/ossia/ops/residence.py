@@ -89,11 +89,11 @@ class Cache:
     def __init__(self, pages: int, page_size: int, heads: int, width: int, dtype: int) -> None:
         self.struct = library.Cache(None, pages, page_size, heads, width, dtype)
         self.address = ctypes.addressof(self.struct)
-        page_bytes = library.load().ossia_page_bytes(self.address)
+        page_bytes, widest = library.load().ossia_page_bytes(self.address), 256 if dtype == library.INT8 else 1024
         if page_bytes == 0:
             raise BackendError(
                 f"no cache of {pages} pages of {page_size} positions, {heads} heads of width {width} can be kept; "
-                "a positive page size and an even width up to 1024 are right"
+                f"a positive page size and an even width up to {widest} are right"
             )
         # Zeros come from the system untouched: a page takes no memory before it is written.
         self.pages = _aligned(np.zeros(pages * page_bytes + _ALIGNMENT, np.uint8)).reshape(pages, page_bytes)

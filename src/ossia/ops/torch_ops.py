@@ -17,7 +17,7 @@ from ossia.config import SWIGLU_ALPHA
 from ossia.int8 import Int8
 from ossia.mxfp4 import GRID, Packed, check_scales
 from ossia.ops.batch import Batch, check_indices
-from ossia.ops.protocol import Experts, Handle, Linear, LowRank, Precision, Role, check_kind
+from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
 from ossia.ops.sampling import Draw, Drawn, sample
 
 __all__ = ["PackedTensor", "TorchOps", "swiglu"]
@@ -59,8 +59,14 @@ class TorchOps:
     name = "torch"
     batch_invariant = False
 
-    def __init__(self, precision: Precision = Precision.EXACT, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        precision: Precision = Precision.EXACT,
+        device: str = "cpu",
+        kv_cache_dtype: CacheDtype | None = None,
+    ) -> None:
         self.precision = precision
+        self.kv_cache_dtype = kv_cache_dtype or CacheDtype.of(precision)
         self.device = torch.device(device)
 
     def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
@@ -102,7 +108,7 @@ class TorchOps:
         rounded = self._rounded(x)
         if not isinstance(projection.weight, WholeTensor):
             return self._linear(rounded, projection, adapters)
-        y = self._linear(_whole(x), projection._replace(adapters=None), None)
+        y = self._linear(_whole(x, float(int8.LARGEST_ACTIVATION)), projection._replace(adapters=None), None)
         return y + self._low_rank(rounded, projection.adapters, adapters)
 
     def rope(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -121,7 +127,7 @@ class TorchOps:
         kind: str,
         window: int | None,
     ) -> Tensor:
-        k, v = self._rounded(k), self._rounded(v)
+        k, v = self._cached(k), self._cached(v)
         if cache is not None:
             self._write(cache, k, v, batch, kind)
         seen = []
@@ -178,6 +184,12 @@ class TorchOps:
     def _rounded(self, x: Tensor) -> Tensor:
         return x if self.precision is Precision.EXACT else x.to(torch.bfloat16).float()
 
+    def _cached(self, x: Tensor) -> Tensor:
+        """[T, K, E] as the cache keeps it, in float32."""
+        if self.kv_cache_dtype is CacheDtype.INT8:
+            return _whole(x, float(int8.LARGEST_WEIGHT))
+        return x if self.kv_cache_dtype is CacheDtype.F32 else x.to(torch.bfloat16).float()
+
     def _write(self, cache: Tensor, k: Tensor, v: Tensor, batch: Batch, kind: str) -> None:
         slots = self._tensor(batch.pages_of(kind).slots).long()
         kept = slots >= 0
@@ -199,13 +211,17 @@ class TorchOps:
         return y
 
 
-def _whole(x: Tensor) -> Tensor:
-    """[T, C] -> the same, rounded as `ossia.int8.round_activations` does; the gradient passes as if it were not."""
+def _whole(x: Tensor, most: float) -> Tensor:
+    """[..., C] -> the same, rounded to whole numbers up to `most` as `ossia.int8` does, a scale for each row.
+
+    The gradient passes as if it were not.
+    """
     largest = x.detach().abs().amax(dim=-1, keepdim=True)
     some = largest >= float(int8.SMALLEST)
-    factor = torch.where(some, float(int8.LARGEST_ACTIVATION) / largest, 0.0)
-    scale = torch.where(some, largest / float(int8.LARGEST_ACTIVATION), largest * 0)  # of infinity and NaN: NaN
-    return x + ((x.detach() * factor).round() * scale - x.detach())
+    # Not `most / largest`, which torch makes a product with the reciprocal.
+    factor = torch.where(some, torch.full_like(largest, most) / largest, 0.0)
+    scale = torch.where(some, largest / most, largest * 0)  # of infinity and NaN: NaN
+    return (x.detach() * factor).round() * scale + (x - x.detach())
 
 
 def swiglu(h: Tensor, limit: float) -> Tensor:

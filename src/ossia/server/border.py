@@ -66,6 +66,7 @@ class Begin(Plain, frozen=True):
     backend: str
     precision: str | None
     threads: int | None
+    kv_cache_dtype: str | None
     context: int | None
     settings: dict[str, Any]
 

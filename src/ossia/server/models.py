@@ -32,7 +32,7 @@ from ossia.errors import (
 from ossia.grammar import prepare
 from ossia.harmony import Vocabulary
 from ossia.loading import Defaults, available_bytes, default_precision, defaults_of, token_bytes, vocabulary_of
-from ossia.ops import Precision
+from ossia.ops import CacheDtype, Precision
 from ossia.server.catalogue import known_as, without_path
 from ossia.server.checks import Checks
 from ossia.server.faults import RefusedError
@@ -366,7 +366,7 @@ class Models:
         """
         while others := [each for each in self._all() if each.bytes]:
             taken = sum(each.bytes for each in others)
-            if len(others) < self._most and _fits(checkpoint, self._launch.precision, taken):
+            if len(others) < self._most and _fits(checkpoint, self._launch, taken):
                 return
             idle = [each for each in others if each.idle]
             if not idle:
@@ -451,7 +451,7 @@ def _unrunnable(name: str, why: str) -> RefusedError:
     return RefusedError(f"{name!r} is here and cannot be run: {why}", param="model", code="model_not_runnable")
 
 
-def _fits(checkpoint: Checkpoint, precision: str | None, taken: int) -> bool:
+def _fits(checkpoint: Checkpoint, launch: Launch, taken: int) -> bool:
     """Whether a model's weights and a worthwhile context fit the memory that is free.
 
     `taken` are the weights of other models: mapped from their files they count as free, since they could be read again.
@@ -460,7 +460,9 @@ def _fits(checkpoint: Checkpoint, precision: str | None, taken: int) -> bool:
     if free is None:
         return True
     context = min(WORTHWHILE_CONTEXT, config.max_position_embeddings)
-    cache = context * token_bytes(config, Precision(precision or default_precision(config)))
+    precision = Precision(launch.precision or default_precision(config))
+    dtype = CacheDtype(launch.kv_cache_dtype or CacheDtype.of(precision))
+    cache = context * token_bytes(config, dtype)
     return checkpoint.bytes + cache <= free - taken
 
 

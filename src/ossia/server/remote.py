@@ -102,6 +102,7 @@ class Launch:
     backend: str = "native"
     precision: str | None = None
     threads: int | None = None
+    kv_cache_dtype: str | None = None
     context: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -143,6 +144,7 @@ class RemoteEngine:
                     launch.backend,
                     launch.precision,
                     launch.threads,
+                    launch.kv_cache_dtype,
                     launch.context,
                     dict(launch.settings),
                 )

@@ -319,6 +319,7 @@ def _loaded(link: Link, begin: Begin) -> Worker:
             backend=begin.backend,
             precision=begin.precision,
             threads=begin.threads,
+            kv_cache_dtype=begin.kv_cache_dtype,
             progress=lambda done: link.send(Loading(done)),
         )
         vocabulary, compiler = reading.result()
