@@ -33,8 +33,8 @@ def test_the_status_is_the_recipes(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         return subprocess.CompletedProcess(command, 7)
 
     monkeypatch.setattr(verb.subprocess, "run", failing)
-    assert main(["train", "nano", "--out", str(tmp_path), "--steps", "3", "--count", "0"]) == 7
-    expected = ["--output", str(tmp_path), "--count", "0", "--steps", "3"]
+    assert main(["train", "nano", "--out", str(tmp_path), "--steps", "3", "--device", "cuda", "--count", "0"]) == 7
+    expected = ["--output", str(tmp_path), "--count", "0", "--device", "cuda", "--steps", "3"]
     assert ran == [[sys.executable, "-m", "recipes.nano", *expected]]
 
 

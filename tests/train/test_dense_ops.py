@@ -36,9 +36,7 @@ def written_out(
     rows, heads, length, width = q.shape
     k, v = (x.repeat_interleave(heads // x.shape[1], 1) for x in (k, v))
     places = torch.arange(length)
-    sees = block_mask.mask_mod(
-        torch.arange(rows)[:, None, None], torch.tensor(0), places[:, None], places[None, :]
-    )
+    sees = block_mask.mask_mod(torch.arange(rows)[:, None, None], torch.tensor(0), places[:, None], places[None, :])
     scores = (q @ k.mT / width**0.5).masked_fill(~sees[:, None], -torch.inf)
     return scores.softmax(-1) @ v, Besides(scores.logsumexp(-1))
 
@@ -46,7 +44,7 @@ def written_out(
 @pytest.fixture(autouse=True)
 def _without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(dense_ops, "flex_attention", written_out)
-    yield
+    return
 
 
 def parameters() -> dict[str, nn.Parameter]:

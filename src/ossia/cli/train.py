@@ -19,6 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("build/nano"), metavar="DIR", help="the folder to make (default: build/nano)"
     )
+    parser.add_argument("--device", help="what to train on, for example cuda (default: the processor)")
     parser.add_argument("--steps", type=at_least(1), help="of training (default: as the recipe says)")
     parser.add_argument("--processes", type=at_least(1), help="one of one thread each (default: as the recipe says)")
     parser.add_argument(
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
             "`make develop` has set up torch, is right"
         )
     words = ["--output", str(options.out.resolve()), "--count", str(options.count)]
-    for name in ("steps", "processes"):
+    for name in ("device", "steps", "processes"):
         if (given := getattr(options, name)) is not None:
             words += [f"--{name}", str(given)]
     command = [sys.executable, "-m", f"recipes.{options.recipe}", *words]
