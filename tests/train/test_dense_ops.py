@@ -1,6 +1,5 @@
 """What runs on a GPU, without one: torch has no gradient of FlexAttention on a processor, so it is written out here."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
@@ -42,9 +41,8 @@ def written_out(
 
 
 @pytest.fixture(autouse=True)
-def _without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dense_ops, "flex_attention", written_out)
-    return
 
 
 def parameters() -> dict[str, nn.Parameter]:
