@@ -3,11 +3,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 
+from ossia.train.packing import PrefixedBatch
 from ossia.train.train_ops import TrainOps
 from ossia.train.trainer import TrainingConfig, batch_loss
 from recipes.nano.train import CHECKPOINT, CURVE, new_trainer
@@ -71,9 +72,7 @@ def test_two_processes_learn_from_the_batches_of_both(tmp_path: Path):
     finished(start(tmp_path, processes=2))
     first = state(tmp_path)["losses"][0]
     trainer = new_trainer(TrainingConfig(steps=STEPS), TOKENS)
+    batches = [cast(PrefixedBatch, trainer.data(0, rank)) for rank in range(2)]
     with torch.no_grad():
-        alone = [
-            batch_loss(TrainOps(), trainer.config, trainer.parameters, trainer.data(0, rank)).item()
-            for rank in range(2)
-        ]
+        alone = [batch_loss(TrainOps(), trainer.config, trainer.parameters, batch).item() for batch in batches]
     assert first == pytest.approx(sum(alone) / 2, abs=1e-5)
