@@ -4,7 +4,7 @@
     python bench/cpu.py --build --save
     python bench/cpu.py --full --prompt 512 2048 --depth 0 4096 --save
 
-All run the same random weights on as many threads, and take turns; FOLDER has the programs llama-bench and
+All run the same random weights on as many threads, and take turns; FOLDER has the program
 llama-batched-bench. The rivals have the dense matrices in 8 bits, as the published GGUF does, and the same values;
 ours reads them in 8 bits at `fast`, and in the checkpoint's own bfloat16 at `exact`. With --save the result goes to
 bench/results, its pictures and table into docs/performance.md. --build compiles both rivals from the sources that PyPI
@@ -19,7 +19,7 @@ from typing import Any
 
 import report
 from engines import page
-from engines.programs import Llama, Ours
+from engines.programs import PROGRAM, Llama, Ours
 from engines.works import Engine, Work, compared, ratios
 from serving import rival, weights
 
@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "bench"
 PAGE = ROOT / "docs" / "performance.md"
 
-IK_OPTIONS = ("-rtr", "1", "-fa", "1", "-fmoe", "1")
-"""What makes ik_llama.cpp fastest: repacked at load, flash attention, fused experts."""
+IK_OPTIONS = ("-rtr",)
+"""What makes ik_llama.cpp fastest beyond its defaults, flash attention and fused experts: repacked at load."""
 
 
 def arguments() -> argparse.Namespace:
@@ -52,37 +52,40 @@ def main() -> None:
     options = arguments()
     around = report.surroundings()
     print(report.in_words(around))
-    files = weights.made(BUILD / ("serve-full" if options.full else "serve"), options.full, True)
+    files = weights.made(BUILD / ("serve-full" if options.full else "serve"), options.full, [weights.Q8_0])
     ours = [Ours(files.folder, precision, options.threads) for precision in options.precision]
-    theirs = rivals(options, files.rivals["llama-server, Q8_0"])
+    theirs = rivals(options, files.rivals[weights.Q8_0])
     if not theirs:
         sys.exit("there is no rival; --llama FOLDER or --ik FOLDER names one, --build builds both")
     result = around | {
         "threads": options.threads,
         "rounds": options.rounds,
         "model": weights.described(files.folder),
-        "works": measured([*ours, *theirs], works(options), [engine.name for engine in ours], options.rounds),
-        "bounds": bounds(ours),
-        "load_average": os.getloadavg()[0],
+        "works": [],
     }
+    for work in works(options):
+        result["works"].append(measured([*ours, *theirs], work, [engine.name for engine in ours], options.rounds))
+        result |= {"bounds": bounds(ours), "load_average": os.getloadavg()[0]}
+        if options.save:
+            report.save("cpu", result)
     if options.save:
         plot = PAGE.parent / "cpu.png"
         page.drawn(result, plot)
         page.put(PAGE, page.section(result, plot.name))
-        print(f"written to {report.save('cpu', result)}, {plot} and {PAGE}")
+        print(f"written to {report.RESULTS}, {plot} and {PAGE}")
 
 
 def rivals(options: argparse.Namespace, model: Path) -> list[Llama]:
     """Those that are named, built or found here."""
     found: list[Llama] = []
     for name, given, extra in (("llama.cpp", options.llama, ()), ("ik_llama.cpp", options.ik, IK_OPTIONS)):
-        folder = given or BUILD / name / "build" / "bin"
+        folder = given.resolve() if given else BUILD / name / "build" / "bin"
         if options.build and not given:
-            rival.build(BUILD / name, rival.SDISTS[name], ("llama-bench", "llama-batched-bench"))
-        if (folder / "llama-bench").exists():
+            rival.build(BUILD / name, rival.SDISTS[name], (PROGRAM,))
+        if (folder / PROGRAM).exists():
             found.append(Llama(name, folder, model, options.threads, extra))
         elif given:
-            sys.exit(f"{given} has no llama-bench; the folder of a build's programs is right")
+            sys.exit(f"{given} has no {PROGRAM}; the folder of a build's programs is right")
     return found
 
 
@@ -95,21 +98,18 @@ def works(options: argparse.Namespace) -> list[Work]:
     ]
 
 
-def measured(engines: list[Engine], tasks: list[Work], own: list[str], rounds: int) -> list[dict[str, Any]]:
-    """Every work, said while it is found."""
-    found: list[dict[str, Any]] = []
-    for work in tasks:
-        speeds = compared(engines, work, rounds)
-        row = {
-            "name": work.name,
-            "speeds": {name: report.spread(each) for name, each in speeds.items()},
-            "ahead": ratios(speeds, own),
-            "rounds": speeds,
-        }
-        words = ", ".join(f"{name} {each['median']:.2f}" for name, each in row["speeds"].items())
-        print(f"{work.name}: {words} tokens/s", flush=True)
-        found.append(row)
-    return found
+def measured(engines: list[Engine], work: Work, own: list[str], rounds: int) -> dict[str, Any]:
+    """One work, said when it is found."""
+    speeds = compared(engines, work, rounds)
+    row = {
+        "name": work.name,
+        "speeds": {name: report.spread(each) for name, each in speeds.items()},
+        "ahead": ratios(speeds, own),
+        "rounds": speeds,
+    }
+    words = ", ".join(f"{name} {each['median']:.2f}" for name, each in row["speeds"].items())
+    print(f"{work.name}: {words} tokens/s", flush=True)
+    return row
 
 
 def bounds(ours: list[Ours]) -> list[dict[str, Any]]:

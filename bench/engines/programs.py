@@ -1,4 +1,4 @@
-"""The engines: ours through `ossia bench`, llama.cpp and ik_llama.cpp through the bench programs that they bring."""
+"""The engines: ours through `ossia bench`, llama.cpp and ik_llama.cpp through the batched bench that both bring."""
 
 import json
 import subprocess
@@ -10,9 +10,10 @@ from typing import Any
 
 from .works import Work
 
-__all__ = ["LimitError", "Llama", "Ours"]
+__all__ = ["PROGRAM", "LimitError", "Llama", "Ours"]
 
 LIMIT_SECONDS = 1800.0
+PROGRAM = "llama-batched-bench"
 
 
 class LimitError(RuntimeError):
@@ -45,7 +46,11 @@ class Ours:
 
 @dataclass(frozen=True)
 class Llama:
-    """llama.cpp or its fork: a folder with `llama-bench` and `llama-batched-bench`, and its fastest options."""
+    """llama.cpp or its fork: a folder with `llama-batched-bench`, and the options that make it fastest.
+
+    That program says how fast prompts were read and answers written after them, in a table. It measures each length of
+    prompt that it is given: the first, without the depth, is the warm-up.
+    """
 
     name: str
     folder: Path
@@ -53,42 +58,48 @@ class Llama:
     threads: int
     options: Sequence[str] = ()
 
-    def speed(self, work: Work) -> float | None:
+    def speed(self, work: Work) -> float:
         """As defined."""
-        if work.batch > 1:
-            return None if work.depth else self._together(work)
-        shape = ["-p", str(work.prompt), "-n", "0"] if work.prefill else ["-p", "0", "-n", str(work.generate)]
-        shape += ["-d", str(work.depth)] if work.depth else []
-        return last_number(self._said("llama-bench", [*shape, "-r", "1", "-o", "json"]), "avg_ts")
-
-    def _together(self, work: Work) -> float:
-        context = 2 * work.batch * (work.prompt + work.generate)
-        shape = ["-npp", str(work.prompt), "-ntg", str(work.generate), "-npl", str(work.batch), "-c", str(context)]
-        return last_number(self._said("llama-batched-bench", [*shape, "--output-format", "jsonl"]), "speed_tg")
-
-    def _said(self, program: str, shape: Sequence[str]) -> str:
-        command = [str(self.folder / program), "-m", str(self.model), "-t", str(self.threads), *self.options, *shape]
-        return _said(command)
+        prompts = (work.prompt, work.depth + work.prompt)
+        numbers = {
+            "t": self.threads,
+            "npp": ",".join(map(str, prompts)),
+            "ntg": work.generate,
+            "npl": work.batch,
+            "c": context(prompts[-1] + work.generate) * work.batch,
+        }
+        words = [word for name, number in numbers.items() for word in (f"-{name}", str(number))]
+        command = [str(self.folder / PROGRAM), "-m", str(self.model), *words, *self.options]
+        return last_number(_said(command, self.folder), "S_PP t/s" if work.prefill else "S_TG t/s")
 
 
-def last_number(text: str, name: str) -> float:
-    """The last value of that name in what a bench printed: JSON, or lines of JSON among others."""
-    found = [value for value in _values(text) if name in value]
-    if not found:
-        raise LimitError(f"no {name} in {text[-300:]!r}")
-    return float(found[-1][name])
+def context(tokens: int) -> int:
+    """Tokens of one request, rounded up as llama.cpp does."""
+    return -(-tokens // 256) * 256
 
 
-def _values(text: str) -> list[dict[str, Any]]:
-    try:
-        whole = json.loads(text)
-        return whole if isinstance(whole, list) else [whole]
-    except json.JSONDecodeError:
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+def last_number(text: str, column: str) -> float:
+    """What the last row of a table says in a column; other lines may stand before, between and after."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    head = next((row for row in rows if column in row), [])
+    numbers = [row[head.index(column)] for row in rows if len(row) == len(head) and row != head and "-" not in row[0]]
+    if not numbers:
+        raise LimitError(f"no {column} in {text[-300:]!r}")
+    return float(numbers[-1])
 
 
-def _said(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_SECONDS)
+def _said(command: Sequence[str], folder: Path | None = None) -> str:
+    """What a program printed; it runs in `folder`, since ik_llama.cpp leaves a log where it stands."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if folder else subprocess.PIPE,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=LIMIT_SECONDS,
+    )
     if done.returncode:
-        raise LimitError(f"{command[0]} ended with {done.returncode}: {done.stderr[-500:]}")
+        raise LimitError(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout)[-500:]}")
     return done.stdout

@@ -36,8 +36,8 @@ class Engine(Protocol):
         """What the page calls it."""
         ...
 
-    def speed(self, work: Work) -> float | None:
-        """Tokens a second, of all requests together, measured once; None for work that its bench has no form for."""
+    def speed(self, work: Work) -> float:
+        """Tokens a second, of all requests together, measured once after a warm-up."""
         ...
 
 
@@ -46,10 +46,8 @@ def compared(engines: Sequence[Engine], work: Work, rounds: int) -> dict[str, li
     found: dict[str, list[float]] = {engine.name: [] for engine in engines}
     for number in range(rounds):
         for engine in engines if number % 2 == 0 else reversed(engines):
-            speed = engine.speed(work)
-            if speed is not None:
-                found[engine.name].append(speed)
-    return {name: speeds for name, speeds in found.items() if speeds}
+            found[engine.name].append(engine.speed(work))
+    return found
 
 
 def ratios(speeds: dict[str, list[float]], own: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -61,5 +59,4 @@ def ratios(speeds: dict[str, list[float]], own: Sequence[str]) -> dict[str, dict
             if rival not in own
         }
         for name in own
-        if name in speeds
     }

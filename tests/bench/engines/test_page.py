@@ -27,7 +27,7 @@ RESULT: dict[str, Any] = {
         }
         for name, speeds in (
             ("prompt of 512", {"ossia fast": 300.0, "llama.cpp": 100.0}),
-            ("answer of 32 at depth 4,096", {"ossia fast": 30.0}),
+            ("answer of 32 at depth 4,096", {"ossia fast": 30.0, "llama.cpp": 20.0}),
         )
     ],
     "bounds": [
@@ -39,6 +39,7 @@ RESULT: dict[str, Any] = {
             "decode_bytes_per_step": 3.71e9,
             "read_bandwidth_bytes_per_second": 31e9,
             "decode_bound_fraction": share,
+            "decode_tokens_per_second": 8.0 * share,
         }
         for generate, share in ((1, 0.1), (32, 0.6), (32, 0.7), (32, 0.9))
     ],
@@ -49,8 +50,8 @@ def test_figures_stand_in_the_part():
     made = section(RESULT, "cpu.png")
     assert made.startswith(BEGIN)
     assert made.rstrip().endswith(END)
-    assert "| prompt of 512 | 300.0 (150.0-600.0) | 100.0 (50.0-200.0) | fast 3.25 of llama.cpp |" in made
-    assert "| answer of 32 at depth 4,096 | 30.0 (15.0-60.0) | - |" in made
+    assert "| prompt of 512 | 300.0 (150.0-600.0) | 100.0 (50.0-200.0) | fast 3.25 (1.62-6.50) of llama.cpp |" in made
+    assert "| answer of 32 at depth 4,096 | 30.0 (15.0-60.0) | 20.0 (10.0-40.0) |" in made
     # Prompts alone have no decoding that counts.
     assert "| fast, 1 at once, depth 0 | 3,710 MB | 31.0 (31.0-31.0) GB/s | 70% (60%-90%) |" in made
 
