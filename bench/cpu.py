@@ -20,7 +20,7 @@ from typing import Any
 import report
 from engines import page
 from engines.programs import PROGRAM, Llama, Ours
-from engines.works import Engine, Work, compared, ratios
+from engines.works import Patience, Turn, Work, compared, ratios
 from serving import rival, weights
 
 ROOT = Path(__file__).parents[1]
@@ -44,6 +44,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--together", type=int, nargs="*", default=[4, 16], help="requests at once")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--wait", type=float, default=60.0, help="seconds, for others to leave the processors alone")
+    parser.add_argument("--again", type=int, default=1, help="times that a turn is repeated which others disturbed")
     parser.add_argument("--save", action="store_true", help="keep the result in bench/results, and make the page")
     return parser.parse_args()
 
@@ -57,22 +59,39 @@ def main() -> None:
     theirs = rivals(options, files.rivals[weights.Q8_0])
     if not theirs:
         sys.exit("there is no rival; --llama FOLDER or --ik FOLDER names one, --build builds both")
-    result = around | {
-        "threads": options.threads,
-        "rounds": options.rounds,
-        "model": weights.described(files.folder),
-        "works": [],
-    }
-    for work in works(options):
-        result["works"].append(measured([*ours, *theirs], work, [engine.name for engine in ours], options.rounds))
-        result |= {"bounds": bounds(ours), "load_average": os.getloadavg()[0]}
+    around |= {"threads": options.threads, "model": weights.described(files.folder)}
+    patience = Patience(seconds=options.wait, again=options.again)
+    rounds: dict[Work, list[dict[str, Turn]]] = {work: [] for work in works(options)}
+    for number in range(options.rounds):
+        for work, turns in rounds.items():
+            turns.append(compared([*ours, *theirs], work, number, patience))
+            print(f"{work.name}: {in_words(turns[-1])}", flush=True)
         if options.save:
-            report.save("cpu", result)
-    if options.save:
-        plot = PAGE.parent / "cpu.png"
-        page.drawn(result, plot)
-        page.put(PAGE, page.section(result, plot.name))
-        print(f"written to {report.RESULTS}, {plot} and {PAGE}")
+            keep(around | summary(rounds, ours))
+
+
+def in_words(turns: dict[str, Turn]) -> str:
+    """One round."""
+    return ", ".join(f"{name} {turn.speed:.2f} tokens/s, others {turn.others:.0%}" for name, turn in turns.items())
+
+
+def keep(result: dict[str, Any]) -> None:
+    """After each round, so that a run which is interrupted keeps those that it has."""
+    plot = PAGE.parent / "cpu.png"
+    page.drawn(result, plot)
+    page.put(PAGE, page.section(result, plot.name))
+    print(f"written to {report.save('cpu', result)}, {plot} and {PAGE}", flush=True)
+
+
+def summary(rounds: dict[Work, list[dict[str, Turn]]], ours: list[Ours]) -> dict[str, Any]:
+    """What the rounds so far say."""
+    own = [engine.name for engine in ours]
+    return {
+        "rounds": max(len(turns) for turns in rounds.values()),
+        "works": [row(work, turns, own) for work, turns in rounds.items()],
+        "bounds": bounds(ours),
+        "load_average": os.getloadavg()[0],
+    }
 
 
 def rivals(options: argparse.Namespace, model: Path) -> list[Llama]:
@@ -90,26 +109,26 @@ def rivals(options: argparse.Namespace, model: Path) -> list[Llama]:
 
 
 def works(options: argparse.Namespace) -> list[Work]:
-    """All that is asked for."""
+    """All that is asked for; those at a depth, which take longest, last."""
+    answers = [Work(32, options.generate, depth=depth) for depth in sorted(options.depth)]
     return [
         *(Work(prompt, 1, prefill=True) for prompt in options.prompt),
-        *(Work(32, options.generate, depth=depth) for depth in options.depth),
+        *(work for work in answers if not work.depth),
         *(Work(32, options.generate, batch=batch) for batch in options.together),
+        *(work for work in answers if work.depth),
     ]
 
 
-def measured(engines: list[Engine], work: Work, own: list[str], rounds: int) -> dict[str, Any]:
-    """One work, said when it is found."""
-    speeds = compared(engines, work, rounds)
-    row = {
+def row(work: Work, turns: list[dict[str, Turn]], own: list[str]) -> dict[str, Any]:
+    """What came of one work."""
+    speeds = {name: [turn[name].speed for turn in turns] for name in turns[0]}
+    return {
         "name": work.name,
         "speeds": {name: report.spread(each) for name, each in speeds.items()},
         "ahead": ratios(speeds, own),
         "rounds": speeds,
+        "others": {name: [turn[name].others for turn in turns] for name in speeds},
     }
-    words = ", ".join(f"{name} {each['median']:.2f}" for name, each in row["speeds"].items())
-    print(f"{work.name}: {words} tokens/s", flush=True)
-    return row
 
 
 def bounds(ours: list[Ours]) -> list[dict[str, Any]]:

@@ -30,14 +30,17 @@ def put(page: Path, section: str) -> None:
 
 def _opening(result: dict[str, Any]) -> str:
     machine = result["machine"]
+    others = [share for work in result["works"] for shares in work["others"].values() for share in shares]
+    most, usual = max(others), statistics.median(others)
     text = f"""
         `{result["command"]}`, {result["date"]}, commit {result["commit"]}, on {machine["processors"]} processors
-        ({machine["processor"]}), {result["threads"]} threads each, load average {result["load_average"]:.1f} at the
-        end. The model is {result["model"]}. The rivals have its dense matrices in 8 bits, the same values; ours has
-        them so at `fast`, and in bfloat16 at `exact`. A prompt of random tokens is read, an answer written after a
-        prompt of 32 and, at a depth, what stands before it. Engines take turns, each warmed up by a turn that does not
-        count; figures are medians of {result["rounds"]} rounds with the least and most. By how much ours is ahead
-        (above 1) is the median of the ratios within a round, with the least and most."""
+        ({machine["processor"]}), {result["threads"]} threads each; others took up to {most:.0%} of the processors
+        while a figure was measured, {usual:.0%} in the median. The model is {result["model"]}. The rivals have its
+        dense matrices in 8 bits, the same values; ours has them so at `fast`, and in bfloat16 at `exact`. A prompt is
+        of random tokens; an answer is written after one of 32 and, at a depth, what stands before it. Engines take
+        turns, each warmed up by a run that does not count; figures are medians of {result["rounds"]} rounds with the
+        least and most. By how much ours is ahead (above 1) is the median of the ratios within a round, with the least
+        and most."""
     return "## Beside other engines\n\n" + filled(text)
 
 

@@ -6,7 +6,9 @@ from typing import Any, Protocol
 
 from report import spread
 
-__all__ = ["Engine", "Work", "compared", "ratios"]
+from .quiet import await_quiet, beside
+
+__all__ = ["Engine", "Patience", "Turn", "Work", "compared", "ratios"]
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,40 @@ class Engine(Protocol):
         ...
 
 
-def compared(engines: Sequence[Engine], work: Work, rounds: int) -> dict[str, list[float]]:
-    """The speed of each engine in each round. They take turns, and who begins changes."""
-    found: dict[str, list[float]] = {engine.name: [] for engine in engines}
-    for number in range(rounds):
-        for engine in engines if number % 2 == 0 else reversed(engines):
-            found[engine.name].append(engine.speed(work))
-    return found
+@dataclass(frozen=True)
+class Turn:
+    """A speed, and what others took of the processors meanwhile."""
+
+    speed: float
+    others: float
+
+
+@dataclass(frozen=True)
+class Patience:
+    """A turn waits for others to take less than `share` of the processors, and comes again where they did not.
+
+    Of several turns the least disturbed counts, whatever its speed. Others who never rest end it: it waits for
+    `seconds`, and comes again `again` times.
+    """
+
+    share: float = 0.1
+    seconds: float = 0.0
+    again: int = 0
+
+    def turn(self, engine: Engine, work: Work) -> Turn:
+        """One that counts."""
+        turns: list[Turn] = []
+        while not turns or (turns[-1].others > self.share and len(turns) <= self.again):
+            await_quiet(self.share, self.seconds)
+            turns.append(Turn(*beside(lambda: engine.speed(work))))
+        return min(turns, key=lambda turn: turn.others)
+
+
+def compared(engines: Sequence[Engine], work: Work, number: int, patience: Patience) -> dict[str, Turn]:
+    """The turn of each engine in a round; who begins changes with the round's number."""
+    order = engines if number % 2 == 0 else list(reversed(engines))
+    turns = {engine.name: patience.turn(engine, work) for engine in order}
+    return {engine.name: turns[engine.name] for engine in engines}
 
 
 def ratios(speeds: dict[str, list[float]], own: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -30,9 +30,17 @@ configure_file(common/build-info.cpp.in common/build-info.cpp)
 """
 """What ik_llama.cpp's build runs to write its version down, and its source distribution leaves out."""
 
-SAME_TOKEN = "common_batch_add(batch, 0, "
-ANY_TOKEN = "common_batch_add(batch, std::rand() % llama_n_vocab(model), "
-"""ik_llama.cpp's batched bench gives token 0 to all, who then want the same experts; llama.cpp's draws tokens."""
+EDITS = (
+    # The fork's bench gives token 0 to all, who then want the same experts; llama.cpp's draws tokens.
+    (
+        "examples/batched-bench/batched-bench.cpp",
+        "common_batch_add(batch, 0, ",
+        "common_batch_add(batch, std::rand() % llama_n_vocab(model), ",
+    ),
+    # GCC 12 believes that the intrinsic reads 8 bytes of the 64 and leaves out the rest; the processor then faults.
+    ("ggml/src/ggml-cpu/amx/mmq.cpp", "_tile_loadconfig(&tc);", '__asm__ volatile("ldtilecfg %0" : : "m"(tc));'),
+)
+"""File, what stands there, and what is right: without these a rival would be measured wrongly, or not at all."""
 
 
 def found(given: Path | None, folder: Path) -> Path | None:
@@ -64,14 +72,14 @@ def build(folder: Path, sdist: str = SDISTS["llama.cpp"], programs: Sequence[str
 
 
 def _mend(source: Path, sdist: str) -> None:
-    """Put in place what the fork lacks: a script, and tokens of their own for requests."""
+    """Put in place what the sources lack, and put right what is wrong in them."""
     script = source / "common" / "cmake" / "build-info-gen-cpp.cmake"
     if not script.exists():
         script.parent.mkdir(exist_ok=True)
         script.write_text(VERSION_SCRIPT.format(sdist=sdist), "utf-8")
-    bench = source / "examples" / "batched-bench" / "batched-bench.cpp"
-    if bench.exists():
-        bench.write_text(bench.read_text("utf-8").replace(SAME_TOKEN, ANY_TOKEN), "utf-8")
+    for name, wrong, right in EDITS:
+        if (file := source / name).exists():
+            file.write_text(file.read_text("utf-8").replace(wrong, right), "utf-8")
 
 
 def version(program: Path) -> str:

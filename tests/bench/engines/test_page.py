@@ -15,7 +15,6 @@ RESULT: dict[str, Any] = {
     "commit": "abc1234",
     "command": "python bench/cpu.py",
     "machine": {"processor": "a processor", "processors": 2},
-    "load_average": 0.5,
     "model": "a random one",
     "threads": 2,
     "rounds": 3,
@@ -23,6 +22,7 @@ RESULT: dict[str, Any] = {
         {
             "name": name,
             "speeds": {engine: spread(value) for engine, value in speeds.items()},
+            "others": {engine: [0.02, 0.04, 0.11] for engine in speeds},
             "ahead": {"ossia fast": {"llama.cpp": spread(3.25)}},
         }
         for name, speeds in (
@@ -50,6 +50,9 @@ def test_figures_stand_in_the_part():
     made = section(RESULT, "cpu.png")
     assert made.startswith(BEGIN)
     assert made.rstrip().endswith(END)
+    assert "others took up to 11% of the processors while a figure was measured, 4% in the median" in " ".join(
+        made.split()
+    )
     assert "| prompt of 512 | 300.0 (150.0-600.0) | 100.0 (50.0-200.0) | fast 3.25 (1.62-6.50) of llama.cpp |" in made
     assert "| answer of 32 at depth 4,096 | 30.0 (15.0-60.0) | 20.0 (10.0-40.0) |" in made
     # Prompts alone have no decoding that counts.

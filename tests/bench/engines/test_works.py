@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from bench.engines.works import Work, compared, ratios
+import pytest
+
+from bench.engines import works
+from bench.engines.works import Patience, Turn, Work, compared, ratios
 
 
 @dataclass
@@ -20,9 +23,31 @@ class Scripted:
 
 def test_engines_take_turns_and_who_begins_changes():
     asked: list[str] = []
-    one, other = Scripted("one", [1.0, 2.0, 3.0], asked), Scripted("other", [4.0, 5.0, 6.0], asked)
-    assert compared([one, other], Work(1, 1), 3) == {"one": [1.0, 2.0, 3.0], "other": [4.0, 5.0, 6.0]}
+    engines = [Scripted("one", [1.0, 2.0, 3.0], asked), Scripted("other", [4.0, 5.0, 6.0], asked)]
+    turns = [compared(engines, Work(1, 1), number, Patience(share=1.0)) for number in range(3)]
+    assert [{name: turn.speed for name, turn in each.items()} for each in turns] == [
+        {"one": 1.0, "other": 4.0},
+        {"one": 2.0, "other": 5.0},
+        {"one": 3.0, "other": 6.0},
+    ]
     assert asked == ["one", "other", "other", "one", "one", "other"]
+    assert list(turns[1]) == ["one", "other"]
+
+
+@pytest.mark.parametrize(
+    ("others", "again", "counts"),
+    [
+        ([0.05, 0.0], 5, Turn(1.0, 0.05)),
+        ([0.5, 0.05, 0.0], 5, Turn(2.0, 0.05)),
+        ([0.5, 0.3, 0.4, 0.0], 2, Turn(2.0, 0.3)),  # not the fastest
+    ],
+)
+def test_a_disturbed_turn_comes_again(monkeypatch: pytest.MonkeyPatch, others, again, counts):
+    shares = iter(others)
+    monkeypatch.setattr(works, "await_quiet", lambda share, seconds: None)
+    monkeypatch.setattr(works, "beside", lambda run: (run(), next(shares)))
+    engine = Scripted("one", [1.0, 2.0, 3.0, 4.0])
+    assert Patience(share=0.1, again=again).turn(engine, Work(1, 1)) == counts
 
 
 def test_ratios_are_taken_within_a_round():

@@ -5,7 +5,7 @@ from pathlib import Path
 from bench.serving.rival import _mend
 
 
-def test_the_fork_gets_its_script_and_requests_their_tokens(tmp_path: Path):
+def test_the_fork_gets_its_script_and_its_edits(tmp_path: Path):
     bench = tmp_path / "examples" / "batched-bench" / "batched-bench.cpp"
     bench.parent.mkdir(parents=True)
     bench.write_text("common_batch_add(batch, 0, pp + i, { j }, true);\n")
