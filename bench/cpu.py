@@ -20,7 +20,7 @@ from typing import Any
 import report
 from engines import page
 from engines.programs import PROGRAM, Llama, Ours
-from engines.works import Patience, Turn, Work, compared, ratios
+from engines.works import Turn, Work, compared, ratios
 from serving import rival, weights
 
 ROOT = Path(__file__).parents[1]
@@ -44,8 +44,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--together", type=int, nargs="*", default=[4, 16], help="requests at once")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--wait", type=float, default=60.0, help="seconds, for others to leave the processors alone")
-    parser.add_argument("--again", type=int, default=1, help="times that a turn is repeated which others disturbed")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="in each, of which the one that waited least counts; 1 at a depth"
+    )
     parser.add_argument("--save", action="store_true", help="keep the result in bench/results, and make the page")
     return parser.parse_args()
 
@@ -60,27 +61,27 @@ def main() -> None:
     if not theirs:
         sys.exit("there is no rival; --llama FOLDER or --ik FOLDER names one, --build builds both")
     around |= {"threads": options.threads, "model": weights.described(files.folder)}
-    patience = Patience(seconds=options.wait, again=options.again)
     rounds: dict[Work, list[dict[str, Turn]]] = {work: [] for work in works(options)}
     for number in range(options.rounds):
         for work, turns in rounds.items():
-            turns.append(compared([*ours, *theirs], work, number, patience))
+            found = compared([*ours, *theirs], work, number, 1 if work.depth else options.repeats)
+            turns.append({name: turn.alone() for name, turn in found.items()} if options.threads == 1 else found)
             print(f"{work.name}: {in_words(turns[-1])}", flush=True)
-        if options.save:
-            keep(around | summary(rounds, ours))
+            if options.save:
+                keep(around | summary(rounds, ours))
 
 
 def in_words(turns: dict[str, Turn]) -> str:
     """One round."""
-    return ", ".join(f"{name} {turn.speed:.2f} tokens/s, others {turn.others:.0%}" for name, turn in turns.items())
+    return ", ".join(f"{name} {turn.speed:.2f} tokens/s, waiting {turn.waited:.0%}" for name, turn in turns.items())
 
 
 def keep(result: dict[str, Any]) -> None:
-    """After each round, so that a run which is interrupted keeps those that it has."""
+    """After each work, so that a run which is interrupted keeps what it has."""
     plot = PAGE.parent / "cpu.png"
     page.drawn(result, plot)
     page.put(PAGE, page.section(result, plot.name))
-    print(f"written to {report.save('cpu', result)}, {plot} and {PAGE}", flush=True)
+    report.save("cpu", result)
 
 
 def summary(rounds: dict[Work, list[dict[str, Turn]]], ours: list[Ours]) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def summary(rounds: dict[Work, list[dict[str, Turn]]], ours: list[Ours]) -> dict
     own = [engine.name for engine in ours]
     return {
         "rounds": max(len(turns) for turns in rounds.values()),
-        "works": [row(work, turns, own) for work, turns in rounds.items()],
+        "works": [row(work, turns, own) for work, turns in rounds.items() if turns],
         "bounds": bounds(ours),
         "load_average": os.getloadavg()[0],
     }
@@ -127,7 +128,7 @@ def row(work: Work, turns: list[dict[str, Turn]], own: list[str]) -> dict[str, A
         "speeds": {name: report.spread(each) for name, each in speeds.items()},
         "ahead": ratios(speeds, own),
         "rounds": speeds,
-        "others": {name: [turn[name].others for turn in turns] for name in speeds},
+        "waited": {name: [turn[name].waited for turn in turns] for name in speeds},
     }
 
 

@@ -30,12 +30,13 @@ def put(page: Path, section: str) -> None:
 
 def _opening(result: dict[str, Any]) -> str:
     machine = result["machine"]
-    others = [share for work in result["works"] for shares in work["others"].values() for share in shares]
-    most, usual = max(others), statistics.median(others)
+    waited = [share for work in result["works"] for shares in work["waited"].values() for share in shares]
+    alone = " and are by the time that it had one" if result["threads"] == 1 else ""
     text = f"""
         `{result["command"]}`, {result["date"]}, commit {result["commit"]}, on {machine["processors"]} processors
-        ({machine["processor"]}), {result["threads"]} threads each; others took up to {most:.0%} of the processors
-        while a figure was measured, {usual:.0%} in the median. The model is {result["model"]}. The rivals have its
+        ({machine["processor"]}), threads of each: {result["threads"]}. The machine was shared: figures are of engines
+        that waited for a processor for {statistics.median(waited):.0%} of the time in the median and {max(waited):.0%}
+        at most{alone}. The model is {result["model"]}. The rivals have its
         dense matrices in 8 bits, the same values; ours has them so at `fast`, and in bfloat16 at `exact`. A prompt is
         of random tokens; an answer is written after one of 32 and, at a depth, what stands before it. Engines take
         turns, each warmed up by a run that does not count; figures are medians of {result["rounds"]} rounds with the

@@ -1,33 +1,28 @@
-"""Whether a figure had the machine to itself: what others took of its processors while it was measured."""
+"""Whether a figure had the processors that it was to have: on a busy machine an engine waits for them."""
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["await_quiet", "beside"]
+__all__ = ["Watch"]
 
-STAT = Path("/proc/stat")
-IDLE = (3, 4)
-"""Where a line of /proc/stat has the time without work, and waiting for a disk; behind them, and before, is work."""
+PROC = Path("/proc")
 
 
-def beside(run: Callable[[], float]) -> tuple[float, float]:
-    """What `run` returns, and the share of the processors' time that went neither to it nor to what it started."""
-    begin, busy, own = time.monotonic(), _busy_seconds(), sum(os.times()[:4])
-    value = run()
-    others = _busy_seconds() - busy - (sum(os.times()[:4]) - own)
-    return value, max(0.0, others / (time.monotonic() - begin) / (os.cpu_count() or 1))
+class Watch:
+    """Of a process with as many threads at work: for what share of the time they had no processor."""
 
+    def __init__(self, process: int, threads: int) -> None:
+        self._stat, self._threads = PROC / str(process) / "stat", threads
+        self._last = self._now()
 
-def await_quiet(share: float, limit_seconds: float, every_seconds: float = 2.0) -> None:
-    """Wait until all together take less than this share of the processors' time, or for so long."""
-    end = time.monotonic() + limit_seconds
-    while beside(lambda: time.sleep(every_seconds) or 0.0)[1] > share and time.monotonic() < end:
-        pass
+    def waited(self) -> float:
+        """Since the last call, or since it began."""
+        (then, had_then), self._last = self._last, self._now()
+        now, had = self._last
+        return max(0.0, 1 - (had - had_then) / (max(now - then, 1e-9) * self._threads))
 
-
-def _busy_seconds() -> float:
-    """Of all processors, since the machine started; what its host took for others counts too."""
-    fields = [int(word) for word in STAT.read_text("ascii").partition("\n")[0].split()[1:9]]
-    return sum(ticks for place, ticks in enumerate(fields) if place not in IDLE) / os.sysconf("SC_CLK_TCK")
+    def _now(self) -> tuple[float, float]:
+        """Seconds of the clock, and of processors that all its threads had."""
+        fields = self._stat.read_text("utf-8", errors="replace").rpartition(")")[2].split()
+        return time.monotonic(), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -6,9 +6,7 @@ from typing import Any, Protocol
 
 from report import spread
 
-from .quiet import await_quiet, beside
-
-__all__ = ["Engine", "Patience", "Turn", "Work", "compared", "ratios"]
+__all__ = ["Engine", "Turn", "Work", "compared", "ratios"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,18 @@ class Work:
         return f"answer of {self.generate}{together}" + (f" at depth {self.depth:,}" if self.depth else "")
 
 
+@dataclass(frozen=True)
+class Turn:
+    """Tokens a second, of all requests together, and for what share of that time the engine had no processor."""
+
+    speed: float
+    waited: float
+
+    def alone(self) -> "Turn":
+        """By the time that it had its processor: a thread that waits for no other loses no more than that."""
+        return Turn(self.speed / (1 - self.waited), self.waited)
+
+
 class Engine(Protocol):
     """An engine with the weights that it runs."""
 
@@ -38,44 +48,18 @@ class Engine(Protocol):
         """What the page calls it."""
         ...
 
-    def speed(self, work: Work) -> float:
-        """Tokens a second, of all requests together, measured once after a warm-up."""
+    def turns(self, work: Work, repeats: int) -> list[Turn]:
+        """Load the weights, warm up and measure so often."""
         ...
 
 
-@dataclass(frozen=True)
-class Turn:
-    """A speed, and what others took of the processors meanwhile."""
+def compared(engines: Sequence[Engine], work: Work, number: int, repeats: int) -> dict[str, Turn]:
+    """The turn of each engine in a round; who begins changes with the round's number.
 
-    speed: float
-    others: float
-
-
-@dataclass(frozen=True)
-class Patience:
-    """A turn waits for others to take less than `share` of the processors, and comes again where they did not.
-
-    Of several turns the least disturbed counts, whatever its speed. Others who never rest end it: it waits for
-    `seconds`, and comes again `again` times.
+    Of an engine's repeats the one that waited least for processors counts, whatever its speed.
     """
-
-    share: float = 0.1
-    seconds: float = 0.0
-    again: int = 0
-
-    def turn(self, engine: Engine, work: Work) -> Turn:
-        """One that counts."""
-        turns: list[Turn] = []
-        while not turns or (turns[-1].others > self.share and len(turns) <= self.again):
-            await_quiet(self.share, self.seconds)
-            turns.append(Turn(*beside(lambda: engine.speed(work))))
-        return min(turns, key=lambda turn: turn.others)
-
-
-def compared(engines: Sequence[Engine], work: Work, number: int, patience: Patience) -> dict[str, Turn]:
-    """The turn of each engine in a round; who begins changes with the round's number."""
     order = engines if number % 2 == 0 else list(reversed(engines))
-    turns = {engine.name: patience.turn(engine, work) for engine in order}
+    turns = {each.name: min(each.turns(work, repeats), key=lambda turn: turn.waited) for each in order}
     return {engine.name: turns[engine.name] for engine in engines}
 
 
