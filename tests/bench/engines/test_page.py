@@ -22,7 +22,7 @@ RESULT: dict[str, Any] = {
         {
             "name": name,
             "speeds": {engine: spread(value) for engine, value in speeds.items()},
-            "others": {engine: [0.02, 0.04, 0.11] for engine in speeds},
+            "waited": {engine: [0.02, 0.04, 0.11] for engine in speeds},
             "ahead": {"ossia fast": {"llama.cpp": spread(3.25)}},
         }
         for name, speeds in (
@@ -50,9 +50,10 @@ def test_figures_stand_in_the_part():
     made = section(RESULT, "cpu.png")
     assert made.startswith(BEGIN)
     assert made.rstrip().endswith(END)
-    assert "others took up to 11% of the processors while a figure was measured, 4% in the median" in " ".join(
-        made.split()
-    )
+    words = " ".join(made.split())
+    assert "waited for a processor for 4% of the time in the median and 11% at most. The model" in words
+    alone = " ".join(section(RESULT | {"threads": 1}, "cpu.png").split())
+    assert "11% at most and are by the time that it had one. The model" in alone
     assert "| prompt of 512 | 300.0 (150.0-600.0) | 100.0 (50.0-200.0) | fast 3.25 (1.62-6.50) of llama.cpp |" in made
     assert "| answer of 32 at depth 4,096 | 30.0 (15.0-60.0) | 20.0 (10.0-40.0) |" in made
     # Prompts alone have no decoding that counts.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.engines import programs
-from bench.engines.programs import LimitError, Llama, Ours, last_number
+from bench.engines.programs import LimitError, Llama, Ours
 from bench.engines.works import Work
 
 
@@ -30,14 +30,18 @@ TABLE = """load: a line of text
 | said at the end"""
 
 
-def test_the_last_row_of_the_table_counts(tmp_path: Path):
+def speeds(engine: Llama | Ours, work: Work, repeats: int) -> list[float]:
+    return [turn.speed for turn in engine.turns(work, repeats)]
+
+
+def test_every_row_but_the_first_counts(tmp_path: Path):
     scripted(tmp_path / "llama-batched-bench", TABLE)
-    for work, speed, words in (
+    for work, found, words in (
         (Work(512, 1, prefill=True), 237.51, "-npp 512,512 -ntg 1 -npl 1 -c 768"),
         (Work(32, 8), 11.84, "-npp 32,32 -ntg 8 -npl 1 -c 256"),
         (Work(32, 8, batch=4, depth=4096), 11.84, "-npp 32,4128 -ntg 8 -npl 4 -c 17408"),
     ):
-        assert llama(tmp_path).speed(work) == speed
+        assert speeds(llama(tmp_path), work, 1) == [found]
         asked = (tmp_path / "asked").read_text().strip()
         assert asked == f"-m {tmp_path}/model.gguf -t 2 {words} -rtr"
 
@@ -46,23 +50,27 @@ def test_a_table_on_stderr_is_read_too(tmp_path: Path):
     scripted(tmp_path / "llama-batched-bench", TABLE)
     file = tmp_path / "llama-batched-bench"
     file.write_text(file.read_text().replace("cat <<", "cat >&2 <<"))
-    assert llama(tmp_path).speed(Work(32, 8)) == 11.84
+    assert speeds(llama(tmp_path), Work(32, 8), 1) == [11.84]
 
 
-def test_a_program_that_fails_or_says_nothing_is_named(tmp_path: Path):
-    program = scripted(tmp_path / "llama-batched-bench", "", 3)
-    with pytest.raises(LimitError, match=f"{program} ended with 3"):
-        llama(tmp_path).speed(Work(32, 8))
-    for text in ("nothing\n", TABLE.partition("|    32")[0]):
-        with pytest.raises(LimitError, match="no S_TG t/s"):
-            last_number(text, "S_TG t/s")
+def test_a_program_that_fails_or_measures_too_little_is_named(tmp_path: Path):
+    program = scripted(tmp_path / "llama-batched-bench", "out of memory", 3)
+    with pytest.raises(LimitError, match=rf"{program} ended with 3: out of memory"):
+        llama(tmp_path).turns(Work(32, 8), 1)
+    # A context that is too small: the row is left out.
+    scripted(tmp_path / "llama-batched-bench", TABLE)
+    with pytest.raises(LimitError, match="measured 2 times instead of 4"):
+        llama(tmp_path).turns(Work(32, 8), 3)
 
 
-def test_ours_is_what_ossia_bench_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    said = {"prefill_tokens_per_second": 2.0, "decode_tokens_per_second": 7.0}
-    monkeypatch.setattr(programs.sys, "executable", str(scripted(tmp_path / "python", json.dumps(said))))
+def test_ours_is_what_its_lines_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    said = [{"prefill_tokens_per_second": 2.0 * n, "decode_tokens_per_second": 7.0 * n} for n in range(4)]
+    lines = "\n".join(["a warning", *map(json.dumps, said)])
+    monkeypatch.setattr(programs.sys, "executable", str(scripted(tmp_path / "python", lines)))
     ours = Ours(tmp_path / "weights", "fast", 2)
-    assert (ours.speed(Work(512, 1, prefill=True)), ours.speed(Work(32, 8, batch=4))) == (2.0, 7.0)
-    asked = f"-m ossia bench {tmp_path}/weights --prompt 32 --generate 8 --batch 4 --depth 0 --precision fast"
-    assert (tmp_path / "asked").read_text().strip() == f"{asked} --threads 2 --repeats 1 --json"
-    assert ours.reports == [said, said]
+    assert speeds(ours, Work(512, 1, prefill=True), 2) == [2.0, 4.0]
+    assert speeds(ours, Work(32, 8, batch=4), 2) == [7.0, 14.0]
+    asked = (tmp_path / "asked").read_text().strip()
+    numbers = '{"prompt": 32, "generate": 8, "batch": 4, "depth": 0}'
+    assert asked == f"-m engines.timed {tmp_path}/weights fast 2 2 {numbers}"
+    assert ours.reports == [said[3], said[3]]

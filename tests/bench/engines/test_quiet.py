@@ -1,60 +1,47 @@
-"""What others take of the processors."""
+"""Whether an engine had its processors."""
 
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bench.engines import quiet
+from bench.engines.quiet import Watch
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def machine(file: Path, busy_seconds: float, idle_seconds: float = 0.0) -> None:
-    """As Linux writes it: work in six places, and in two of ten none."""
-    idle, work = (int(seconds * TICKS) for seconds in (idle_seconds, busy_seconds / 6))
-    file.write_text(f"cpu  {work} {work} {work} {idle} {idle} {work} {work} {work} 7 7\ncpu0 1 1 1 1\n")
+def had(folder: Path, user: float, system: float) -> None:
+    """As Linux writes it, for a program whose name has a bracket and spaces in it."""
+    (folder / "7").mkdir(exist_ok=True)
+    words = ["S", *map(str, range(10)), str(int(user * TICKS)), str(int(system * TICKS)), "5", "5"]
+    (folder / "7" / "stat").write_text(f"7 (a ) b) {' '.join(words)}\n")
 
 
-def test_the_share_is_of_all_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(quiet, "STAT", tmp_path / "stat")
-    monkeypatch.setattr(quiet.os, "cpu_count", lambda: 4)
-    machine(tmp_path / "stat", 600, 9000)
-    clock = iter((100.0, 130.0))
-    monkeypatch.setattr(quiet.time, "monotonic", lambda: next(clock))
-
-    def run() -> float:
-        machine(tmp_path / "stat", 660, 9999)
-        return 8.0
-
-    value, others = quiet.beside(run)
-    assert value == 8.0
-    assert others == pytest.approx(60 / (30 * 4), abs=0.01)
-
-
-def test_what_it_started_is_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(quiet, "STAT", tmp_path / "stat")
-    machine(tmp_path / "stat", 600)
-
-    def run() -> float:
-        before = sum(os.times()[:4])
-        subprocess.run([sys.executable, "-c", "sum(range(10**7))"], check=True)
-        machine(tmp_path / "stat", 600 + sum(os.times()[:4]) - before)
-        return 0.0
-
-    assert quiet.beside(run)[1] == pytest.approx(0.0, abs=0.1)
-
-
-@pytest.mark.parametrize(("busy", "seconds"), [(lambda passed: 0.0, 0.05), (lambda passed: 2.0 * passed, 0.5)])
-def test_waiting_ends_with_quiet_or_with_patience(
-    monkeypatch: pytest.MonkeyPatch, busy: Callable[[float], float], seconds: float
+@pytest.mark.parametrize(
+    ("threads", "user", "system", "waited"), [(1, 5, 4, 0.1), (2, 8, 1, 0.55), (2, 20, 0, 0.0), (1, 11, 0, 0.0)]
+)
+def test_the_share_is_of_what_its_threads_could_have_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, user: int, system: int, waited: float
 ):
-    begin = time.monotonic()
-    monkeypatch.setattr(quiet, "_busy_seconds", lambda: busy(time.monotonic() - begin))
-    monkeypatch.setattr(quiet.os, "cpu_count", lambda: 2)
-    quiet.await_quiet(0.5, 0.5, 0.05)
-    assert seconds <= time.monotonic() - begin < seconds + 0.4
+    monkeypatch.setattr(quiet, "PROC", tmp_path)
+    clock = iter((100.0, 110.0, 120.0))
+    monkeypatch.setattr(quiet.time, "monotonic", lambda: next(clock))
+    had(tmp_path, 300, 30)
+    watch = Watch(7, threads)
+    had(tmp_path, 300 + user, 30 + system)
+    assert watch.waited() == pytest.approx(waited, abs=0.01)
+    # The next figure is of what came after.
+    had(tmp_path, 300 + user + 10 * threads, 30 + system)
+    assert watch.waited() == pytest.approx(0.0, abs=0.01)
+
+
+def test_who_sleeps_has_no_processor():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True) as program:
+        watch = Watch(program.pid, 1)
+        watch.waited()
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)"], check=True)
+        assert watch.waited() > 0.8
+        program.communicate("\n")

@@ -2,52 +2,45 @@
 
 from dataclasses import dataclass, field
 
-import pytest
-
-from bench.engines import works
-from bench.engines.works import Patience, Turn, Work, compared, ratios
+from bench.engines.works import Turn, Work, compared, ratios
 
 
 @dataclass
 class Scripted:
-    """An engine whose speeds are given; it notes when it was asked."""
+    """An engine whose turns are given; it notes when it was asked."""
 
     name: str
-    speeds: list[float]
+    found: list[list[Turn]]
     asked: list[str] = field(default_factory=list)
 
-    def speed(self, work: Work) -> float:
+    def turns(self, work: Work, repeats: int) -> list[Turn]:
         self.asked.append(self.name)
-        return self.speeds.pop(0)
+        return self.found.pop(0)
 
 
 def test_engines_take_turns_and_who_begins_changes():
     asked: list[str] = []
-    engines = [Scripted("one", [1.0, 2.0, 3.0], asked), Scripted("other", [4.0, 5.0, 6.0], asked)]
-    turns = [compared(engines, Work(1, 1), number, Patience(share=1.0)) for number in range(3)]
-    assert [{name: turn.speed for name, turn in each.items()} for each in turns] == [
+    engines = [
+        Scripted("one", [[Turn(speed, 0.0)] for speed in (1.0, 2.0, 3.0)], asked),
+        Scripted("other", [[Turn(speed, 0.0)] for speed in (4.0, 5.0, 6.0)], asked),
+    ]
+    rounds = [compared(engines, Work(1, 1), number, 1) for number in range(3)]
+    assert [{name: turn.speed for name, turn in each.items()} for each in rounds] == [
         {"one": 1.0, "other": 4.0},
         {"one": 2.0, "other": 5.0},
         {"one": 3.0, "other": 6.0},
     ]
     assert asked == ["one", "other", "other", "one", "one", "other"]
-    assert list(turns[1]) == ["one", "other"]
+    assert list(rounds[1]) == ["one", "other"]
 
 
-@pytest.mark.parametrize(
-    ("others", "again", "counts"),
-    [
-        ([0.05, 0.0], 5, Turn(1.0, 0.05)),
-        ([0.5, 0.05, 0.0], 5, Turn(2.0, 0.05)),
-        ([0.5, 0.3, 0.4, 0.0], 2, Turn(2.0, 0.3)),  # not the fastest
-    ],
-)
-def test_a_disturbed_turn_comes_again(monkeypatch: pytest.MonkeyPatch, others, again, counts):
-    shares = iter(others)
-    monkeypatch.setattr(works, "await_quiet", lambda share, seconds: None)
-    monkeypatch.setattr(works, "beside", lambda run: (run(), next(shares)))
-    engine = Scripted("one", [1.0, 2.0, 3.0, 4.0])
-    assert Patience(share=0.1, again=again).turn(engine, Work(1, 1)) == counts
+def test_the_repeat_that_waited_least_counts_not_the_fastest():
+    engine = Scripted("one", [[Turn(9.0, 0.4), Turn(5.0, 0.1), Turn(7.0, 0.2)]])
+    assert compared([engine], Work(1, 1), 0, 3) == {"one": Turn(5.0, 0.1)}
+
+
+def test_time_without_a_processor_is_taken_off():
+    assert Turn(6.0, 0.25).alone() == Turn(8.0, 0.25)
 
 
 def test_ratios_are_taken_within_a_round():
