@@ -3,15 +3,21 @@
     python bench/cpu.py --llama FOLDER --ik FOLDER
     python bench/cpu.py --build --save
     python bench/cpu.py --full --prompt 512 2048 --depth 0 4096 --save
+    python bench/cpu.py --full --threads 1 --save
 
-All run the same random weights on as many threads, and take turns; FOLDER has the program
-llama-batched-bench. The rivals have the dense matrices in 8 bits, as the published GGUF does, and the same values;
-ours reads them in 8 bits at `fast`, and in the checkpoint's own bfloat16 at `exact`. With --save the result goes to
-bench/results, its pictures and table into docs/performance.md. --build compiles both rivals from the sources that PyPI
-has, which takes an hour of one processor, once.
+All run the same random weights on as many threads, and take turns; FOLDER has the program llama-batched-bench. The
+rivals have the dense matrices in 8 bits, as the published GGUF does, and the same values; ours reads them in 8 bits at
+`fast`, and in the checkpoint's own bfloat16 at `exact`. With --save the result goes to bench/results, its pictures and
+table into docs/performance.md. --build compiles both rivals from the sources that PyPI has, which takes an hour of one
+processor, once.
+
+Two threads that share their processors with other work wait for each other at every product, and the rivals' then wait
+up to a hundred times as long as they compute. So on a busy machine one thread is right (--threads 1): its figures are
+by the time that it had its processor, whatever part of the clock that was.
 """
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -36,7 +42,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--llama", type=Path, metavar="FOLDER", help="llama.cpp's programs (default: those built here)")
     parser.add_argument("--ik", type=Path, metavar="FOLDER", help="ik_llama.cpp's programs (default: those built here)")
     parser.add_argument("--build", action="store_true", help="build both from the sources that PyPI has")
-    parser.add_argument("--full", action="store_true", help="20b in full: 38 GiB of disk, an hour or more")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="20b in full: 26 GB of disk, 38 while they are made; hours where the machine is busy",
+    )
     parser.add_argument("--precision", nargs="+", default=["fast", "exact"], help="ours")
     parser.add_argument("--prompt", type=int, nargs="*", default=[512], help="tokens of prompts")
     parser.add_argument("--generate", type=int, default=32, help="tokens of answers")
@@ -48,11 +58,22 @@ def arguments() -> argparse.Namespace:
         "--repeats", type=int, default=3, help="in each, of which the one that waited least counts; 1 at a depth"
     )
     parser.add_argument("--save", action="store_true", help="keep the result in bench/results, and make the page")
+    parser.add_argument(
+        "--show", type=Path, nargs="+", metavar="RESULT", help="measure nothing; make the page of these"
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     options = arguments()
+    if options.show:
+        show(options.show)
+    else:
+        measure(options)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """All that is asked for, said while it is found."""
     around = report.surroundings()
     print(report.in_words(around))
     files = weights.made(BUILD / ("serve-full" if options.full else "serve"), options.full, [weights.Q8_0])
@@ -78,10 +99,15 @@ def in_words(turns: dict[str, Turn]) -> str:
 
 def keep(result: dict[str, Any]) -> None:
     """After each work, so that a run which is interrupted keeps what it has."""
-    plot = PAGE.parent / "cpu.png"
-    page.drawn(result, plot)
-    page.put(PAGE, page.section(result, plot.name))
-    report.save("cpu", result)
+    show([report.save("cpu", result)])
+
+
+def show(files: list[Path]) -> None:
+    """Put these results, and a picture of each, into the page."""
+    results = {f"cpu{number or ''}.png": json.loads(file.read_text("utf-8")) for number, file in enumerate(files)}
+    for plot, result in results.items():
+        page.drawn(result, PAGE.parent / plot)
+    page.put(PAGE, page.section(results))
 
 
 def summary(rounds: dict[Work, list[dict[str, Turn]]], ours: list[Ours]) -> dict[str, Any]:

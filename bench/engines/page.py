@@ -17,10 +17,15 @@ __all__ = ["BEGIN", "END", "drawn", "put", "section"]
 BEGIN, END = "<!-- cpu: begin -->", "<!-- cpu: end -->"
 
 
-def section(result: dict[str, Any], plot: str) -> str:
-    """The part as Markdown. All of its figures are the result's."""
-    parts = [_opening(result), _speeds(result), _bounds(result), f"![Tokens a second by engine]({plot})"]
-    return "\n\n".join([BEGIN, *parts, END]) + "\n"
+def section(results: dict[str, dict[str, Any]]) -> str:
+    """The part as Markdown, of results by the picture of each. All of its figures are the results'."""
+    parts = [part for plot, result in results.items() for part in _one(result, plot)]
+    return "\n\n".join([BEGIN, "## Beside other engines", *parts, END]) + "\n"
+
+
+def _one(result: dict[str, Any], plot: str) -> list[str]:
+    picture = f"![Tokens a second by engine, and how near decoding comes to the bandwidth]({plot})"
+    return [_opening(result), _speeds(result), _behind(result), _bounds(result), picture]
 
 
 def put(page: Path, section: str) -> None:
@@ -31,6 +36,7 @@ def put(page: Path, section: str) -> None:
 def _opening(result: dict[str, Any]) -> str:
     machine = result["machine"]
     waited = [share for work in result["works"] for shares in work["waited"].values() for share in shares]
+    rounds = "one round" if result["rounds"] == 1 else f"{result['rounds']} rounds"
     alone = " and are by the time that it had one" if result["threads"] == 1 else ""
     text = f"""
         `{result["command"]}`, {result["date"]}, commit {result["commit"]}, on {machine["processors"]} processors
@@ -39,10 +45,10 @@ def _opening(result: dict[str, Any]) -> str:
         at most{alone}. The model is {result["model"]}. The rivals have its
         dense matrices in 8 bits, the same values; ours has them so at `fast`, and in bfloat16 at `exact`. A prompt is
         of random tokens; an answer is written after one of 32 and, at a depth, what stands before it. Engines take
-        turns, each warmed up by a run that does not count; figures are medians of {result["rounds"]} rounds with the
+        turns, each warmed up by a run that does not count; figures are medians of {rounds} with the
         least and most. By how much ours is ahead (above 1) is the median of the ratios within a round, with the least
         and most."""
-    return "## Beside other engines\n\n" + filled(text)
+    return filled(text)
 
 
 def _speeds(result: dict[str, Any]) -> str:
@@ -57,6 +63,17 @@ def _speeds(result: dict[str, Any]) -> str:
         ]
         rows.append([work["name"], *cells, "; ".join(ahead)])
     return table(["tokens/s", *engines, "ahead by"], rows)
+
+
+def _behind(result: dict[str, Any]) -> str:
+    found = [
+        f"{own} reaches {each['median']:.2f} of {rival} at: {work['name']}"
+        for work in result["works"]
+        for own, rivals in work["ahead"].items()
+        for rival, each in rivals.items()
+        if each["median"] < 1
+    ]
+    return filled(f"Where ours is behind: {'; '.join(found) or 'nowhere in this table'}.")
 
 
 def _bounds(result: dict[str, Any]) -> str:

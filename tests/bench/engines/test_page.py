@@ -47,12 +47,12 @@ RESULT: dict[str, Any] = {
 
 
 def test_figures_stand_in_the_part():
-    made = section(RESULT, "cpu.png")
+    made = section({"cpu.png": RESULT})
     assert made.startswith(BEGIN)
     assert made.rstrip().endswith(END)
     words = " ".join(made.split())
     assert "waited for a processor for 4% of the time in the median and 11% at most. The model" in words
-    alone = " ".join(section(RESULT | {"threads": 1}, "cpu.png").split())
+    alone = " ".join(section({"cpu.png": RESULT | {"threads": 1}}).split())
     assert "11% at most and are by the time that it had one. The model" in alone
     assert "| prompt of 512 | 300.0 (150.0-600.0) | 100.0 (50.0-200.0) | fast 3.25 (1.62-6.50) of llama.cpp |" in made
     assert "| answer of 32 at depth 4,096 | 30.0 (15.0-60.0) | 20.0 (10.0-40.0) |" in made
@@ -60,16 +60,29 @@ def test_figures_stand_in_the_part():
     assert "| fast, 1 at once, depth 0 | 3,710 MB | 31.0 (31.0-31.0) GB/s | 70% (60%-90%) |" in made
 
 
+def test_where_ours_is_behind_is_said():
+    assert "Where ours is behind: nowhere in this table." in section({"cpu.png": RESULT})
+    slower = RESULT["works"][1] | {"ahead": {"ossia fast": {"llama.cpp": spread(0.75)}}}
+    made = section({"cpu.png": RESULT | {"works": [RESULT["works"][0], slower]}})
+    assert "Where ours is behind: ossia fast reaches 0.75 of llama.cpp at: answer of 32 at depth 4,096." in made
+
+
 def test_it_takes_the_place_of_the_one_before_and_leaves_the_rest(tmp_path: Path):
     page = tmp_path / "performance.md"
     page.write_text("# Performance\n\n<!-- serving: begin -->\n\nkept\n\n<!-- serving: end -->\n")
-    put(page, section(RESULT, "cpu.png"))
-    put(page, section(RESULT | {"commit": "def5678"}, "cpu.png"))
+    put(page, section({"cpu.png": RESULT}))
+    put(page, section({"cpu.png": RESULT | {"commit": "def5678"}}))
     text = page.read_text()
     assert "kept" in text
     assert "def5678" in text
     assert "abc1234" not in text
     assert text.count(BEGIN) == 1
+
+
+def test_several_results_stand_below_each_other():
+    made = section({"cpu.png": RESULT, "cpu1.png": RESULT | {"commit": "def5678"}})
+    assert made.count("## Beside") == made.count(BEGIN) == made.count(END) == 1
+    assert made.index("abc1234") < made.index("(cpu.png)") < made.index("def5678") < made.index("(cpu1.png)")
 
 
 def test_a_picture_is_drawn(tmp_path: Path):
