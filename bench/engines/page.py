@@ -89,7 +89,9 @@ def _bounds(result: dict[str, Any]) -> str:
                 f"{statistics.median(shares):.0%} ({min(shares):.0%}-{max(shares):.0%})",
             ]
         )
-    text = "A step cannot be shorter than its bytes over the bandwidth that was read in the same minute:"
+    text = filled("""
+        A step cannot be shorter than its bytes over the bandwidth that was read in the same minute. Both are by the
+        clock here, and the bandwidth is the best of several passes: waiting for a processor lowers the share.""")
     return f"{text}\n\n" + table(["ossia", "bytes of a step", "bandwidth", "of the bound"], rows)
 
 
@@ -109,7 +111,7 @@ def _spread(value: dict[str, float]) -> str:
 def drawn(result: dict[str, Any], file: Path) -> None:
     """Above, tokens a second of each engine at each work, with the spread of the rounds; below, our roofline."""
     works = result["works"]
-    figure = pyplot.figure(figsize=(2.2 * len(works), 7), layout="constrained")
+    figure = pyplot.figure(figsize=(max(6.0, 2.2 * len(works)), 7), layout="constrained")
     grid = figure.add_gridspec(2, len(works))
     _bars(works, [figure.add_subplot(grid[0, place]) for place in range(len(works))])
     _roofline(result, figure.add_subplot(grid[1, :]))

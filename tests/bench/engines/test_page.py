@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bench.engines.page import BEGIN, END, drawn, put, section
 
 
@@ -85,6 +87,7 @@ def test_several_results_stand_below_each_other():
     assert made.index("abc1234") < made.index("(cpu.png)") < made.index("def5678") < made.index("(cpu1.png)")
 
 
-def test_a_picture_is_drawn(tmp_path: Path):
-    drawn(RESULT, tmp_path / "cpu.png")
+@pytest.mark.parametrize("works", [1, 2])
+def test_a_picture_is_drawn(tmp_path: Path, works: int):
+    drawn(RESULT | {"works": RESULT["works"][:works]}, tmp_path / "cpu.png")
     assert (tmp_path / "cpu.png").read_bytes().startswith(b"\x89PNG")
