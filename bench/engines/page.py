@@ -36,7 +36,10 @@ def put(page: Path, section: str) -> None:
 def _opening(result: dict[str, Any]) -> str:
     machine = result["machine"]
     waited = [share for work in result["works"] for shares in work["waited"].values() for share in shares]
-    rounds = "one round" if result["rounds"] == 1 else f"{result['rounds']} rounds"
+    figures = f"medians of {result['rounds']} rounds with the least and most"
+    ratio = "the median of the ratios within a round, with the least and most"
+    if result["rounds"] == 1:
+        figures, ratio = "of one round", "the ratio within that round, which says nothing of how it would spread"
     alone = " and are by the time that it had one" if result["threads"] == 1 else ""
     text = f"""
         `{result["command"]}`, {result["date"]}, commit {result["commit"]}, on {machine["processors"]} processors
@@ -45,9 +48,8 @@ def _opening(result: dict[str, Any]) -> str:
         at most{alone}. The model is {result["model"]}. The rivals have its
         dense matrices in 8 bits, the same values; ours has them so at `fast`, and in bfloat16 at `exact`. A prompt is
         of random tokens; an answer is written after one of 32 and, at a depth, what stands before it. Engines take
-        turns, each warmed up by a run that does not count; figures are medians of {rounds} with the
-        least and most. By how much ours is ahead (above 1) is the median of the ratios within a round, with the least
-        and most."""
+        turns, each warmed up by a run that does not count; figures are {figures}. By how much ours is
+        ahead (above 1) is {ratio}."""
     return filled(text)
 
 
@@ -57,7 +59,7 @@ def _speeds(result: dict[str, Any]) -> str:
     for work in result["works"]:
         cells = [_spread(work["speeds"][name]) for name in engines]
         ahead = [
-            f"{own.removeprefix('ossia ')} {each['median']:.2f} ({each['least']:.2f}-{each['most']:.2f}) of {rival}"
+            f"{own.removeprefix('ossia ')} {_spread(each, 2)} of {rival}"
             for own, rivals in work["ahead"].items()
             for rival, each in rivals.items()
         ]
@@ -104,8 +106,9 @@ def _decoding(result: dict[str, Any]) -> dict[tuple[str, int, int], list[dict[st
     return found
 
 
-def _spread(value: dict[str, float]) -> str:
-    return f"{value['median']:.1f} ({value['least']:.1f}-{value['most']:.1f})"
+def _spread(value: dict[str, float], digits: int = 1) -> str:
+    median, least, most = (f"{value[name]:.{digits}f}" for name in ("median", "least", "most"))
+    return median if value["least"] == value["most"] else f"{median} ({least}-{most})"
 
 
 def drawn(result: dict[str, Any], file: Path) -> None:

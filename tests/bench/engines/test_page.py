@@ -62,6 +62,14 @@ def test_figures_stand_in_the_part():
     assert "| fast, 1 at once, depth 0 | 3,710 MB | 31.0 (31.0-31.0) GB/s | 70% (60%-90%) |" in made
 
 
+def test_one_round_has_no_spread():
+    work = RESULT["works"][0] | {"speeds": {"ossia fast": dict.fromkeys(("median", "least", "most"), 7.0)}}
+    made = section({"cpu.png": RESULT | {"rounds": 1, "works": [work]}})
+    assert "figures are of one round." in " ".join(made.split())
+    assert "says nothing of how it would spread" in " ".join(made.split())
+    assert "| prompt of 512 | 7.0 |" in made
+
+
 def test_where_ours_is_behind_is_said():
     assert "Where ours is behind: nowhere in this table." in section({"cpu.png": RESULT})
     slower = RESULT["works"][1] | {"ahead": {"ossia fast": {"llama.cpp": spread(0.75)}}}
