@@ -13,8 +13,8 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from ossia.cli._bounds import peak_rss_bytes
-from ossia.cli._speed import Load, engine_config, summarise, time_once
-from ossia.engine import Engine
+from ossia.cli._filling import FilledEngine
+from ossia.cli._speed import Load, engine_config, fill, summarise, time_once
 from ossia.loading import load_weights
 
 __all__ = ["main"]
@@ -23,10 +23,12 @@ __all__ = ["main"]
 def main(model: str, precision: str, threads: str, repeats: str, numbers: str) -> None:
     """Print the lines."""
     loaded, wanted = load_weights(model, precision=precision, threads=int(threads)), Load(**json.loads(numbers))
-    engine, random = Engine(loaded.model, engine_config(wanted)), np.random.default_rng(0)
+    engine, random = FilledEngine(loaded.model, engine_config(wanted)), np.random.default_rng(0)
+    shallow = replace(wanted, depth=0)
+    warm_up, depths = fill(engine, shallow, random), fill(engine, wanted, random)
     runs = []
-    for load in [replace(wanted, depth=0), *[wanted] * int(repeats)]:
-        runs.append(time_once(engine, load, random))
+    for load, before in [(shallow, warm_up), *[(wanted, depths)] * int(repeats)]:
+        runs.append(time_once(engine, load, random, before))
         print(json.dumps(asdict(runs[-1])), flush=True)
     speed = summarise(runs[1:], loaded, wanted, peak_rss_bytes(), None)
     print(json.dumps(loaded.settings() | asdict(wanted) | asdict(speed)), flush=True)
