@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -69,10 +70,12 @@ def new_trainer(
     if training.device == "cpu":
         return Trainer(config, training, data)
 
-    def made(step: int) -> Rows:
-        return aligned([data(step, row) for row in range(rows)], tokens + _ROOM)
+    make = partial(_side_by_side, data, rows, tokens + _ROOM)
+    return Trainer(config, training, Ahead(make, training.steps, max(1, (os.cpu_count() or 1) - 1)))
 
-    return Trainer(config, training, Ahead(made, training.steps, max(1, (os.cpu_count() or 1) - 1)))
+
+def _side_by_side(data: Mixture, rows: int, length: int, step: int) -> Rows:
+    return aligned([data(step, row) for row in range(rows)], length)
 
 
 def _arguments() -> argparse.Namespace:

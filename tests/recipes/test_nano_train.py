@@ -1,3 +1,4 @@
+import pickle
 import signal
 import subprocess
 import sys
@@ -5,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 
@@ -66,6 +68,13 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path: Path):
     for name, value in theirs["parameters"].items():
         assert torch.equal(ours["parameters"][name], value), name
     assert (killed / CURVE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_batches_for_a_device_can_be_made_in_processes_that_start_anew():
+    made = new_trainer(TrainingConfig(steps=STEPS, device="cpu:0"), TOKENS, rows=2).data
+    sent = pickle.loads(pickle.dumps(made))(STEPS - 1, 0)
+    assert sent.tokens.shape == (2, TOKENS + 512)
+    np.testing.assert_array_equal(sent.tokens, made(STEPS - 1, 0).tokens)
 
 
 def test_two_processes_learn_from_the_batches_of_both(tmp_path: Path):
