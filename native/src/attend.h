@@ -20,7 +20,7 @@
 // sqrt(E); weights are summed in 16 lanes by position and then over the lanes; values are added in order of position, a
 // fused multiply-add each. Cuts are then folded in ascending order into a state that begins as the sink. In 8 bits the
 // values of a block are summed exactly and blocks added in ascending order; with matrix tiles, those in bfloat16 are
-// added as attend_tile_kernels.cc says.
+// added as attend_tile_kernels.h says.
 
 #ifndef OSSIA_ATTEND_H_
 #define OSSIA_ATTEND_H_
