@@ -89,7 +89,7 @@ def test_a_cache_larger_than_the_memory_is_refused_before_it_is_made(tiny: Path,
     loaded = loading.load_weights(str(tiny), backend="reference")
     for batch, fits in ((most, True), (most + 1, False)):
         config = _speed.engine_config(_speed.Load(prompt=20, generate=3, batch=batch))
-        needed = sum(_speed.needed_bytes(config, loaded.config, loaded.ops.kv_cache_dtype).values())
+        needed = sum(_speed.needed_bytes(config, loaded.config, loaded.ops.stored_dtype).values())
         assert (needed <= 4 << 20) is fits
 
 
