@@ -9,7 +9,7 @@ from bench.serving.weights import BFLOAT16, NANO, Q8_0, described, made
 
 
 def test_the_model_is_described():
-    assert described(NANO).startswith("a random one of 4 layers, width 128, 8 experts and")
+    assert described(NANO).startswith("a random one of 6 layers, width 256, 8 experts and")
 
 
 @pytest.mark.parametrize(
