@@ -28,7 +28,7 @@ TOKENS = 24
 
 WARM_ROUNDS = 2
 MOST_GROWTH = 24 << 20
-"""Bytes by which a process may grow after it is warm: turns, prefixes that are kept (6 KiB a token of nano), and slack."""
+"""Bytes by which a warm process may grow: turns, prefixes that are kept (6 KiB a token of nano), and slack."""
 
 SECONDS = 60.0 + ROUNDS * CLIENTS / 2
 
