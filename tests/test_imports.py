@@ -28,8 +28,8 @@ LEVELS: list[set[str]] = [
 
 LEVEL = {unit: level for level, units in enumerate(LEVELS) for unit in units}
 
-# Both look modules up by a name that was computed: the public names and the verbs.
-DYNAMIC = {"ossia", "ossia.cli"}
+# They look modules up by a name that was computed: the public names, the verbs, what only some verbs need.
+DYNAMIC = {"ossia", "ossia.cli", "ossia.checkpoint"}
 
 
 def modules(source: Path) -> dict[str, Path]:

@@ -2,18 +2,20 @@
 
 import difflib
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ossia.checkpoint.sources.inventory import candidates, models
 from ossia.checkpoint.sources.names import ALIASES, is_remote
-from ossia.checkpoint.sources.pulling import Progress, pull
-from ossia.checkpoint.sources.verdict import judge
 from ossia.errors import CheckpointError, ModelNotFoundError
+
+if TYPE_CHECKING:
+    from ossia.checkpoint.sources.pulling import Progress
 
 __all__ = ["find", "find_config", "find_or_pull", "published_configs"]
 
 _EMBEDDED = "nano"
+
+_DATA = Path(__file__).parents[1] / "data"
 
 
 def find(name: str) -> Path:
@@ -30,6 +32,14 @@ def find(name: str) -> Path:
         return _embedded()
     if _exists(name):
         return Path(name)
+    return _downloaded(name)
+
+
+def _downloaded(name: str) -> Path:
+    # Neither a path nor the embedded model needs to know where other programs keep theirs.
+    from ossia.checkpoint.sources.inventory import candidates  # noqa: PLC0415
+    from ossia.checkpoint.sources.verdict import judge  # noqa: PLC0415
+
     reason: CheckpointError | ModelNotFoundError | None = None
     for local in candidates(name):
         verdict = judge(local.path)
@@ -45,7 +55,7 @@ def find(name: str) -> Path:
 
 
 def find_or_pull(
-    name: str, progress: Progress = lambda pulling: None, stopped: Callable[[], bool] = lambda: False
+    name: str, progress: "Progress" = lambda pulling: None, stopped: Callable[[], bool] = lambda: False
 ) -> Path:
     """As `find`; where only a download is missing, it is made.
 
@@ -56,6 +66,8 @@ def find_or_pull(
     except ModelNotFoundError:
         if not is_remote(name):
             raise
+    from ossia.checkpoint.sources.pulling import pull  # noqa: PLC0415 # brings HTTP
+
     return pull(name, progress, stopped)
 
 
@@ -74,7 +86,7 @@ def find_config(name: str) -> Path | None:
 
 def published_configs() -> dict[str, Path]:
     """The published models' configs, by the names that stand for them: `20b`, `gpt-oss-20b`, `openai/gpt-oss-20b`."""
-    folder = Path(str(files("ossia"))) / "data" / "configs"
+    folder = _DATA / "configs"
     return {
         prefix + file.stem: file
         for file in sorted(folder.glob("*.json"))
@@ -91,7 +103,7 @@ def _exists(name: str) -> bool:
 
 
 def _embedded() -> Path:
-    folder = Path(str(files("ossia"))) / "data" / _EMBEDDED
+    folder = _DATA / _EMBEDDED
     if not (folder / "config.json").is_file():
         raise ModelNotFoundError(f"this build has no embedded model {_EMBEDDED!r}; a path to a checkpoint is right")
     return folder
@@ -102,6 +114,8 @@ def _advice(name: str) -> str:
         size = published_configs().get(name)
         other = f"; `ossia make-random {size.stem} --out DIR` makes one of that size" if size else ""
         return f": `ossia pull {name}` downloads it{other}. A path to its folder or GGUF file is right too"
+    from ossia.checkpoint.sources.inventory import models  # noqa: PLC0415
+
     near = difflib.get_close_matches(name, [*(local.name for local in models()), *ALIASES, _EMBEDDED], n=3)
     guess = f"; did you mean {' or '.join(near)}?" if near else "."
     return f"{guess} A folder, a GGUF file, {_EMBEDDED!r}, or a model's name such as gpt-oss:20b is right"

@@ -14,7 +14,6 @@ from pathlib import Path
 from ossia.checkpoint.checkpoint import Checkpoint
 from ossia.checkpoint.folder import open_folder
 from ossia.checkpoint.gguf import MAGIC, parts_of
-from ossia.checkpoint.gguf_layout import open_gguf
 from ossia.errors import CheckpointError, ModelNotFoundError
 from ossia.files import open_regular
 
@@ -31,11 +30,17 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
     if path.is_dir():
         found = sorted(path.glob("*.gguf"))
         if found and parts_of(found[0]) == found and not any(path.glob("*.safetensors")):
-            return open_gguf(found[0])
+            return _open_gguf(found[0])
         return open_folder(path)
     if not path.exists():
         raise ModelNotFoundError(f"{path}: no such file or folder")
-    return open_gguf(path) if _is_gguf(path) else _sole_file(path)
+    return _open_gguf(path) if _is_gguf(path) else _sole_file(path)
+
+
+def _open_gguf(file: Path) -> Checkpoint:
+    from ossia.checkpoint.gguf_layout import open_gguf  # noqa: PLC0415 # folders are opened without it
+
+    return open_gguf(file)
 
 
 def _is_gguf(file: Path) -> bool:

@@ -11,13 +11,11 @@ Only the verb that was asked for is imported, and it imports what is heavy insid
 """
 
 import argparse
-import difflib
 import importlib
 import importlib.util
 import os
 import pkgutil
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
@@ -131,6 +129,8 @@ def _print_help() -> int:
 
 
 def _no_such_verb(name: str) -> str:
+    import difflib
+
     table = verbs()
     near = difflib.get_close_matches(name, table, n=3)
     guess = f"; did you mean {' or '.join(near)}" if near else f"; the verbs are {', '.join(table)}"
@@ -153,6 +153,8 @@ def _guarded(work: Callable[[], int], debug: bool) -> int:
         return READER_GONE
     except (OssiaError, OSError, MemoryError) as error:
         if debug:
+            import traceback
+
             traceback.print_exc()
         _discard_output()
         return _complain(said(error), 1)

@@ -1,7 +1,6 @@
 """How the command line's words are read: argparse, with errors of one line that name the next step."""
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -49,6 +48,8 @@ class Parser(argparse.ArgumentParser):
         """The error for a word that nothing takes."""
         if not word.startswith("-"):
             self.error(f"{word!r} is one word too many")
+        import difflib
+
         option = word.partition("=")[0]
         near = difflib.get_close_matches(option, self._option_string_actions, n=2, cutoff=0.7)
         guess = f" (did you mean {' or '.join(near)}?)" if near else ""

@@ -3,11 +3,14 @@
 import sys
 import time
 from collections import deque
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from ossia.checkpoint import Pulling, find_or_pull
+from ossia.checkpoint import find_or_pull
 from ossia.checkpoint.sources.names import is_remote
 from ossia.cli._display import visible
+
+if TYPE_CHECKING:
+    from ossia.checkpoint import Pulling
 
 __all__ = ["PullDisplay", "located", "size"]
 
@@ -35,7 +38,7 @@ class PullDisplay:
         if self._terminal:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
-    def __call__(self, pulling: Pulling) -> None:
+    def __call__(self, pulling: "Pulling") -> None:
         """Show this state, unless one was shown a moment ago."""
         now = time.monotonic()
         if not self._terminal:
@@ -45,14 +48,14 @@ class PullDisplay:
             print(f"\r\x1b[K{self._drawn(pulling, now)}", end="", file=sys.stderr, flush=True)
         self._status = pulling.status
 
-    def _line(self, pulling: Pulling) -> None:
+    def _line(self, pulling: "Pulling") -> None:
         """One line for each file: for logs."""
         if pulling.status == self._status or sys.stderr is None:
             return
         about = f" ({size(pulling.total)})" if pulling.total is not None else ""
         print(f"{self._name}: {visible(pulling.status)}{about}", file=sys.stderr, flush=True)
 
-    def _drawn(self, pulling: Pulling, now: float) -> str:
+    def _drawn(self, pulling: "Pulling", now: float) -> str:
         if pulling.model_total is None or pulling.model_completed is None:
             return f"{self._name}: {visible(pulling.status)} …"
         done, total = pulling.model_completed, pulling.model_total

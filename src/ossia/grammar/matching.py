@@ -12,7 +12,7 @@ from ossia.grammar.digits import Digits
 from ossia.grammar.tokens import Mask, Tokens
 from ossia.grammar.wording import in_our_words
 
-__all__ = ["Matcher", "Pattern", "reason"]
+__all__ = ["Matcher", "Pattern", "of_lark", "of_regex", "reason"]
 
 LIMITS = LLParserLimits(
     max_items_in_row=20_000,
@@ -23,6 +23,9 @@ LIMITS = LLParserLimits(
     max_grammar_size=250_000,
     verbose_errors=False,
 )
+
+LARK_OPTIONS = '%llguidance {"no_forcing": true}\n'
+"""Forced text may have no end in a grammar such as `start: /c+/ "c"`, and llguidance would look for it for ever."""
 
 
 class Pattern:
@@ -56,6 +59,17 @@ class Pattern:
     def begin(self) -> "Matcher":
         """A way through the pattern, at its beginning."""
         return Matcher(self._tokens, self._first, Digits() if self.short_numbers else None, self.forces)
+
+
+def of_regex(tokens: Tokens, pattern: str) -> Pattern:
+    """The pattern of texts that a regular expression matches whole. Raises GrammarError, as Pattern does."""
+    return Pattern(tokens, LLMatcher.grammar_from_regex(pattern))
+
+
+def of_lark(tokens: Tokens, source: str) -> Pattern:
+    """The pattern of texts that a Lark grammar derives from `start`. Raises GrammarError, as Pattern does."""
+    grammar = LLMatcher.grammar_from_lark(LARK_OPTIONS + source)
+    return Pattern(tokens, grammar, forces=False, lines_before=LARK_OPTIONS.count("\n"))
 
 
 class Matcher:

@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 from time import thread_time
-
-from llguidance import LLMatcher
+from typing import TYPE_CHECKING
 
 from ossia.errors import GrammarError
 from ossia.grammar.header import Headers, Opens
 from ossia.grammar.limits import check_rules
-from ossia.grammar.loosening import to_pattern
-from ossia.grammar.matching import Pattern
 from ossia.grammar.rules import AnswerRule, Choice, JsonObject, JsonSchema, Lark, Regex, Rules, Schema, ToolRule
 from ossia.grammar.schemas import Loosened
 from ossia.grammar.texts import Texts
 from ossia.grammar.tokens import Tokens
+
+if TYPE_CHECKING:
+    from ossia.grammar.matching import Pattern
 
 __all__ = ["Content", "Plan"]
 
@@ -25,15 +25,12 @@ MOST_SECONDS = 8.0
 limits that it is compiled within, and two more where a keyword in its way is looked for.
 """
 
-LARK_OPTIONS = '%llguidance {"no_forcing": true}\n'
-"""Forced text may have no end in a grammar such as `start: /c+/ "c"`, and llguidance would look for it for ever."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Content:
     """What a message contains: text that follows `pattern` (None: any text), then one of the control tokens `ends`."""
 
-    pattern: Pattern | Texts | None
+    pattern: "Pattern | Texts | None"
     ends: tuple[int, ...]
     reasoning: bool = False
 
@@ -83,14 +80,14 @@ class Plan:
             return self.calls[recipient]
         return {"analysis": self.analysis, "commentary": self.preamble}.get(channel, self.final)
 
-    def _call(self, tool: ToolRule) -> Pattern | Texts | None:
+    def _call(self, tool: ToolRule) -> "Pattern | Texts | None":
         if not tool.text:
             return self._schema(tool.recipient, {} if tool.parameters is None else tool.parameters, tool.strict)
         if tool.lark is not None:
             return self._pattern(tool.recipient, Lark(tool.lark))
         return None if tool.regex is None else self._pattern(tool.recipient, Regex(tool.regex))
 
-    def _pattern(self, where: str, answer: AnswerRule | None) -> Pattern | Texts | None:
+    def _pattern(self, where: str, answer: AnswerRule | None) -> "Pattern | Texts | None":
         match answer:
             case None:
                 return None
@@ -98,11 +95,8 @@ class Plan:
                 return self._schema(where, schema, strict, arguments=False)
             case JsonObject():
                 return self._schema(where, {"type": "object"}, strict=True)
-            case Regex(pattern):
-                return self._compiled(where, LLMatcher.grammar_from_regex(pattern))
-            case Lark(source):
-                grammar = LLMatcher.grammar_from_lark(LARK_OPTIONS + source)
-                return self._compiled(where, grammar, forces=False, lines_before=LARK_OPTIONS.count("\n"))
+            case Regex() | Lark():
+                return self._compiled(where, answer)
             case Choice(values):
                 return Texts(self.tokens, values)
 
@@ -114,15 +108,22 @@ class Plan:
                 where=where,
             )
 
-    def _schema(self, where: str, schema: Schema, strict: bool, *, arguments: bool = True) -> Pattern:
+    def _schema(self, where: str, schema: Schema, strict: bool, *, arguments: bool = True) -> "Pattern":
+        # llguidance is imported when there is something to compile: for a free answer there is not.
+        from ossia.grammar.loosening import to_pattern  # noqa: PLC0415
+
         self._check_time(where)
         pattern, loosened = to_pattern(self.tokens, where, schema, strict=strict, arguments=arguments)
         self.loosened += loosened
         return pattern
 
-    def _compiled(self, where: str, grammar: str, *, forces: bool = True, lines_before: int = 0) -> Pattern:
+    def _compiled(self, where: str, answer: Regex | Lark) -> "Pattern":
+        from ossia.grammar.matching import of_lark, of_regex  # noqa: PLC0415
+
         self._check_time(where)
         try:
-            return Pattern(self.tokens, grammar, forces=forces, lines_before=lines_before)
+            if isinstance(answer, Regex):
+                return of_regex(self.tokens, answer.pattern)
+            return of_lark(self.tokens, answer.source)
         except GrammarError as error:
             raise GrammarError(f"the grammar of {where} cannot be guaranteed: {error}", where=where) from error

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from functools import cached_property
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
-import regex
-from llguidance import LLTokenizer, TokenizerWrapper
 from numpy.typing import NDArray
 
 from ossia.harmony import Vocabulary
+
+if TYPE_CHECKING:
+    import regex
+    from llguidance import LLTokenizer
 
 __all__ = ["GOINGS_ON", "Mask", "Tokens", "bit", "ids_of", "pending_after"]
 
@@ -40,8 +43,10 @@ class Tokens:
         self._making = Lock()
 
     @property
-    def llguidance(self) -> LLTokenizer:
+    def llguidance(self) -> "LLTokenizer":
         """The tables of llguidance, made when first asked for; that takes a second for o200k, most of it its own."""
+        from llguidance import LLTokenizer, TokenizerWrapper  # noqa: PLC0415 # free answers never ask for them
+
         with self._making:
             if self._matcher_tables is None:
                 self._matcher_tables = LLTokenizer(TokenizerWrapper(_Tables(self)), n_vocab=self.vocabulary.size)
@@ -106,7 +111,9 @@ class Tokens:
         return tokens[:count]
 
     @cached_property
-    def _pattern(self) -> regex.Pattern[str]:
+    def _pattern(self) -> "regex.Pattern[str]":
+        import regex  # noqa: PLC0415
+
         return regex.compile(self.vocabulary.pattern)
 
     @cached_property

@@ -3,15 +3,17 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ossia.grammar.header import Opens, Piece
-from ossia.grammar.matching import Matcher, Pattern
 from ossia.grammar.plan import Content, Plan
 from ossia.grammar.texts import Texts, Way
 from ossia.grammar.tokens import GOINGS_ON, Mask, bit, ids_of, pending_after
+
+if TYPE_CHECKING:
+    from ossia.grammar.matching import Matcher, Pattern
 
 __all__ = ["Walk"]
 
@@ -45,7 +47,7 @@ class Step(NamedTuple):
     """What was before a token: the place, the matcher, and whether that took the token."""
 
     place: Place
-    matcher: Matcher | Way | None
+    matcher: "Matcher | Way | None"
     took: bool
 
 
@@ -247,5 +249,5 @@ class Walk:
         return self._plan.headers.texts(place.piece, self._opens(place), place.recipient)
 
     @staticmethod
-    def _begun(pattern: Pattern | Texts | None) -> Matcher | Way | None:
+    def _begun(pattern: "Pattern | Texts | None") -> "Matcher | Way | None":
         return pattern.begin() if pattern else None

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from heapq import heapify, heappop, heappush
 
-import regex
 import tiktoken
 
 from ossia.errors import VocabularyError
@@ -64,6 +63,8 @@ def check_pattern(pattern: str) -> None:
     """
     if pattern in _OWN_PATTERNS:
         return
+    import regex  # noqa: PLC0415 # for patterns of others and for merges alone
+
     try:
         # tiktoken's engine goes first: it refuses what would expand to gigabytes, which regex would build.
         tiktoken.Encoding("ossia-check", pat_str=pattern, mergeable_ranks={b"a": 0}, special_tokens={})
@@ -158,6 +159,8 @@ class Merges:
     """
 
     def __init__(self, ranks: Mapping[bytes, int], merges: Sequence[tuple[bytes, bytes]], pattern: str) -> None:
+        import regex  # noqa: PLC0415
+
         self._ranks = ranks
         self._order: dict[tuple[int, int], tuple[int, int]] = {}
         for order, (left, right) in enumerate(merges):

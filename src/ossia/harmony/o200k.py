@@ -6,8 +6,8 @@ Source: openai/tiktoken, tiktoken_ext/openai_public.py, `o200k_harmony`.
 import lzma
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from itertools import accumulate, pairwise
+from pathlib import Path
 from types import MappingProxyType
 
 __all__ = ["CONTROL_TOKENS", "RANKS", "SIZE", "control", "ranks"]
@@ -35,7 +35,7 @@ CONTROL_TOKENS: tuple[str, ...] = tuple(_NAMED)
 @cache
 def ranks() -> Mapping[bytes, int]:
     """The ordinary tokens and their ids: under xz, a length byte for each in order, then the bytes of all."""
-    data = lzma.decompress(files("ossia").joinpath("data", "o200k.xz").read_bytes())
+    data = lzma.decompress((Path(__file__).parents[1] / "data" / "o200k.xz").read_bytes())
     ends = accumulate(data[:RANKS], initial=RANKS)
     return MappingProxyType({data[start:end]: rank for rank, (start, end) in enumerate(pairwise(ends))})
 
