@@ -43,6 +43,7 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Answer, or hand over to the chat."""
+    _options.calm_numpy(options)
     model, prompt = model_and_prompt(options.words)
     if options.json and options.raw:
         raise RequestError("--json and --raw are two forms of the same answer; one of them is right")
