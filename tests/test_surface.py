@@ -52,6 +52,11 @@ def test_import_brings_nothing_heavy():
     assert set(loaded.split()) & set(HEAVY.split()) == set()
 
 
+def test_a_short_answer_imports_neither_http_nor_what_grammars_and_long_texts_need():
+    code = "import sys; from ossia.cli import main; main(['run', 'nano', 'Hi', '-q']); print(*sys.modules)"
+    assert set(run(code).split()) & {"http", "ssl", "llguidance", "tiktoken", "jsonschema"} == set()
+
+
 def test_import_is_quicker_than_numpy_alone():
     # numpy takes 60 to 100 ms on a machine of 2020, and everything that computes needs it: Ossia's own names may not
     # add as much again, and stay under 150 ms wherever numpy does. Both are measured here, whatever the machine's load.

@@ -1,9 +1,39 @@
+import random
 import time
 
 import pytest
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from ossia.harmony.byte_pairs import ALPHABET, GPT2_PATTERN, BytePairs, Merges, from_alphabet, to_alphabet
+from ossia.harmony import o200k
+from ossia.harmony.byte_pairs import (
+    ALPHABET,
+    FEW,
+    GPT2_PATTERN,
+    O200K_PATTERN,
+    SINGLE_DIGITS_PATTERN,
+    BytePairs,
+    Merges,
+    from_alphabet,
+    to_alphabet,
+)
+
+WORDS = [
+    "'s",
+    "'S",
+    "'LL",
+    "hello",
+    "World",
+    "HTTPServer",
+    "1234",
+    "\r\n",
+    "\n",
+    "  ",
+    "\t",
+    "\x1c",
+    "\x0b",
+    "//",
+    " a",
+]
 
 
 def test_the_alphabet_is_gpt2s() -> None:
@@ -46,3 +76,24 @@ def test_listed_merges_do_not_hang_on_long_pieces(unit: str) -> None:
     ids = Merges(ranks, merges, GPT2_PATTERN).encode(unit * 100_000)
     assert time.process_time() - begin < 10
     assert len(ids) == (100_000 // 32 if unit == "a" else len(unit) * 100_000)
+
+
+@pytest.mark.parametrize("pattern", [O200K_PATTERN, SINGLE_DIGITS_PATTERN, GPT2_PATTERN])
+def test_few_characters_are_encoded_as_many_are(pattern: str) -> None:
+    many, chance = BytePairs(o200k.ranks(), pattern), random.Random(0)
+    many.encode("a" * (FEW + 1))
+    for _ in range(40):
+        few = BytePairs(o200k.ranks(), pattern)
+        for _ in range(10):
+            anything = "".join(chr(chance.randrange(128)) for _ in range(chance.randrange(40)))
+            text = chance.choice([anything, "".join(chance.choices(WORDS, k=8))])
+            assert few.encode(text) == many.encode(text)
+
+
+@pytest.mark.parametrize("unit", ["a", "ab", " ", "qzxj"])
+def test_few_characters_do_not_take_long(unit: str) -> None:
+    begin = time.process_time()
+    pairs = BytePairs(o200k.ranks(), O200K_PATTERN)
+    for _ in range(3):
+        pairs.encode((unit * FEW)[:FEW])
+    assert time.process_time() - begin < 5

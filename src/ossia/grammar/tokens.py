@@ -34,9 +34,10 @@ class Tokens:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self.words = -(-vocabulary.size // 32)
-        ordinary = [v in vocabulary and not vocabulary.is_control(v) for v in range(vocabulary.size)]
-        self._bytes = [vocabulary.bytes_of(v) if ordinary[v] else b"" for v in range(vocabulary.size)]
-        self.text = mask_of(np.flatnonzero(ordinary), self.words)
+        self._bytes = [b""] * vocabulary.size
+        for token, identifier in vocabulary.ranks.items():
+            self._bytes[identifier] = token
+        self.text = mask_of(np.fromiter(vocabulary.ranks.values(), np.int64), self.words)
         self._completing: dict[bytes, Mask] = {b"": self._starting}
         self._lock = Lock()
         self._matcher_tables: LLTokenizer | None = None
@@ -127,7 +128,7 @@ class Tokens:
         valid = [
             v
             for v, token in enumerate(self._bytes)
-            if token and v not in continuing and (token.isascii() or pending_after(b"", token) is not None)
+            if token and (token.isascii() or (v not in continuing and pending_after(b"", token) is not None))
         ]
         return mask_of(np.array(valid, np.int64), self.words)
 

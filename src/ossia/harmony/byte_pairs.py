@@ -8,10 +8,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from heapq import heapify, heappop, heappush
-
-import tiktoken
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from ossia.errors import VocabularyError
+
+if TYPE_CHECKING:
+    import regex
+    import tiktoken
 
 __all__ = [
     "ALPHABET",
@@ -63,7 +67,8 @@ def check_pattern(pattern: str) -> None:
     """
     if pattern in _OWN_PATTERNS:
         return
-    import regex  # noqa: PLC0415 # for patterns of others and for merges alone
+    import regex  # noqa: PLC0415
+    import tiktoken  # noqa: PLC0415
 
     try:
         # tiktoken's engine goes first: it refuses what would expand to gigabytes, which regex would build.
@@ -107,19 +112,29 @@ def from_alphabet(text: str) -> bytes:
 LONGEST_BLANK = 500_000
 _BLANKS = re.compile("[\t\x0b\x0c \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]{256,}+(?![\r\n])")
 
+FEW = 1_000
+"""Characters that are encoded before tiktoken's tables are made."""
+
 
 class BytePairs:
     """Text to token ids by merging the pair of lowest rank first, within the pieces that `pattern` cuts.
 
-    The id of a token is its rank. Time grows as n log n with the length of the longest piece.
+    The id of a token is its rank. Time grows as n log n with the length of the longest piece. tiktoken's tables take a
+    fifth of a second to make for o200k, so that the first few characters, a short prompt, are encoded without them.
     """
 
     def __init__(self, ranks: Mapping[bytes, int], pattern: str) -> None:
         self._ranks = dict(ranks)
         self._pattern = pattern
+        self._few = FEW if pattern in _OWN_PATTERNS else 0
 
     def encode(self, text: str) -> list[int]:
         """The ids of the text, which may hold anything: a lone surrogate counts as U+FFFD."""
+        # Of ASCII all pattern engines think alike.
+        if len(text) <= self._few and text.isascii():
+            self._few -= len(text)
+            return self._encode_few(text)
+        self._few = 0
         ids: list[int] = []
         done = 0
         for start, end in _long_blanks(text):
@@ -128,13 +143,38 @@ class BytePairs:
             done = end
         return ids + self._pieces.encode_ordinary(text[done:] if done else text)
 
-    @cached_property
-    def _pieces(self) -> tiktoken.Encoding:
-        return tiktoken.Encoding("ossia", pat_str=self._pattern, mergeable_ranks=self._ranks, special_tokens={})
+    def _encode_few(self, text: str) -> list[int]:
+        return [token for match in self._cutter.finditer(text) for token in self._merged(match[0].encode())]
+
+    def _merged(self, piece: bytes) -> list[int]:
+        """The ids of one piece; in time that grows as the square of its length."""
+        ranks, parts = self._ranks, [piece] if piece in self._ranks else [bytes([byte]) for byte in piece]
+        while True:
+            pairs = [(ranks.get(left + right), at) for at, (left, right) in enumerate(pairwise(parts))]
+            merged = min(((rank, at) for rank, at in pairs if rank is not None), default=None)
+            if merged is None:
+                return [ranks[part] for part in parts]
+            at = merged[1]
+            parts[at : at + 2] = [parts[at] + parts[at + 1]]
 
     @cached_property
-    def _whole(self) -> tiktoken.Encoding:
-        return tiktoken.Encoding("ossia-whole", pat_str=r"[\s\S]+", mergeable_ranks=self._ranks, special_tokens={})
+    def _cutter(self) -> "regex.Pattern[str]":
+        import regex  # noqa: PLC0415
+
+        return regex.compile(self._pattern)
+
+    @cached_property
+    def _pieces(self) -> "tiktoken.Encoding":
+        return self._encoding("ossia", self._pattern)
+
+    @cached_property
+    def _whole(self) -> "tiktoken.Encoding":
+        return self._encoding("ossia-whole", r"[\s\S]+")
+
+    def _encoding(self, name: str, pattern: str) -> "tiktoken.Encoding":
+        import tiktoken  # noqa: PLC0415
+
+        return tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=self._ranks, special_tokens={})
 
 
 def _long_blanks(text: str) -> Iterator[tuple[int, int]]:

@@ -4,9 +4,9 @@ Source: openai/tiktoken, tiktoken_ext/openai_public.py, `o200k_harmony`.
 """
 
 import lzma
+import struct
 from collections.abc import Mapping
 from functools import cache
-from itertools import accumulate, pairwise
 from pathlib import Path
 from types import MappingProxyType
 
@@ -36,8 +36,10 @@ CONTROL_TOKENS: tuple[str, ...] = tuple(_NAMED)
 def ranks() -> Mapping[bytes, int]:
     """The ordinary tokens and their ids: under xz, a length byte for each in order, then the bytes of all."""
     data = lzma.decompress((Path(__file__).parents[1] / "data" / "o200k.xz").read_bytes())
-    ends = accumulate(data[:RANKS], initial=RANKS)
-    return MappingProxyType({data[start:end]: rank for rank, (start, end) in enumerate(pairwise(ends))})
+    # `struct` cuts them all at once.
+    cuts = [f"{length}s" for length in range(256)]
+    tokens = struct.unpack_from("".join(map(cuts.__getitem__, data[:RANKS])), data, RANKS)
+    return MappingProxyType(dict(zip(tokens, range(RANKS), strict=True)))
 
 
 def control() -> dict[str, int]:

@@ -162,8 +162,9 @@ class Vocabulary:
         for byte in range(256):
             if bytes([byte]) not in self._ranks:
                 raise VocabularyError(f"the vocabulary has no token for the single byte 0x{byte:02x}; it needs all 256")
-        for name, identifier in [*self.control.items(), *self._ranks.items()]:
-            if not 0 <= identifier <= LARGEST_ID:
+        for table in (self.control, self._ranks):
+            if table and not 0 <= min(table.values()) <= max(table.values()) <= LARGEST_ID:
+                name, identifier = next(item for item in table.items() if not 0 <= item[1] <= LARGEST_ID)
                 raise VocabularyError(f"the id of {name!r} is {identifier}; ids go from 0 to {LARGEST_ID}")
 
     def _table(self) -> list[bytes]:
