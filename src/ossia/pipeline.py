@@ -4,8 +4,10 @@ model = load("nano")
 print(model.chat([{"role": "user", "content": "What is 37 * 48?"}]).answer)
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -21,9 +23,12 @@ __all__ = ["Model", "load", "pipeline"]
 
 
 class Model:
-    """A model ready to talk: made by `load`."""
+    """A model ready to talk: made by `load`. `start` has the seconds that each part of that took."""
 
-    def __init__(self, loaded: Loaded, vocabulary: Vocabulary, engine: Engine, defaults: Defaults) -> None:
+    def __init__(
+        self, loaded: Loaded, vocabulary: Vocabulary, engine: Engine, defaults: Defaults, start: Mapping[str, float]
+    ) -> None:
+        self.start = start
         self.loaded = loaded
         self.vocabulary = vocabulary
         self.engine = engine
@@ -98,22 +103,40 @@ def load(
     Raises what `load_weights` raises, VocabularyError when the tokenizer cannot be read, ConfigError for a context that
     the model was not made for, CapacityError for one that does not fit the memory.
     """
+    start: dict[str, float] = {}
     # What can be refused is refused before the weights are loaded, which takes its time.
-    checkpoint = open_checkpoint(find(model))
-    EngineConfig(context=context).context_of(checkpoint.config)
-    vocabulary, defaults = vocabulary_of(checkpoint), defaults_of(checkpoint)
-    compile_grammar = _compiling(vocabulary)
-    loaded = load_weights(
-        checkpoint, backend=backend, precision=precision, threads=threads, kv_cache_dtype=kv_cache_dtype
-    )
-    config = engine_config(loaded, vocabulary, defaults, context, max_requests=1)
-    return Model(loaded, vocabulary, Engine(loaded.model, config, compile_grammar), defaults)
+    with _timed(start, "checkpoint"):
+        checkpoint = open_checkpoint(find(model))
+        EngineConfig(context=context).context_of(checkpoint.config)
+    with _timed(start, "vocabulary"):
+        vocabulary, defaults = vocabulary_of(checkpoint), defaults_of(checkpoint)
+    compile_grammar = _compiling(vocabulary, start)
+    with _timed(start, "weights"):
+        loaded = load_weights(
+            checkpoint, backend=backend, precision=precision, threads=threads, kv_cache_dtype=kv_cache_dtype
+        )
+    with _timed(start, "engine"):
+        config = engine_config(loaded, vocabulary, defaults, context, max_requests=1)
+        engine = Engine(loaded.model, config, compile_grammar)
+    return Model(loaded, vocabulary, engine, defaults, start)
 
 
-def _compiling(vocabulary: Vocabulary) -> Callable[[str], Late]:
+@contextmanager
+def _timed(parts: dict[str, float], name: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    parts[name] = time.perf_counter() - begin
+
+
+def _compiling(vocabulary: Vocabulary, parts: dict[str, float]) -> Callable[[str], Late]:
     """A compiler of grammars whose tables are being built from now on, in a thread of its own."""
+
+    def compiler_made() -> Compiler:
+        with _timed(parts, "grammar_meanwhile"):
+            return Compiler(vocabulary)
+
     thread = ThreadPoolExecutor(1, "grammar")
-    compiler = thread.submit(Compiler, vocabulary)
+    compiler = thread.submit(compiler_made)
     return lambda source: Late(thread.submit(lambda: compiler.result().compile(source)))
 
 

@@ -73,6 +73,9 @@ def test_json_is_one_object(scripted: Scripted, capsys):
     assert (settings["backend"], settings["precision"], settings["context"]) == ("reference", "exact", CONTEXT)
     assert (settings["effort"], settings["seed"], settings["max_tokens"]) == ("high", 3, 99)
     assert report["timings"]["first_token_seconds"] >= 0
+    parts = report["timings"]["start_seconds"]
+    assert {"imports", "checkpoint", "vocabulary", "weights", "engine", "prompt"} <= set(parts)
+    assert min(parts.values()) >= 0
     assert report["repairs"] == []
 
 

@@ -75,6 +75,7 @@ def process_seconds() -> float | None:
 
 def answer(model: str, text: str, options: argparse.Namespace) -> int:
     """Load the model, answer `text`, print what the options ask for. The exit status tells an interruption."""
+    imports = process_seconds()
     session, clock = Session.open(model, options), Clock()
     printer = Printer(
         sys.stdout, sys.stderr, quiet=options.quiet, raw=session.model.vocabulary if options.raw else None
@@ -82,7 +83,7 @@ def answer(model: str, text: str, options: argparse.Namespace) -> int:
 
     if options.json:
         turn = session.ask(text, clock.noting(_ignore))
-        print(json.dumps(report(session, turn, clock)))  # all but ASCII escaped: any terminal may show it
+        print(json.dumps(report(session, turn, clock, imports)))  # all but ASCII escaped: any terminal may show it
     else:
         printer.wait()
         turn = session.ask(text, clock.noting(printer.show), reading=printer.reading)
@@ -90,7 +91,7 @@ def answer(model: str, text: str, options: argparse.Namespace) -> int:
         for line in remarks(turn):
             printer.remark(line)
         if options.verbose:
-            printer.remark(details(session, turn, clock))
+            printer.remark(f"{details(session, turn, clock)}\n{start_in_words(start_of(session, clock, imports))}")
     return {"cancelled": INTERRUPTED, "no_token": FAILED}.get(turn.finish, 0)
 
 
@@ -98,8 +99,22 @@ def _ignore(event: Event) -> None:
     """For events that nobody is shown."""
 
 
-def report(session: Session, turn: Turn, clock: Clock) -> dict[str, Any]:
-    """The turn as one object."""
+def start_of(session: Session, clock: Clock, imports: float | None) -> dict[str, float | None]:
+    """Seconds of each part of the start, up to the first token.
+
+    What ends in `_meanwhile` ran beside the others.
+    """
+    return {"imports": imports, **session.model.start, "prompt": clock.timings()["first_token_seconds"]}
+
+
+def start_in_words(parts: dict[str, float | None]) -> str:
+    """The parts of a start, for a person."""
+    shown = (f"{name.replace('_', ' ')} {value:.2f} s" for name, value in parts.items() if value is not None)
+    return f"[start: {', '.join(shown)}]"
+
+
+def report(session: Session, turn: Turn, clock: Clock, imports: float | None = None) -> dict[str, Any]:
+    """The turn as one object. `imports` is how old the process was when it began to load the model."""
     return {
         "answer": turn.answer,
         "reasoning": turn.reasoning,
@@ -113,7 +128,7 @@ def report(session: Session, turn: Turn, clock: Clock) -> dict[str, Any]:
             "reasoning_tokens": turn.usage.reasoning_tokens,
             "total_tokens": turn.usage.prompt_tokens + turn.usage.generated_tokens,
         },
-        "timings": clock.timings(),
+        "timings": {**clock.timings(), "start_seconds": start_of(session, clock, imports)},
         "settings": session.settings() | {"seed": turn.seed},
     }
 
