@@ -164,22 +164,33 @@ class Pass {
   template <class F>
   void each_part(const Groups& groups, const ossia_weight& weight, const ossia_weight* then, F&& body) {
     const int64_t parts = divide_up(weight.rows, kRows);
-    context_.pool.run(groups.busy_count * parts, [&](int64_t chunk, int thread) {
-      const int64_t expert = groups.busy[chunk / parts], first = chunk % parts * kRows, place = groups.starts[expert];
-      const Matrix matrix = matrix_at(groups, weight, then, chunk);
-      body(Part{matrix, expert, place, groups.starts[expert + 1] - place, first, std::min(kRows, weight.rows - first)},
-           thread);
+    const Streams streams{groups.busy_count * parts, context_.pool.threads()};
+    context_.pool.run(streams.chunks, [&](int64_t chunk, int thread) {
+      const int64_t at = streams.at(chunk), expert = groups.busy[at / parts], first = at % parts * kRows;
+      const int64_t place = groups.starts[expert], pairs = groups.starts[expert + 1] - place;
+      const Matrix matrix = matrix_at(groups, weight, then, streams, chunk);
+      body(Part{matrix, expert, place, pairs, first, std::min(kRows, weight.rows - first)}, thread);
     });
   }
 
-  // The matrix of a part, and where the thread that has it will go on: threads take parts in turns.
-  Matrix matrix_at(const Groups& groups, const ossia_weight& weight, const ossia_weight* then, int64_t chunk) const {
-    const int64_t parts = divide_up(weight.rows, kRows), all = groups.busy_count * parts;
-    const Matrix matrix = matrix_of(weight, groups.busy[chunk / parts]);
-    const int64_t next = chunk + context_.pool.threads();
-    if (next < all) return followed_by(matrix, matrix_of(weight, groups.busy[next / parts]), next % parts * kRows);
-    if (then == nullptr || then->dtype != weight.dtype || next - all >= divide_up(then->rows, kRows)) return matrix;
-    return followed_by(matrix, matrix_of(*then, groups.busy[0]), (next - all) * kRows);
+  // The matrix of a chunk's part, and where the thread that has it will go on.
+  Matrix matrix_at(const Groups& groups, const ossia_weight& weight, const ossia_weight* then, const Streams& streams,
+                   int64_t chunk) const {
+    const auto of = [&](const ossia_weight& w, int64_t at, int64_t parts) {
+      return matrix_of(w, groups.busy[at / parts]);
+    };
+    const int64_t parts = divide_up(weight.rows, kRows), next = chunk + streams.threads;
+    const Matrix matrix = of(weight, streams.at(chunk), parts);
+    if (next < streams.chunks) {
+      const int64_t at = streams.at(next);
+      return followed_by(matrix, of(weight, at, parts), at % parts * kRows);
+    }
+    if (then == nullptr || then->dtype != weight.dtype) return matrix;
+    const int64_t later = divide_up(then->rows, kRows);
+    const Streams after{groups.busy_count * later, streams.threads};
+    if (next - streams.chunks >= after.chunks) return matrix;
+    const int64_t at = after.at(next - streams.chunks);
+    return followed_by(matrix, of(*then, at, later), at % later * kRows);
   }
 
   // y[i * stride + r] = row r of the part for its pair i, bias and low-rank term included.
