@@ -13,22 +13,112 @@ __all__ = ["BROWSER", "looked_up"]
 
 # A sentence of a page, and how a question asks for it; of each the last question is kept for evaluation.
 _FACTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("{x} was written by {n}.", ("Who wrote {x}?", "Who is the author of {x}?", "By whom was {x} written?")),
-    ("{x} was invented by {n}.", ("Who invented {x}?", "Who is the inventor of {x}?", "Whose invention is {x}?")),
+    (
+        "{x} was written by {n}.",
+        (
+            "Who wrote {x}?",
+            "Who is the author of {x}?",
+            "Who is it that wrote {x}?",
+            "By whom is {x}?",
+            "{x} was written by whom?",
+            "By whom was {x} written?",
+        ),
+    ),
+    (
+        "{x} was invented by {n}.",
+        (
+            "Who invented {x}?",
+            "Who is the inventor of {x}?",
+            "By whom was {x} invented?",
+            "Whose idea was the invention {x}?",
+            "Whose invention is it, {x}?",
+            "Whose invention is {x}?",
+        ),
+    ),
     (
         "The capital of {x} is {n}.",
-        ("What is the capital of {x}?", "Capital of {x}?", "Which city is the capital of {x}?"),
+        (
+            "What is the capital of {x}?",
+            "Capital of {x}?",
+            "Name the capital of {x}",
+            "Which is the capital of {x}?",
+            "Which city is capital of {x}?",
+            "Which city is the capital of {x}?",
+        ),
     ),
-    ("{x} lies in {n}.", ("Where is {x}?", "In which country is {x}?", "Where does {x} lie?")),
-    ("{x} was founded in {y}.", ("When was {x} founded?", "In which year was {x} founded?", "How old is {x}?")),
+    (
+        "{x} lies in {n}.",
+        (
+            "Where is {x}?",
+            "In which country is {x}?",
+            "Where is {x} to be found?",
+            "In which country does {x} lie?",
+            "Where exactly does {x} lie?",
+            "Where does {x} lie?",
+        ),
+    ),
+    (
+        "{x} was founded in {y}.",
+        (
+            "When was {x} founded?",
+            "In which year was {x} founded?",
+            "Since when is there {x}?",
+            "How old is the town of {x}?",
+            "How old a place is {x}?",
+            "How old is {x}?",
+        ),
+    ),
     (
         "{x} has {i} inhabitants.",
-        ("How many people live in {x}?", "What is the population of {x}?", "How large is {x}?"),
+        (
+            "How many people live in {x}?",
+            "What is the population of {x}?",
+            "How large is the town of {x}?",
+            "How large a town is {x}?",
+            "How large is {x}?",
+        ),
     ),
-    ("{x} is {i} metres high.", ("How high is {x}?", "What is the height of {x}?", "How tall is {x}?")),
-    ("The price of {x} is {i}.", ("What does {x} cost?", "What is the price of {x}?", "How much is {x}?")),
-    ("{x} means {w}.", ("What does {x} mean?", "What is the meaning of {x}?", "Define {x}")),
-    ("{x} won against {n}.", ("Against whom did {x} win?", "Who lost to {x}?", "Whom did {x} beat?")),
+    (
+        "{x} is {i} metres high.",
+        (
+            "How high is {x}?",
+            "What is the height of {x}?",
+            "How tall is the tower {x}?",
+            "How tall a tower is {x}?",
+            "How tall is {x}?",
+        ),
+    ),
+    (
+        "The price of {x} is {i}.",
+        (
+            "What does {x} cost?",
+            "What is the price of {x}?",
+            "How much does {x} cost?",
+            "How much must I pay for {x}?",
+            "How much is {x}?",
+        ),
+    ),
+    (
+        "{x} means {w}.",
+        (
+            "What does {x} mean?",
+            "What is the meaning of {x}?",
+            "Define the word {x}",
+            "Please define {x}",
+            "Define {x}",
+        ),
+    ),
+    (
+        "{x} won against {n}.",
+        (
+            "Against whom did {x} win?",
+            "Who lost to {x}?",
+            "Whom did {x} win against?",
+            "Who was beaten by {x}?",
+            "Whom has {x} beaten?",
+            "Whom did {x} beat?",
+        ),
+    ),
 )
 _FILLING = (
     "It is known for its {w}.",

@@ -15,6 +15,8 @@ _BEGINNINGS = (
     "There are {a} {things} on the table.",
     "{who} collected {a} {things}.",
     "A shop has {a} {things}.",
+    "{who} starts out with {a} {things}.",
+    "First there are {a} {things}.",
     "{who} starts with {a} {things}.",
 )
 _EVENTS: dict[str, tuple[str, ...]] = {
@@ -23,14 +25,29 @@ _EVENTS: dict[str, tuple[str, ...]] = {
         "Then {n} are added.",
         "{n} new ones are bought.",
         "{other} brings {n}.",
+        "{n} more arrive.",
+        "Another {n} come.",
+        "{who} finds another {n}.",
+        "{other} gives {who} {n} more.",
         "Another {n} arrive.",
     ),
-    "-": ("{n} are given away.", "Then {n} are lost.", "{n} of them break.", "{other} takes {n}.", "{n} disappear."),
+    "-": (
+        "{n} are given away.",
+        "Then {n} are lost.",
+        "{n} of them break.",
+        "{other} takes {n}.",
+        "{n} of them disappear.",
+        "{who} sells {n}.",
+        "{who} loses {n} of them.",
+        "{n} disappear.",
+    ),
     "*": (
         "The number grows to {n} times as many.",
         "Then there are {n} times as many.",
         "Each one is replaced by {n}.",
         "Their number is multiplied by {n}.",
+        "Now there are {n} times as many of them.",
+        "Soon the number is {n} times as large.",
         "Soon there are {n} times as many of them.",
     ),
     "/": (
@@ -38,6 +55,8 @@ _EVENTS: dict[str, tuple[str, ...]] = {
         "They are put into {n} equal bags, and one bag is kept.",
         "They are split into {n} equal parts, and one part stays.",
         "They are divided by {n}.",
+        "They are packed into {n} equal boxes, and only one box is left.",
+        "They go into {n} equal rows, and one row is left.",
         "They go into {n} equal boxes, and only one box is left.",
     ),
 }
@@ -46,14 +65,16 @@ _ENDINGS = (
     "How many {things} are there in the end?",
     "How many are left?",
     "How many {things} is that?",
+    "How many remain?",
+    "How many {things} are left?",
     "How many {things} remain?",
 )
 _LARGEST = 9999
 
 
 def long_story(random: Random, *, held: bool, count: int | None = None) -> Problem:
-    """Two to four things happen, or so many, one after the other, to a number of things."""
-    count = count or random.randrange(2, 5)
+    """One to four things happen, or so many, one after the other, to a number of things."""
+    count = count or random.choice((1, 2, 2, 3, 3, 4, 4))
     while True:
         steps = _steps(random, count)
         if kept(" ".join(f"{a}{sign}{b}" for sign, a, b in steps)) == held:
