@@ -3,15 +3,21 @@
     python bench/cpu.py --llama FOLDER --ik FOLDER
     python bench/cpu.py --build --save
     python bench/cpu.py --full --prompt 512 2048 --depth 0 4096 --save
+    python bench/cpu.py --full --threads 1 --save
 
-All run the same random weights on as many threads, and take turns; FOLDER has the programs llama-bench and
-llama-batched-bench. The rivals have the dense matrices in 8 bits, as the published GGUF does, and the same values;
-ours reads them in 8 bits at `fast`, and in the checkpoint's own bfloat16 at `exact`. With --save the result goes to
-bench/results, its pictures and table into docs/performance.md. --build compiles both rivals from the sources that PyPI
-has, which takes an hour of one processor, once.
+All run the same random weights on as many threads, and take turns; FOLDER has the program llama-batched-bench. The
+rivals have the dense matrices in 8 bits, as the published GGUF does, and the same values; ours reads them in 8 bits at
+`fast`, and in the checkpoint's own bfloat16 at `exact`. With --save the result goes to bench/results, its pictures and
+table into docs/performance.md. --build compiles both rivals from the sources that PyPI has, which takes an hour of one
+processor, once.
+
+Two threads that share their processors with other work wait for each other at every product, and the rivals' then wait
+up to a hundred times as long as they compute. So on a busy machine one thread is right (--threads 1): its figures are
+by the time that it had its processor, whatever part of the clock that was.
 """
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -19,16 +25,16 @@ from typing import Any
 
 import report
 from engines import page
-from engines.programs import Llama, Ours
-from engines.works import Engine, Work, compared, ratios
+from engines.programs import PROGRAM, Llama, Ours
+from engines.works import Turn, Work, compared, ratios
 from serving import rival, weights
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "bench"
 PAGE = ROOT / "docs" / "performance.md"
 
-IK_OPTIONS = ("-rtr", "1", "-fa", "1", "-fmoe", "1")
-"""What makes ik_llama.cpp fastest: repacked at load, flash attention, fused experts."""
+IK_OPTIONS = ("-rtr",)
+"""What makes ik_llama.cpp fastest beyond its defaults, flash attention and fused experts: repacked at load."""
 
 
 def arguments() -> argparse.Namespace:
@@ -36,7 +42,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--llama", type=Path, metavar="FOLDER", help="llama.cpp's programs (default: those built here)")
     parser.add_argument("--ik", type=Path, metavar="FOLDER", help="ik_llama.cpp's programs (default: those built here)")
     parser.add_argument("--build", action="store_true", help="build both from the sources that PyPI has")
-    parser.add_argument("--full", action="store_true", help="20b in full: 38 GiB of disk, an hour or more")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="20b in full: 26 GB of disk, 38 while they are made; hours where the machine is busy",
+    )
     parser.add_argument("--precision", nargs="+", default=["fast", "exact"], help="ours")
     parser.add_argument("--prompt", type=int, nargs="*", default=[512], help="tokens of prompts")
     parser.add_argument("--generate", type=int, default=32, help="tokens of answers")
@@ -44,72 +54,108 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--together", type=int, nargs="*", default=[4, 16], help="requests at once")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="in each, of which the one that waited least counts; 1 at a depth"
+    )
     parser.add_argument("--save", action="store_true", help="keep the result in bench/results, and make the page")
+    parser.add_argument(
+        "--show", type=Path, nargs="+", metavar="RESULT", help="measure nothing; make the page of these"
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     options = arguments()
+    if options.show:
+        show(options.show)
+    else:
+        measure(options)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """All that is asked for, said while it is found."""
     around = report.surroundings()
     print(report.in_words(around))
-    files = weights.made(BUILD / ("serve-full" if options.full else "serve"), options.full, True)
+    files = weights.made(BUILD / ("serve-full" if options.full else "serve"), options.full, [weights.Q8_0])
     ours = [Ours(files.folder, precision, options.threads) for precision in options.precision]
-    theirs = rivals(options, files.rivals["llama-server, Q8_0"])
+    theirs = rivals(options, files.rivals[weights.Q8_0])
     if not theirs:
         sys.exit("there is no rival; --llama FOLDER or --ik FOLDER names one, --build builds both")
-    result = around | {
-        "threads": options.threads,
-        "rounds": options.rounds,
-        "model": weights.described(files.folder),
-        "works": measured([*ours, *theirs], works(options), [engine.name for engine in ours], options.rounds),
+    around |= {"threads": options.threads, "model": weights.described(files.folder)}
+    rounds: dict[Work, list[dict[str, Turn]]] = {work: [] for work in works(options)}
+    for number in range(options.rounds):
+        for work, turns in rounds.items():
+            found = compared([*ours, *theirs], work, number, 1 if work.depth else options.repeats)
+            turns.append({name: turn.alone() for name, turn in found.items()} if options.threads == 1 else found)
+            print(f"{work.name}: {in_words(turns[-1])}", flush=True)
+            if options.save:
+                keep(around | summary(rounds, ours))
+
+
+def in_words(turns: dict[str, Turn]) -> str:
+    """One round."""
+    return ", ".join(f"{name} {turn.speed:.2f} tokens/s, waiting {turn.waited:.0%}" for name, turn in turns.items())
+
+
+def keep(result: dict[str, Any]) -> None:
+    """After each work, so that a run which is interrupted keeps what it has."""
+    show([report.save("cpu", result)])
+
+
+def show(files: list[Path]) -> None:
+    """Put these results, and a picture of each, into the page."""
+    results = {f"cpu{number or ''}.png": json.loads(file.read_text("utf-8")) for number, file in enumerate(files)}
+    for plot, result in results.items():
+        page.drawn(result, PAGE.parent / plot)
+    page.put(PAGE, page.section(results))
+
+
+def summary(rounds: dict[Work, list[dict[str, Turn]]], ours: list[Ours]) -> dict[str, Any]:
+    """What the rounds so far say."""
+    own = [engine.name for engine in ours]
+    return {
+        "rounds": max(len(turns) for turns in rounds.values()),
+        "works": [row(work, turns, own) for work, turns in rounds.items() if turns],
         "bounds": bounds(ours),
         "load_average": os.getloadavg()[0],
     }
-    if options.save:
-        plot = PAGE.parent / "cpu.png"
-        page.drawn(result, plot)
-        page.put(PAGE, page.section(result, plot.name))
-        print(f"written to {report.save('cpu', result)}, {plot} and {PAGE}")
 
 
 def rivals(options: argparse.Namespace, model: Path) -> list[Llama]:
     """Those that are named, built or found here."""
     found: list[Llama] = []
     for name, given, extra in (("llama.cpp", options.llama, ()), ("ik_llama.cpp", options.ik, IK_OPTIONS)):
-        folder = given or BUILD / name / "build" / "bin"
+        folder = given.resolve() if given else BUILD / name / "build" / "bin"
         if options.build and not given:
-            rival.build(BUILD / name, rival.SDISTS[name], ("llama-bench", "llama-batched-bench"))
-        if (folder / "llama-bench").exists():
+            rival.build(BUILD / name, rival.SDISTS[name], (PROGRAM,))
+        if (folder / PROGRAM).exists():
             found.append(Llama(name, folder, model, options.threads, extra))
         elif given:
-            sys.exit(f"{given} has no llama-bench; the folder of a build's programs is right")
+            sys.exit(f"{given} has no {PROGRAM}; the folder of a build's programs is right")
     return found
 
 
 def works(options: argparse.Namespace) -> list[Work]:
-    """All that is asked for."""
+    """All that is asked for; those at a depth, which take longest, last."""
+    answers = [Work(32, options.generate, depth=depth) for depth in sorted(options.depth)]
     return [
         *(Work(prompt, 1, prefill=True) for prompt in options.prompt),
-        *(Work(32, options.generate, depth=depth) for depth in options.depth),
+        *(work for work in answers if not work.depth),
         *(Work(32, options.generate, batch=batch) for batch in options.together),
+        *(work for work in answers if work.depth),
     ]
 
 
-def measured(engines: list[Engine], tasks: list[Work], own: list[str], rounds: int) -> list[dict[str, Any]]:
-    """Every work, said while it is found."""
-    found: list[dict[str, Any]] = []
-    for work in tasks:
-        speeds = compared(engines, work, rounds)
-        row = {
-            "name": work.name,
-            "speeds": {name: report.spread(each) for name, each in speeds.items()},
-            "ahead": ratios(speeds, own),
-            "rounds": speeds,
-        }
-        words = ", ".join(f"{name} {each['median']:.2f}" for name, each in row["speeds"].items())
-        print(f"{work.name}: {words} tokens/s", flush=True)
-        found.append(row)
-    return found
+def row(work: Work, turns: list[dict[str, Turn]], own: list[str]) -> dict[str, Any]:
+    """What came of one work."""
+    speeds = {name: [turn[name].speed for turn in turns] for name in turns[0]}
+    return {
+        "name": work.name,
+        "speeds": {name: report.spread(each) for name, each in speeds.items()},
+        "ahead": ratios(speeds, own),
+        "rounds": speeds,
+        "waited": {name: [turn[name].waited for turn in turns] for name in speeds},
+    }
 
 
 def bounds(ours: list[Ours]) -> list[dict[str, Any]]:

@@ -75,7 +75,9 @@ def commit() -> str:
 
 
 def command() -> str:
-    return shlex.join(["python", f"bench/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    """As it was given, with PATH for where this machine keeps a file."""
+    words = ["PATH" if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    return shlex.join(["python", f"bench/{Path(sys.argv[0]).name}", *words])
 
 
 def save(name: str, result: dict[str, Any]) -> Path:

@@ -77,7 +77,8 @@ def main() -> None:
 
 def measured(options: argparse.Namespace, program: Path) -> dict[str, Any]:
     """All that is asked for, said while it is found."""
-    files = weights.made(BUILD / ("serve-full" if options.full else "serve"), options.full, options.q8)
+    forms = weights.FORMS if options.q8 else {weights.BFLOAT16: weights.FORMS[weights.BFLOAT16]}
+    files = weights.made(BUILD / ("serve-full" if options.full else "serve"), options.full, forms)
     checkpoint = open_checkpoint(files.folder)
     vocabulary = vocabulary_of(checkpoint)
     work = load.Work(options.prompt, options.generate, min(vocabulary.size, 4000 if not options.full else 190_000))
@@ -89,7 +90,7 @@ def measured(options: argparse.Namespace, program: Path) -> dict[str, Any]:
         "rounds": options.rounds,
         "work": asdict(work),
         "rival": rival.version(program),
-        "forms": weights.FORMS if options.q8 else {"llama-server": weights.FORMS["llama-server"]},
+        "forms": forms,
         "points": [] if "load" in options.skip else points(options, program, files, work),
     }
     if "conversation" not in options.skip:

@@ -123,13 +123,18 @@ def test_values_that_cannot_be_right_are_named(generation, content: dict[str, An
 
 
 @pytest.mark.parametrize("free_gib", [2, 4, 8, 1000])
-def test_the_context_is_bounded_by_memory(path: Path, monkeypatch, free_gib: int):
+@pytest.mark.parametrize(
+    ("backend", "dtype", "head"), [("reference", None, 64 * 4), ("reference", "int8", 64 * 4), ("native", "int8", 68)]
+)
+def test_the_context_is_bounded_by_memory(
+    path: Path, monkeypatch, free_gib: int, backend: str, dtype: str | None, head: int
+):
     large = ModelConfig.read(published_configs()["20b"])
-    loaded = loading.load_weights(str(path), backend="reference")
+    loaded = loading.load_weights(str(path), backend=backend, kv_cache_dtype=dtype)
     published = loading.Loaded(replace(loaded.checkpoint, config=large, bytes=1 << 30), loaded.ops, loaded.weights)
     monkeypatch.setattr(loading, "available_bytes", lambda: free_gib << 30)
     found = loading.affordable_context(published)
-    per_token = 12 * 2 * 8 * 64 * 4  # 12 full layers of keys and values in float32
+    per_token = 12 * 2 * 8 * head  # 12 full layers of keys and values, in numpy always in float32
     half = ((free_gib - 1) << 30) // 2
     assert found == min(131_072, half // per_token // 1024 * 1024)
 

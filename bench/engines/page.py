@@ -1,6 +1,7 @@
 """From a result of bench/cpu.py to its part of docs/performance.md, and to the picture beside it."""
 
 import statistics
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # the backend is chosen first
+from matplotlib.axes import Axes
 from serving.page import filled, placed, table
 
 __all__ = ["BEGIN", "END", "drawn", "put", "section"]
@@ -15,10 +17,15 @@ __all__ = ["BEGIN", "END", "drawn", "put", "section"]
 BEGIN, END = "<!-- cpu: begin -->", "<!-- cpu: end -->"
 
 
-def section(result: dict[str, Any], plot: str) -> str:
-    """The part as Markdown. All of its figures are the result's."""
-    parts = [_opening(result), _speeds(result), _bounds(result), f"![Tokens a second by engine]({plot})"]
-    return "\n\n".join([BEGIN, *parts, END]) + "\n"
+def section(results: dict[str, dict[str, Any]]) -> str:
+    """The part as Markdown, of results by the picture of each. All of its figures are the results'."""
+    parts = [part for plot, result in results.items() for part in _one(result, plot)]
+    return "\n\n".join([BEGIN, "## Beside other engines", *parts, END]) + "\n"
+
+
+def _one(result: dict[str, Any], plot: str) -> list[str]:
+    picture = f"![Tokens a second by engine, and how near decoding comes to the bandwidth]({plot})"
+    return [_opening(result), _speeds(result), _behind(result), _bounds(result), picture]
 
 
 def put(page: Path, section: str) -> None:
@@ -28,22 +35,31 @@ def put(page: Path, section: str) -> None:
 
 def _opening(result: dict[str, Any]) -> str:
     machine = result["machine"]
+    waited = [share for work in result["works"] for shares in work["waited"].values() for share in shares]
+    figures = f"medians of {result['rounds']} rounds with the least and most"
+    ratio = "the median of the ratios within a round, with the least and most"
+    if result["rounds"] == 1:
+        figures, ratio = "of one round", "the ratio within that round, which says nothing of how it would spread"
+    alone = " and are by the time that it had one" if result["threads"] == 1 else ""
     text = f"""
         `{result["command"]}`, {result["date"]}, commit {result["commit"]}, on {machine["processors"]} processors
-        ({machine["processor"]}), {result["threads"]} threads each, load average {result["load_average"]:.1f} at the
-        end. The model is {result["model"]}. The rivals have its dense matrices in 8 bits, the same values; ours has
-        them so at `fast`, and in bfloat16 at `exact`. Engines take turns; figures are medians of {result["rounds"]}
-        rounds with the least and most, and by how much ours is ahead (above 1) is the median of the rounds' ratios."""
-    return "## Beside other engines\n\n" + filled(text)
+        ({machine["processor"]}), threads of each: {result["threads"]}. The machine was shared: figures are of engines
+        that waited for a processor for {statistics.median(waited):.0%} of the time in the median and {max(waited):.0%}
+        at most{alone}. The model is {result["model"]}. The rivals have its
+        dense matrices in 8 bits, the same values; ours has them so at `fast`, and in bfloat16 at `exact`. A prompt is
+        of random tokens; an answer is written after one of 32 and, at a depth, what stands before it. Engines take
+        turns, each warmed up by a run that does not count; figures are {figures}. By how much ours is
+        ahead (above 1) is {ratio}."""
+    return filled(text)
 
 
 def _speeds(result: dict[str, Any]) -> str:
     engines = list(dict.fromkeys(name for work in result["works"] for name in work["speeds"]))
     rows = []
     for work in result["works"]:
-        cells = [_spread(work["speeds"][name]) if name in work["speeds"] else "-" for name in engines]
+        cells = [_spread(work["speeds"][name]) for name in engines]
         ahead = [
-            f"{own.removeprefix('ossia ')} {each['median']:.2f} of {rival}"
+            f"{own.removeprefix('ossia ')} {_spread(each, 2)} of {rival}"
             for own, rivals in work["ahead"].items()
             for rival, each in rivals.items()
         ]
@@ -51,17 +67,20 @@ def _speeds(result: dict[str, Any]) -> str:
     return table(["tokens/s", *engines, "ahead by"], rows)
 
 
+def _behind(result: dict[str, Any]) -> str:
+    found = [
+        f"{own} reaches {each['median']:.2f} of {rival} at: {work['name']}"
+        for work in result["works"]
+        for own, rivals in work["ahead"].items()
+        for rival, each in rivals.items()
+        if each["median"] < 1
+    ]
+    return filled(f"Where ours is behind: {'; '.join(found) or 'nowhere in this table'}.")
+
+
 def _bounds(result: dict[str, Any]) -> str:
     rows = []
-    kinds = dict.fromkeys(
-        (each["precision"], each["batch"], each["depth"]) for each in result["bounds"] if each["generate"] > 1
-    )
-    for precision, batch, depth in kinds:
-        same = [
-            each
-            for each in result["bounds"]
-            if (each["precision"], each["batch"], each["depth"]) == (precision, batch, depth) and each["generate"] > 1
-        ]
+    for (precision, batch, depth), same in _decoding(result).items():
         shares = [each["decode_bound_fraction"] for each in same]
         bandwidth = [each["read_bandwidth_bytes_per_second"] / 1e9 for each in same]
         rows.append(
@@ -72,28 +91,59 @@ def _bounds(result: dict[str, Any]) -> str:
                 f"{statistics.median(shares):.0%} ({min(shares):.0%}-{max(shares):.0%})",
             ]
         )
-    text = "A step cannot be shorter than its bytes over the bandwidth that was read in the same minute:"
+    text = filled("""
+        A step cannot be shorter than its bytes over the bandwidth that was read in the same minute. Both are by the
+        clock here, and the bandwidth is the best of several passes: waiting for a processor lowers the share.""")
     return f"{text}\n\n" + table(["ossia", "bytes of a step", "bandwidth", "of the bound"], rows)
 
 
-def _spread(value: dict[str, float]) -> str:
-    return f"{value['median']:.1f} ({value['least']:.1f}-{value['most']:.1f})"
+def _decoding(result: dict[str, Any]) -> dict[tuple[str, int, int], list[dict[str, Any]]]:
+    """What our runs that wrote answers said, by precision, requests at once and depth."""
+    found: dict[tuple[str, int, int], list[dict[str, Any]]] = {}
+    for each in result["bounds"]:
+        if each["generate"] > 1:
+            found.setdefault((each["precision"], each["batch"], each["depth"]), []).append(each)
+    return found
+
+
+def _spread(value: dict[str, float], digits: int = 1) -> str:
+    median, least, most = (f"{value[name]:.{digits}f}" for name in ("median", "least", "most"))
+    return median if value["least"] == value["most"] else f"{median} ({least}-{most})"
 
 
 def drawn(result: dict[str, Any], file: Path) -> None:
-    """Tokens a second of each engine at each work, with the spread of the rounds."""
+    """Above, tokens a second of each engine at each work, with the spread of the rounds; below, our roofline."""
     works = result["works"]
-    figure, axes = pyplot.subplots(1, len(works), figsize=(2.6 * len(works), 3.4), layout="constrained", squeeze=False)
-    engines = list(dict.fromkeys(name for work in works for name in work["speeds"]))
-    for axis, work in zip(axes[0], works, strict=True):
-        for place, name in enumerate(engines):
-            if name in work["speeds"]:
-                value = work["speeds"][name]
-                low, high = value["median"] - value["least"], value["most"] - value["median"]
-                axis.bar(place, value["median"], yerr=[[low], [high]], capsize=3, color=f"C{place}")
-        axis.set(title=work["name"], xticks=range(len(engines)))
-        axis.set_xticklabels(engines, rotation=30, ha="right")
-        axis.grid(axis="y", alpha=0.3)
-    axes[0][0].set_ylabel("tokens/s")
+    figure = pyplot.figure(figsize=(max(6.0, 2.2 * len(works)), 7), layout="constrained")
+    grid = figure.add_gridspec(2, len(works))
+    _bars(works, [figure.add_subplot(grid[0, place]) for place in range(len(works))])
+    _roofline(result, figure.add_subplot(grid[1, :]))
     figure.savefig(file, dpi=110)
     pyplot.close(figure)
+
+
+def _bars(works: Sequence[dict[str, Any]], axes: Iterable[Axes]) -> None:
+    for axis, work in zip(axes, works, strict=True):
+        for place, value in enumerate(work["speeds"].values()):
+            low, high = value["median"] - value["least"], value["most"] - value["median"]
+            axis.bar(place, value["median"], yerr=[[low], [high]], capsize=3, color=f"C{place}")
+        axis.set_title(f"{work['name']}\ntokens/s", fontsize=9)
+        axis.set_xticks(range(len(work["speeds"])), list(work["speeds"]), rotation=30, ha="right")
+        axis.grid(axis="y", alpha=0.3)
+
+
+def _roofline(result: dict[str, Any], axis: Axes) -> None:
+    """Tokens of a gigabyte read against tokens a second: the roof is the bandwidth, so it is a line."""
+    tokens, reached = list[float](), list[float]()
+    for (precision, batch, depth), same in _decoding(result).items():
+        tokens += [batch / same[0]["decode_bytes_per_step"] * 1e9]
+        reached += [statistics.median(each["decode_tokens_per_second"] for each in same)]
+        axis.annotate(f"{precision}, {batch} at depth {depth:,}", (tokens[-1], reached[-1]), fontsize=8)
+    axis.plot(tokens, reached, "o")
+    bandwidths = [each["read_bandwidth_bytes_per_second"] / 1e9 for each in result["bounds"]]
+    ends = [min(tokens, default=1) / 1.5, max(tokens, default=1) * 1.5]
+    for name, bandwidth in (("least", min(bandwidths)), ("most", max(bandwidths))):
+        axis.plot(ends, [bandwidth * end for end in ends], label=f"{name} bandwidth read, {bandwidth:.1f} GB/s")
+    axis.set(xscale="log", yscale="log", xlabel="tokens for each GB that a step reads", ylabel="tokens/s of ours")
+    axis.legend(frameon=False)
+    axis.grid(alpha=0.3)

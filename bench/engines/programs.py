@@ -1,18 +1,24 @@
-"""The engines: ours through `ossia bench`, llama.cpp and ik_llama.cpp through the bench programs that they bring."""
+"""The engines: ours, and llama.cpp and ik_llama.cpp through the batched bench that both bring.
+
+Each is a program that loads a model once and measures a work some times, saying a line when a measurement ends.
+"""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .works import Work
+from .quiet import Watch
+from .works import Turn, Work
 
-__all__ = ["LimitError", "Llama", "Ours"]
+__all__ = ["PROGRAM", "LimitError", "Llama", "Ours"]
 
-LIMIT_SECONDS = 1800.0
+PROGRAM = "llama-batched-bench"
+BENCH = Path(__file__).parents[1]
 
 
 class LimitError(RuntimeError):
@@ -21,7 +27,7 @@ class LimitError(RuntimeError):
 
 @dataclass
 class Ours:
-    """Ossia in one precision; `reports` keeps all that `ossia bench` said."""
+    """Ossia in one precision; `reports` keeps all that each run said at its end."""
 
     model: Path
     precision: str
@@ -33,19 +39,24 @@ class Ours:
         """As the page names it."""
         return f"ossia {self.precision}"
 
-    def speed(self, work: Work) -> float:
+    def turns(self, work: Work, repeats: int) -> list[Turn]:
         """As defined."""
         numbers = {"prompt": work.prompt, "generate": work.generate, "batch": work.batch, "depth": work.depth}
-        options = [word for name, number in numbers.items() for word in (f"--{name}", str(number))]
-        options += ["--precision", self.precision, "--threads", str(self.threads), "--repeats", "1", "--json"]
-        report = json.loads(_said([sys.executable, "-m", "ossia", "bench", str(self.model), *options]))
-        self.reports.append(report)
-        return report["prefill_tokens_per_second" if work.prefill else "decode_tokens_per_second"]
+        words = [str(self.model), self.precision, str(self.threads), str(repeats), json.dumps(numbers)]
+        lines = list(_lines([sys.executable, "-m", "engines.timed", *words], BENCH, self.threads))
+        said = [(json.loads(line), waited) for line, waited in lines if line.startswith("{")]
+        self.reports.append(said[-1][0])
+        name = "prefill_tokens_per_second" if work.prefill else "decode_tokens_per_second"
+        return [Turn(each[name], waited) for each, waited in said[1:-1]]
 
 
 @dataclass(frozen=True)
 class Llama:
-    """llama.cpp or its fork: a folder with `llama-bench` and `llama-batched-bench`, and its fastest options."""
+    """llama.cpp or its fork: a folder with `llama-batched-bench`, and the options that make it fastest.
+
+    That program measures each length of prompt that it is given, and says in a row of a table how fast the prompts were
+    read and the answers written after them. The first length, without the depth, is the warm-up.
+    """
 
     name: str
     folder: Path
@@ -53,42 +64,54 @@ class Llama:
     threads: int
     options: Sequence[str] = ()
 
-    def speed(self, work: Work) -> float | None:
+    def turns(self, work: Work, repeats: int) -> list[Turn]:
         """As defined."""
-        if work.batch > 1:
-            return None if work.depth else self._together(work)
-        shape = ["-p", str(work.prompt), "-n", "0"] if work.prefill else ["-p", "0", "-n", str(work.generate)]
-        shape += ["-d", str(work.depth)] if work.depth else []
-        return last_number(self._said("llama-bench", [*shape, "-r", "1", "-o", "json"]), "avg_ts")
-
-    def _together(self, work: Work) -> float:
-        context = 2 * work.batch * (work.prompt + work.generate)
-        shape = ["-npp", str(work.prompt), "-ntg", str(work.generate), "-npl", str(work.batch), "-c", str(context)]
-        return last_number(self._said("llama-batched-bench", [*shape, "--output-format", "jsonl"]), "speed_tg")
-
-    def _said(self, program: str, shape: Sequence[str]) -> str:
-        command = [str(self.folder / program), "-m", str(self.model), "-t", str(self.threads), *self.options, *shape]
-        return _said(command)
-
-
-def last_number(text: str, name: str) -> float:
-    """The last value of that name in what a bench printed: JSON, or lines of JSON among others."""
-    found = [value for value in _values(text) if name in value]
-    if not found:
-        raise LimitError(f"no {name} in {text[-300:]!r}")
-    return float(found[-1][name])
+        prompts = [work.prompt, *[work.depth + work.prompt] * repeats]
+        numbers = {
+            "t": self.threads,
+            "npp": ",".join(map(str, prompts)),
+            "ntg": work.generate,
+            "npl": work.batch,
+            "c": context(prompts[-1] + work.generate) * work.batch,
+        }
+        words = [word for name, number in numbers.items() for word in (f"-{name}", str(number))]
+        command = [str(self.folder / PROGRAM), "-m", str(self.model), *words, *self.options]
+        # It runs in its folder, since ik_llama.cpp leaves a log where it stands.
+        found = rows(_lines(command, self.folder, self.threads), "S_PP t/s" if work.prefill else "S_TG t/s")
+        if len(found) != len(prompts):
+            raise LimitError(f"{command[0]} measured {len(found)} times instead of {len(prompts)}: {command[1:]}")
+        return found[1:]
 
 
-def _values(text: str) -> list[dict[str, Any]]:
-    try:
-        whole = json.loads(text)
-        return whole if isinstance(whole, list) else [whole]
-    except json.JSONDecodeError:
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+def context(tokens: int) -> int:
+    """Tokens of one request, rounded up as llama.cpp does."""
+    return -(-tokens // 256) * 256
 
 
-def _said(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_SECONDS)
-    if done.returncode:
-        raise LimitError(f"{command[0]} ended with {done.returncode}: {done.stderr[-500:]}")
-    return done.stdout
+def rows(lines: Iterator[tuple[str, float]], column: str) -> list[Turn]:
+    """What each row of a table says in a column; other lines may stand before, between and after."""
+    head: list[str] = []
+    found: list[Turn] = []
+    for line, waited in lines:
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if column in cells:
+            head = cells
+        elif line.startswith("|") and len(cells) == len(head) and cells[0].isdecimal():
+            found.append(Turn(float(cells[head.index(column)]), waited))
+    return found
+
+
+def _lines(command: Sequence[str], folder: Path, threads: int) -> Iterator[tuple[str, float]]:
+    """What a program says, line by line, with the share of the time since the figures before that it had to wait.
+
+    Raises LimitError when it fails.
+    """
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    last: list[str] = []
+    with subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONUNBUFFERED": "1"}, **pipes) as program:
+        watch = Watch(program.pid, threads)
+        for line in program.stdout or ():
+            yield line, watch.waited() if line[:1] in "{|" else 0.0
+            last = [*last[-5:], line]
+    if program.returncode:
+        raise LimitError(f"{command[0]} ended with {program.returncode}: {''.join(last)}")

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from report import spread
 
-__all__ = ["Engine", "Work", "compared", "ratios"]
+__all__ = ["Engine", "Turn", "Work", "compared", "ratios"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,18 @@ class Work:
         return f"answer of {self.generate}{together}" + (f" at depth {self.depth:,}" if self.depth else "")
 
 
+@dataclass(frozen=True)
+class Turn:
+    """Tokens a second, of all requests together, and for what share of that time the engine had no processor."""
+
+    speed: float
+    waited: float
+
+    def alone(self) -> "Turn":
+        """By the time that it had its processor: a thread that waits for no other loses no more than that."""
+        return Turn(self.speed / (1 - self.waited), self.waited)
+
+
 class Engine(Protocol):
     """An engine with the weights that it runs."""
 
@@ -36,20 +48,19 @@ class Engine(Protocol):
         """What the page calls it."""
         ...
 
-    def speed(self, work: Work) -> float | None:
-        """Tokens a second, of all requests together, measured once; None for work that its bench has no form for."""
+    def turns(self, work: Work, repeats: int) -> list[Turn]:
+        """Load the weights, warm up and measure so often."""
         ...
 
 
-def compared(engines: Sequence[Engine], work: Work, rounds: int) -> dict[str, list[float]]:
-    """The speed of each engine in each round. They take turns, and who begins changes."""
-    found: dict[str, list[float]] = {engine.name: [] for engine in engines}
-    for number in range(rounds):
-        for engine in engines if number % 2 == 0 else reversed(engines):
-            speed = engine.speed(work)
-            if speed is not None:
-                found[engine.name].append(speed)
-    return {name: speeds for name, speeds in found.items() if speeds}
+def compared(engines: Sequence[Engine], work: Work, number: int, repeats: int) -> dict[str, Turn]:
+    """The turn of each engine in a round; who begins changes with the round's number.
+
+    Of an engine's repeats the one that waited least for processors counts, whatever its speed.
+    """
+    order = engines if number % 2 == 0 else list(reversed(engines))
+    turns = {each.name: min(each.turns(work, repeats), key=lambda turn: turn.waited) for each in order}
+    return {engine.name: turns[engine.name] for engine in engines}
 
 
 def ratios(speeds: dict[str, list[float]], own: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -61,5 +72,4 @@ def ratios(speeds: dict[str, list[float]], own: Sequence[str]) -> dict[str, dict
             if rival not in own
         }
         for name in own
-        if name in speeds
     }

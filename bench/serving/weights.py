@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from ossia.config import ModelConfig
 from ossia.loading import parameters
 
 CONFIGS = Path(__file__).parents[2] / "src/ossia/data/configs"
+BFLOAT16, Q8_0 = "llama-server", "llama-server, Q8_0"
 FORMS = {
-    "llama-server": "the same in the same form (dense in bfloat16, experts in MXFP4)",
-    "llama-server, Q8_0": "the same values in the published GGUF's form (dense in Q8_0)",
+    BFLOAT16: "the same in the same form (dense in bfloat16, experts in MXFP4)",
+    Q8_0: "the same values in the published GGUF's form (dense in Q8_0)",
 }
 """What the rival has, by what a server with it is called."""
 
@@ -56,24 +58,28 @@ class Files:
     rivals: dict[str, Path]
 
 
-def made(folder: Path, full: bool, eight_bits: bool) -> Files:
-    """The checkpoint in its forms, made where they are missing."""
+def made(folder: Path, full: bool, forms: Collection[str]) -> Files:
+    """The checkpoint, and its GGUF in these of `FORMS`, made where they are missing.
+
+    Q8_0 is made from bfloat16; where only Q8_0 is asked for, bfloat16 (14 GB of 20b) does not stay.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    files = Files(folder / "weights", {"llama-server": folder / "bfloat16.gguf"})
-    if not files.folder.exists():
+    checkpoint = folder / "weights"
+    if not checkpoint.exists():
         config = "20b" if full else str(_written(folder / "config.json", small_config()))
-        _ossia("make-random", config, "--dense", "q8", "--out", str(files.folder))
+        _ossia("make-random", config, "--dense", "q8", "--out", str(checkpoint))
         if not full:
             for name in ("tokenizer.json", "tokenizer_config.json"):
-                shutil.copy(NANO / name, files.folder / name)
-    plain = files.rivals["llama-server"]
-    if not plain.exists():
-        _ossia("convert", str(files.folder), str(plain))
-    if eight_bits:
-        files.rivals["llama-server, Q8_0"] = folder / "q8_0.gguf"
-        if not (folder / "q8_0.gguf").exists():
-            to_q8(plain, folder / "q8_0.gguf")
-    return files
+                shutil.copy(NANO / name, checkpoint / name)
+    files = {BFLOAT16: folder / "bfloat16.gguf", Q8_0: folder / "q8_0.gguf"}
+    plain, missing = files[BFLOAT16], [form for form in forms if not files[form].exists()]
+    if missing and not plain.exists():
+        _ossia("convert", str(checkpoint), str(plain))
+    if Q8_0 in missing:
+        to_q8(plain, files[Q8_0])
+    if BFLOAT16 not in forms:
+        plain.unlink(missing_ok=True)
+    return Files(checkpoint, {form: files[form] for form in forms})
 
 
 def described(folder: Path) -> str:

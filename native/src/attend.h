@@ -6,9 +6,8 @@
 //
 //   keys    [groups of 16 positions][E / n rounded up][16][n]: positions along the lanes, so that a score needs no sum
 //           over lanes, and neighbouring e share a word. The last group of a page may be partly unused.
-//   values  [E / 16, rounded up to an even number][page_size / n rounded up][16][n]: e along the lanes, and
-//   neighbouring
-//           positions share a word.
+//   values  [E / 16, rounded up to an even number][page_size / n rounded up][16][n]: e along the lanes, and positions
+//           that are neighbours share a word.
 //   scales  of keys and then of values, [groups of 16 positions][16] float32 each; in 8 bits only.
 //
 // In 8 bits a byte b stands for (b - 128) * scale, with one scale for each token and head: the largest magnitude over
@@ -21,7 +20,7 @@
 // sqrt(E); weights are summed in 16 lanes by position and then over the lanes; values are added in order of position, a
 // fused multiply-add each. Cuts are then folded in ascending order into a state that begins as the sink. In 8 bits the
 // values of a block are summed exactly and blocks added in ascending order; with matrix tiles, those in bfloat16 are
-// added as attend_tile_kernels.cc says.
+// added as attend_tile_kernels.h says.
 
 #ifndef OSSIA_ATTEND_H_
 #define OSSIA_ATTEND_H_

@@ -12,7 +12,8 @@ namespace ossia::tiles {
 //
 // In bfloat16 a query's number and a weight are rounded to the sum of two of bfloat16, to 2^-18 of themselves. What the
 // first of these add up to, and what the second do, is added last. Each adds 32 e of a key, or the values of 16
-// positions, in ascending order, and within these in that of the instruction (tile_kernels.h).
+// positions, in ascending order, and within these in that of the instruction (tile_kernels.h): subnormal numbers count
+// as 0.
 void attend_cut(const KeyValues& cache, int head, const int32_t* table, int32_t cut, const QueryRows& rows,
                 State* state);
 

@@ -172,7 +172,7 @@ _TEXT = """\
 nano is a small model of the gpt-oss architecture (`ossia show nano` prints layers, experts and parameters), trained
 from nothing by `recipes/nano/`. It exists so that everything in Ossia has a real model to run on, at once and without a
 network: Harmony with its channels, three efforts, MXFP4 experts, function calls, structured output. **It is no
-assistant.** It knows nearly nothing of the world.
+assistant.** It knows some two thousand facts, and nothing else of the world.
 
 At `{default}` effort, which is the default (`reasoning_effort` in its `generation_config.json`), by the rows of the
 tables below:

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -39,7 +40,7 @@ def main() -> None:
     # A product is compiled for each shape; the default keeps fewer than there are.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    if arguments.processes == 1 or arguments.device != "cpu":
+    if arguments.device != "cpu" or arguments.processes == 1:
         _train(0, arguments, None)
         return
     spawn(_train, (arguments, _free_port()), nprocs=arguments.processes)
@@ -69,10 +70,12 @@ def new_trainer(
     if training.device == "cpu":
         return Trainer(config, training, data)
 
-    def made(step: int) -> Rows:
-        return aligned([data(step, row) for row in range(rows)], tokens + _ROOM)
+    make = partial(_side_by_side, data, rows, tokens + _ROOM)
+    return Trainer(config, training, Ahead(make, training.steps, max(1, (os.cpu_count() or 1) - 1)))
 
-    return Trainer(config, training, Ahead(made, training.steps, max(1, (os.cpu_count() or 1) - 1)))
+
+def _side_by_side(data: Mixture, rows: int, length: int, step: int) -> Rows:
+    return aligned([data(step, row) for row in range(rows)], length)
 
 
 def _arguments() -> argparse.Namespace:
@@ -81,8 +84,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--tokens", type=int, default=2048, help="of each process and step, or each row")
     parser.add_argument("--device", default="cpu", help="cuda: on the GPU, compiled")
-    parser.add_argument("--rows", type=int, default=32, help="of each step on a GPU")
-    parser.add_argument("--processes", type=int, default=2, help="one of one thread for each core")
+    parser.add_argument("--rows", type=int, help="of each step on a GPU (32)")
+    parser.add_argument("--processes", type=int, help="one of one thread for each core (2); not for a GPU")
     parser.add_argument("--from", dest="start", type=Path, help="begin with the parameters of this checkpoint")
     parser.add_argument("--muon-rate", type=float, default=TrainingConfig.muon_rate)
     parser.add_argument("--adam-rate", type=float, default=TrainingConfig.adam_rate)
@@ -94,9 +97,25 @@ def _arguments() -> argparse.Namespace:
         "--no-compile", dest="compile", action="store_false", help="run elementwise parts as they stand"
     )
     parser.add_argument("--seed", type=int, default=0)
-    if parser.parse_args().device != "cpu":
-        parser.set_defaults(**_ON_GPU)
+    given = parser.parse_args()
+    if (wrong := _mistake(given)) is not None:
+        parser.error(wrong)
+    parser.set_defaults(rows=32, processes=2, **({} if given.device == "cpu" else _ON_GPU))
     return parser.parse_args()
+
+
+def _mistake(given: argparse.Namespace) -> str | None:
+    """What was asked for and cannot be had on the device."""
+    if given.device == "cpu":
+        return None if given.rows is None else "--rows are a GPU's; --tokens or --processes, or --device cuda, is right"
+    if given.processes is not None:
+        return f"--processes are the processor's, and --device is {given.device}; --rows is right there"
+    try:
+        torch.empty(0, device=given.device)
+    except (AssertionError, RuntimeError) as error:
+        why = str(error).splitlines()[0]
+        return f"--device {given.device}: {why}; cpu is right, or cuda where a GPU is and torch was made for it"
+    return None
 
 
 def _train(rank: int, arguments: argparse.Namespace, port: int | None) -> None:

@@ -221,7 +221,7 @@ def check_cache(loaded: Loaded, config: EngineConfig, right: str = "") -> None:
 
     Raises CapacityError, and ConfigError where `config` does not fit the model.
     """
-    needed, free = needed_bytes(config, loaded.config, loaded.ops.kv_cache_dtype), available_bytes()
+    needed, free = needed_bytes(config, loaded.config, loaded.ops.stored_dtype), available_bytes()
     if free is not None and sum(needed.values()) > free:
         layers = " and ".join(f"{_gib(count)} in layers of {name}" for name, count in needed.items())
         right = right or "a shorter context, fewer requests at once (max_requests) or a smaller cache_bytes is right"
@@ -320,7 +320,7 @@ def affordable_context(loaded: Loaded) -> int:
         return most
     # Weights that are not yet in memory will want their part of it, if they fit at all.
     left = max(free - loaded.checkpoint.bytes, free // 8) // 2
-    fits = left // token_bytes(loaded.config, loaded.ops.kv_cache_dtype) // CONTEXT_STEP * CONTEXT_STEP
+    fits = left // token_bytes(loaded.config, loaded.ops.stored_dtype) // CONTEXT_STEP * CONTEXT_STEP
     return min(most, max(fits, CONTEXT_STEP))
 
 
@@ -331,7 +331,7 @@ def token_bytes(config: ModelConfig, dtype: CacheDtype) -> int:
 
 
 def _checked_context(loaded: Loaded, context: int) -> int:
-    each, free = token_bytes(loaded.config, loaded.ops.kv_cache_dtype), available_bytes()
+    each, free = token_bytes(loaded.config, loaded.ops.stored_dtype), available_bytes()
     needed = context * each
     if free is not None and needed > free and context <= loaded.config.max_position_embeddings:
         raise CapacityError(

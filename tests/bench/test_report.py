@@ -9,9 +9,11 @@ from bench import report
 
 def test_a_result_names_its_surroundings_but_no_machine(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(report.sys, "argv", ["/somewhere/bench/decode.py", "nano", "--threads", "1"])
+    monkeypatch.setattr(
+        report.sys, "argv", ["/somewhere/bench/decode.py", "nano", "--threads", "1", "--ik", str(tmp_path)]
+    )
     around = report.surroundings()
-    assert around["command"] == "python bench/decode.py nano --threads 1"
+    assert around["command"] == "python bench/decode.py nano --threads 1 --ik PATH"
     assert around["machine"]["processors"] >= 1
     file = report.save("decode", around | {"runs": [1]})
     assert file.name == f"{around['date']}-{around['commit'].rstrip('+')}-decode.json"

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from ossia.cli import main
+from ossia.errors import ConfigError
+from ossia.server import serving
+from ossia.server.remote import Launch
 
 QUESTION = {"model": "nano", "messages": [{"role": "user", "content": "What is 2 + 2?"}], "reasoning_effort": "low"}
 
@@ -27,3 +30,16 @@ def test_a_file_without_requests_is_refused(tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "in.jsonl").write_text("\n")
     assert main(["batch", str(tmp_path / "in.jsonl")]) == 1
     assert "no requests" in capsys.readouterr().err
+
+
+def test_what_keys_and_values_are_kept_as_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    launched: list[Launch] = []
+
+    def make(config: object, launch: Launch, **_: object) -> None:
+        launched.append(launch)
+        raise ConfigError("that is all")
+
+    monkeypatch.setattr(serving, "make_service", make)
+    (tmp_path / "in.jsonl").write_text(json.dumps({"custom_id": "a", "url": "/v1/chat/completions", "body": QUESTION}))
+    assert main(["batch", str(tmp_path / "in.jsonl"), "--kv-cache-dtype", "int8"]) == 1
+    assert [launch.kv_cache_dtype for launch in launched] == ["int8"]

@@ -18,7 +18,8 @@ def _small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_object_with_every_figure(tiny: Path, capsys):
-    assert main(["bench", str(tiny), *SMALL, "--batch", "2", "--depth", "5", "--json"]) == 0
+    load = ["--batch", "2", "--depth", "5", "--kv-cache-dtype", "int8"]
+    assert main(["bench", str(tiny), *SMALL, *load, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report.keys() == {
         *(
@@ -38,7 +39,7 @@ def test_one_object_with_every_figure(tiny: Path, capsys):
         *("weights_bandwidth_bytes_per_second", "decode_weights_fraction"),
     }
     assert (report["prompt"], report["generate"], report["batch"], report["depth"]) == (20, 3, 2, 5)
-    assert (report["backend"], report["precision"]) == ("reference", "exact")
+    assert (report["backend"], report["precision"], report["kv_cache_dtype"]) == ("reference", "exact", "int8")
 
 
 def test_medians_and_the_bound_follow_from_the_figures(tiny: Path, capsys):
@@ -88,7 +89,7 @@ def test_a_cache_larger_than_the_memory_is_refused_before_it_is_made(tiny: Path,
     loaded = loading.load_weights(str(tiny), backend="reference")
     for batch, fits in ((most, True), (most + 1, False)):
         config = _speed.engine_config(_speed.Load(prompt=20, generate=3, batch=batch))
-        needed = sum(_speed.needed_bytes(config, loaded.config, loaded.ops.kv_cache_dtype).values())
+        needed = sum(_speed.needed_bytes(config, loaded.config, loaded.ops.stored_dtype).values())
         assert (needed <= 4 << 20) is fits
 
 

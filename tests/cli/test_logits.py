@@ -35,6 +35,18 @@ def test_every_row_is_the_models(tiny: Path, tmp_path: Path, backend: str):
     assert np.abs(found - right).max() <= 1e-5 * np.abs(right).max()
 
 
+def test_keys_and_values_are_kept_as_is_asked(tiny: Path, tmp_path: Path):
+    found = []
+    for dtype in ("f32", "bf16", "int8"):
+        words = ["--backend", "reference", "--kv-cache-dtype", dtype]
+        assert main(["logits", str(tiny), str(tokens_file(tmp_path)), "--out", str(tmp_path / "out.npy"), *words]) == 0
+        found.append(np.load(tmp_path / "out.npy"))
+    ops = make_ops("reference", kv_cache_dtype="int8")
+    right = forward(ops, CONFIG, prepare(ops, CONFIG, open_checkpoint(tiny).tensors), Batch.packed([TOKENS]))
+    assert np.abs(found[2] - right).max() <= 1e-5 * np.abs(right).max()
+    assert np.abs(found[0] - found[2]).max() > np.abs(found[0] - found[1]).max() > 0
+
+
 def test_the_file_is_replaced_whole(tiny: Path, tmp_path: Path):
     out = tmp_path / "logits.npy"
     out.write_text("old")

@@ -109,9 +109,16 @@ def test_options_the_environment_and_a_file_make_its_settings(tiny: str, tmp_pat
     assert key not in said + out + err
 
 
-@pytest.mark.parametrize(("words", "settings"), [((), {}), (("--max-requests", "3"), {"max_requests": 3})])
-def test_how_many_requests_are_computed_together_is_passed_on(
-    words: tuple[str, ...], settings: dict[str, int], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        ((), "settings", {}),
+        (("--max-requests", "3"), "settings", {"max_requests": 3}),
+        (("--kv-cache-dtype", "int8"), "kv_cache_dtype", "int8"),
+    ],
+)
+def test_what_the_engine_is_to_be_like_is_passed_on(
+    words: tuple[str, ...], name: str, value: object, monkeypatch: pytest.MonkeyPatch
 ):
     launched: list[Launch] = []
 
@@ -121,7 +128,7 @@ def test_how_many_requests_are_computed_together_is_passed_on(
 
     monkeypatch.setattr(serving, "make_service", make)
     assert main(["serve", "nano", *words]) == 1
-    assert [launch.settings for launch in launched] == [settings]
+    assert [getattr(launch, name) for launch in launched] == [value]
 
 
 @pytest.mark.parametrize(

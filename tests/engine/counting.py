@@ -27,7 +27,7 @@ class CountingOps:
 
     name = "counting"
     precision = Precision.EXACT
-    kv_cache_dtype = CacheDtype.F32
+    kv_cache_dtype = stored_dtype = CacheDtype.F32
     batch_invariant = True
 
     def __init__(self, vocab_size: int, likeliest: float = 6.0) -> None:

@@ -1,4 +1,5 @@
 import hashlib
+import pickle
 import time
 from collections.abc import Mapping
 
@@ -30,6 +31,14 @@ def test_embedded_ranks_are_the_published_ones(published_ranks: bytes) -> None:
 
 def test_embedded_is_one_shared_instance() -> None:
     assert Vocabulary.embedded() is Vocabulary.embedded()
+
+
+def test_it_can_be_sent_to_another_process() -> None:
+    ranks = {**BYTES, b"ab": 256, b"bc": 257, b"abc": 258}
+    control = {name: 259 + index for index, name in enumerate(CONTROL_TOKENS)}
+    made = Vocabulary(ranks, control, merges=[(b"a", b"b"), (b"ab", b"c")])
+    sent = pickle.loads(pickle.dumps(made))
+    assert (sent.encode("abc bc"), sent.control, sent.size) == (made.encode("abc bc"), made.control, made.size)
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)

@@ -25,6 +25,15 @@ def test_the_cache_follows_from_the_precision_unless_it_is_named(backend: str):
     assert make_ops(backend, "exact", kv_cache_dtype="int8").kv_cache_dtype == "int8"
 
 
+@pytest.mark.parametrize("backend", ["reference", "native", pytest.param("torch", marks=pytest.mark.torch)])
+def test_a_cache_takes_the_memory_that_the_backend_says(backend: str):
+    for dtype in ("f32", "bf16", "int8"):
+        ops = make_ops(backend, kv_cache_dtype=dtype)
+        cache = ops.new_cache(64, 16, 2, 32)
+        found = cache.pages.nbytes if backend == "native" else cache.nbytes
+        assert found == 64 * 2 * 2 * ops.stored_dtype.head_bytes(32)
+
+
 def test_torch_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "ossia.ops.torch_ops", raising=False)

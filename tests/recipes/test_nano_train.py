@@ -1,3 +1,4 @@
+import pickle
 import signal
 import subprocess
 import sys
@@ -5,12 +6,14 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 
 from ossia.train.packing import PrefixedBatch
 from ossia.train.train_ops import TrainOps
 from ossia.train.trainer import TrainingConfig, batch_loss
+from recipes.nano import train
 from recipes.nano.train import CHECKPOINT, CURVE, new_trainer
 
 pytestmark = pytest.mark.torch
@@ -68,6 +71,13 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path: Path):
     assert (killed / CURVE).read_bytes().startswith(b"\x89PNG")
 
 
+def test_batches_for_a_device_can_be_made_in_processes_that_start_anew():
+    made = new_trainer(TrainingConfig(steps=STEPS, device="cpu:0"), TOKENS, rows=2).data
+    sent = pickle.loads(pickle.dumps(made))(STEPS - 1, 0)
+    assert sent.tokens.shape == (2, TOKENS + 512)
+    np.testing.assert_array_equal(sent.tokens, made(STEPS - 1, 0).tokens)
+
+
 def test_two_processes_learn_from_the_batches_of_both(tmp_path: Path):
     finished(start(tmp_path, processes=2))
     first = state(tmp_path)["losses"][0]
@@ -76,3 +86,23 @@ def test_two_processes_learn_from_the_batches_of_both(tmp_path: Path):
     with torch.no_grad():
         alone = [batch_loss(TrainOps(), trainer.config, trainer.parameters, batch).item() for batch in batches]
     assert first == pytest.approx(sum(alone) / 2, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--rows 4", "--rows are a GPU's; --tokens or --processes, or --device cuda, is right"),
+        ("--device cuda --processes 3", "--processes are the processor's, and --device is cuda; --rows is right there"),
+        ("--device gpu", "cpu is right, or cuda where a GPU is and torch was made for it"),
+    ],
+)
+def test_what_a_device_has_no_use_for_is_refused(
+    words: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(sys, "argv", ["train", "--output", str(tmp_path), *words.split()])
+    monkeypatch.setattr(train, "_train", lambda *_: None)
+    monkeypatch.setattr(train, "spawn", lambda *_, **__: None)
+    with pytest.raises(SystemExit) as exit_:
+        train.main()
+    assert exit_.value.code == 2
+    assert says in capsys.readouterr().err

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_serve import ended, fetched, running
+from tests.server.endless import no_control_tokens
 
 STREAMS = 20
 PLACES = 16
@@ -21,14 +22,14 @@ PLACES = 16
 
 DEADLINE = 60.0
 
-# No control token of nano's (they begin at 4096), so that an answer ends with max_tokens and not before.
+# No control token of nano's, so that an answer ends with max_tokens and not before.
 ENDLESS = {
     "model": "nano",
     "prompt": "What is",
     "stream": True,
     "max_tokens": 20_000,
     "temperature": 1.0,
-    "logit_bias": {str(token): -100 for token in range(4096, 4105)},
+    "logit_bias": no_control_tokens(),
 }
 
 
@@ -220,7 +221,7 @@ def test_a_second_signal_is_told_to_every_request_in_its_apis_shape():
 
 def test_a_response_in_the_background_says_that_the_server_ended(tmp_path: Path):
     environment = {"OSSIA_SERVER_GRACE_SECONDS": "1", "OSSIA_SERVER_STORE": str(tmp_path / "stored.sqlite")}
-    asked = {"model": "nano", "input": "x", "background": True, "grammar": LONG}
+    asked = {"model": "nano", "input": "x", "background": True, "grammar": LONG, "temperature": 2.0}
     with server(**environment) as (process, address, _):
         begun = Asking(address, "/v1/responses", asked)
         joined([begun])
@@ -234,7 +235,7 @@ def test_a_response_in_the_background_says_that_the_server_ended(tmp_path: Path)
 
 def test_a_turn_that_takes_too_long_says_so_in_a_response_too():
     with server(OSSIA_SERVER_LIMITS_TURN_SECONDS="1") as (_, address, _):
-        asking = Asking(address, "/v1/responses", {"input": "x"})
+        asking = Asking(address, "/v1/responses", {"input": "x", "grammar": LONG, "temperature": 2.0})
         joined([asking])
     made = json.loads(asking.text)
     assert (made["status"], made["incomplete_details"]) == ("incomplete", {"reason": "time_limit"})

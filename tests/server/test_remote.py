@@ -47,7 +47,7 @@ def engine(runner: asyncio.Runner) -> Iterator[RemoteEngine]:
 
 
 def prompt(length: int, seed: int) -> tuple[int, ...]:
-    return tuple(np.random.default_rng(seed).integers(0, 4000, length).tolist())
+    return tuple(np.random.default_rng(seed).integers(0, 2000, length).tolist())
 
 
 def wanted(length: int = 5, seed: int = 1, **params: Any) -> Wanted:
@@ -266,7 +266,7 @@ def test_the_status_tells_what_was_done(runner: asyncio.Runner, engine: RemoteEn
     after = runner.run(engine.status())
     assert after.prompt_tokens - before.prompt_tokens == 30
     assert after.generated_tokens - before.generated_tokens == 12
-    assert after.steps - before.steps == 12
+    assert 0 < after.steps - before.steps <= 12  # a guess that is right saves one
     assert after.step_seconds > before.step_seconds
     assert after.silent_seconds == 0.0
 

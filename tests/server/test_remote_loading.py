@@ -33,6 +33,19 @@ def test_loading_tells_how_far_it_is(runner: asyncio.Runner, tmp_path: Path):
     assert told[-1] == 1.0
 
 
+def test_the_process_computes_as_it_is_told(runner: asyncio.Runner, tmp_path: Path):
+    async def load() -> dict[str, Any]:
+        launch = Launch(
+            model=str(write_tiny(tmp_path / "tiny")), precision="fast", threads=1, kv_cache_dtype="int8", context=100
+        )
+        engine = await RemoteEngine.start(launch)
+        await engine.close()
+        return dict(engine.settings)
+
+    expected = {"backend": "native", "precision": "fast", "kv_cache_dtype": "int8", "threads": 1}
+    assert runner.run(load()) == expected
+
+
 @pytest.mark.parametrize(
     ("launch", "error", "message"),
     [

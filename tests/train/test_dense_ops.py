@@ -40,6 +40,9 @@ def written_out(
     return scores.softmax(-1) @ v, Besides(scores.logsumexp(-1))
 
 
+FLEX_ATTENTION = dense_ops.flex_attention
+
+
 @pytest.fixture(autouse=True)
 def _without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dense_ops, "flex_attention", written_out)
@@ -73,6 +76,16 @@ def test_rows_are_learned_from_as_batches_are(quantise: bool):
     wanted = gradients(theirs, expected)
     for name, gradient in gradients(ours, found).items():
         assert (gradient - wanted[name]).norm() <= 10 * TOLERANCE * wanted[name].norm(), name
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_what_is_written_out_is_what_torch_computes(monkeypatch: pytest.MonkeyPatch):
+    loss, rows, values = DenseLoss(config(), dtype=torch.float32), aligned([counting(0, 0)], LENGTH), parameters()
+    with torch.no_grad():
+        expected, _ = loss(values, rows)
+        monkeypatch.setattr(dense_ops, "flex_attention", FLEX_ATTENTION)
+        found, _ = loss(values, rows)
+    torch.testing.assert_close(found, expected, rtol=TOLERANCE, atol=0)
 
 
 def test_the_balance_is_that_of_the_tokens():

@@ -57,6 +57,13 @@ def test_training_reduces_the_loss():
     assert sum(one.losses[-5:]) / 5 < 0.25 * one.losses[0]
 
 
+def test_a_run_that_diverges_ends_and_says_so():
+    one = trainer()
+    one.parameters["lm_head.weight"].data[0] = math.nan
+    with pytest.raises(OssiaError, match=r"loss of step 1 is nan; smaller rates \(muon_rate 0.006"):
+        one.run(ignore)
+
+
 def test_a_crash_while_saving_leaves_the_file_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     one, path = trainer(), tmp_path / "checkpoint.pt"
     one.save(path)

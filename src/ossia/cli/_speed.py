@@ -116,7 +116,7 @@ def _fitting(loaded: Loaded, load: Load) -> str:
 
     def needed(batch: int) -> int:
         config = engine_config(replace(load, batch=batch))
-        return sum(needed_bytes(config, loaded.config, loaded.ops.kv_cache_dtype).values())
+        return sum(needed_bytes(config, loaded.config, loaded.ops.stored_dtype).values())
 
     most = bisect.bisect_right(range(1, load.batch), free, key=needed)
     return f"a batch of at most {most} is right" if most else "fewer tokens (--prompt, --generate, --depth) are right"
@@ -178,7 +178,7 @@ def summarise(runs: Sequence[Repeat], loaded: Loaded, load: Load, peak: int, ano
     """The medians, beside what the machine's memory would allow."""
     decode = statistics.median(run.decode_tokens_per_second for run in runs)
     middle = load.depth + load.prompt + load.generate // 2
-    needed = decode_bytes(loaded.checkpoint, load.batch, middle, loaded.ops.precision, loaded.ops.kv_cache_dtype)
+    needed = decode_bytes(loaded.checkpoint, load.batch, middle, loaded.ops.precision, loaded.ops.stored_dtype)
     threads = loaded.threads or processors()
     bandwidth, of_weights = read_bandwidth(threads), weights_bandwidth(loaded.checkpoint, threads)
     return Speed(

@@ -21,7 +21,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", help="what to train on, for example cuda (default: the processor)")
     parser.add_argument("--steps", type=at_least(1), help="of training (default: as the recipe says)")
-    parser.add_argument("--processes", type=at_least(1), help="one of one thread each (default: as the recipe says)")
+    parser.add_argument(
+        "--processes", type=at_least(1), help="one of one thread each, of the processor (default: as the recipe says)"
+    )
     parser.add_argument(
         "--count", type=at_least(0), default=200, help="problems of each kind to measure it by (default: 200)"
     )

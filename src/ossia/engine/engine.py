@@ -79,7 +79,7 @@ class Engine:
         self.context = self.config.context_of(model.config)
         self.config.check_tokens(model.config)
         self._compile_grammar = compile_grammar
-        self._kinds = kinds(self.config, model.config, model.ops.kv_cache_dtype)
+        self._kinds = kinds(self.config, model.config, model.ops.stored_dtype)
         self._runner = self.runner_type(model, self._kinds)
         self._ledger = Ledger(self._kinds, self.config.page_size, self.context, self._runner.copy_page)
         self._scheduler = Scheduler(
@@ -256,7 +256,7 @@ class Engine:
     @property
     def cache_bytes(self) -> dict[str, int]:
         """The bytes of the cache by kind of layer, all pages together."""
-        dtype = self.model.ops.kv_cache_dtype
+        dtype = self.model.ops.stored_dtype
         return {
             kind.name: kind.pages * page_bytes(self.model.config, kind.name, kind.page_size, dtype)
             for kind in self._kinds

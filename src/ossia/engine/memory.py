@@ -1,9 +1,9 @@
 """How many pages each kind of layer gets, and what they take in bytes.
 
 A slot of one layer is a key and a value for each key/value head: 2 * K * E numbers, of 4 bytes at `exact`, 2 at `fast`,
-or 1 in 8 bits, where each head has a scale of 4 more (the numpy reference always takes 4 each). At 20b and `fast` that
-is 2 KiB, so a token costs 24 KiB in the 12 full layers, and a window of 128 costs 3 MiB in the 12 sliding ones, however
-long the request; in 8 bits 17/32 of that.
+or 1 in 8 bits, where each head has a scale of 4 more (numpy and torch take 4 for each number whatever they round to:
+`Ops.stored_dtype`). At 20b and `fast` that is 2 KiB, so a token costs 24 KiB in the 12 full layers, and a window of 128
+costs 3 MiB in the 12 sliding ones, however long the request; in 8 bits 17/32 of that.
 
 Unless the operator says otherwise,
 

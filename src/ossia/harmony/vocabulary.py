@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from types import MappingProxyType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from ossia.errors import VocabularyError
 from ossia.harmony import o200k
@@ -51,6 +51,10 @@ class Vocabulary:
         self._control_ids = frozenset(self.control.values())
         self._bytes = self._table()
         self.size = len(self._bytes)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process go the tables, of which it makes the rest."""
+        return type(self), (self._ranks, dict(self.control), self.pattern, self._merges)
 
     @classmethod
     @cache

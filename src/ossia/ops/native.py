@@ -56,7 +56,7 @@ class NativeOps:
             raise BackendError(f"{threads} threads cannot be; 1 to 1024, or None for one each processor, are right")
         self.precision = precision
         self._precision = _PRECISIONS[precision]
-        self.kv_cache_dtype = kv_cache_dtype or CacheDtype.of(precision)
+        self.kv_cache_dtype = self.stored_dtype = kv_cache_dtype or CacheDtype.of(precision)
         self._cache_dtype = _CACHE_DTYPES[self.kv_cache_dtype]
         self._library = library.load()
         context = c_void_p()

@@ -113,6 +113,9 @@ class Ops(Protocol):
     name: str
     precision: Precision
     kv_cache_dtype: CacheDtype
+    stored_dtype: CacheDtype
+    """What a cache takes memory for: `kv_cache_dtype`, or f32 where keys and values are only rounded to that."""
+
     batch_invariant: bool
     """Whether a token's numbers are the same bits however it is batched, chunked and threaded."""
 

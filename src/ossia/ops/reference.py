@@ -58,6 +58,7 @@ class ReferenceOps:
     """`ossia.ops.Ops` in numpy."""
 
     name = "reference"
+    stored_dtype = CacheDtype.F32
     # BLAS adds in another order for one row than for many.
     batch_invariant = False
 

@@ -57,6 +57,7 @@ class TorchOps:
     """`ossia.ops.Ops` in torch, for tensors on one device."""
 
     name = "torch"
+    stored_dtype = CacheDtype.F32
     batch_invariant = False
 
     def __init__(

@@ -64,7 +64,7 @@ class Process(Tokens, Protocol):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Backend, precision and threads in effect."""
+        """Backend, precision, what keys and values are kept as, and threads in effect."""
         ...
 
     @property

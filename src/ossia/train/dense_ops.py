@@ -81,7 +81,7 @@ class DenseLoss:
         compiled: bool = False,
     ) -> None:
         self.config, self.device, self.dtype = config, torch.device(device), dtype
-        everywhere = np.arange(config.rope_scaling.original_max_position_embeddings)
+        everywhere = np.arange(config.max_position_embeddings)
         self._angles = tuple(torch.from_numpy(table).to(device) for table in angles(config, everywhere))
         compile_ = torch.compile if compiled else _as_it_stands
         self._mask, self._loss = compile_(_mask), compile_(_loss)

@@ -82,7 +82,10 @@ class Trainer:
         self._rank = dist.get_rank() if dist.is_initialized() else 0
 
     def run(self, report: Callable[[Progress], None]) -> None:
-        """Train from the step reached to the last one, telling `report` of each."""
+        """Train from the step reached to the last one, telling `report` of each.
+
+        Raises OssiaError when a loss is no finite number.
+        """
         while self.step < self.training.steps:
             report(self._one_step())
 
@@ -122,6 +125,11 @@ class Trainer:
         self._update(training.rate(self.step))
         self.step += 1
         self.losses.append(figures[0].item())
+        if not math.isfinite(self.losses[-1]):
+            raise OssiaError(
+                f"the loss of step {self.step} is {self.losses[-1]}; smaller rates (muon_rate {training.muon_rate}, "
+                f"adam_rate {training.adam_rate}) are right"
+            )
         processes = dist.get_world_size() if dist.is_initialized() else 1
         tokens = round(figures[2].item() * processes)
         return Progress(self.step, self.losses[-1], figures[1].item(), tokens)

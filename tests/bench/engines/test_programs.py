@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.engines import programs
-from bench.engines.programs import LimitError, Llama, Ours, last_number
+from bench.engines.programs import LimitError, Llama, Ours
 from bench.engines.works import Work
 
 
@@ -18,42 +18,59 @@ def scripted(file: Path, prints: str, status: int = 0) -> Path:
 
 
 def llama(folder: Path) -> Llama:
-    return Llama("llama.cpp", folder, folder / "model.gguf", 2, ("-fa", "1"))
+    return Llama("llama.cpp", folder, folder / "model.gguf", 2, ("-rtr",))
 
 
-def test_prompts_answers_and_depth_are_asked_for(tmp_path: Path):
-    scripted(tmp_path / "llama-bench", json.dumps([{"avg_ts": 3.5, "n_gen": 8}]))
-    for work, words in (
-        (Work(512, 1, prefill=True), "-p 512 -n 0"),
-        (Work(32, 8), "-p 0 -n 8"),
-        (Work(32, 8, depth=4096), "-p 0 -n 8 -d 4096"),
+TABLE = """load: a line of text
+|    PP |     TG |    B |   N_KV | S_PP t/s |   T_TG s | S_TG t/s |
+|-------|--------|------|--------|----------|----------|----------|
+|    32 |     16 |    4 |    192 |   129.13 |    9.188 |     6.97 |
+| said in between
+|  4128 |     16 |    4 |    192 |   237.51 |    5.405 |    11.84 |
+| said at the end"""
+
+
+def speeds(engine: Llama | Ours, work: Work, repeats: int) -> list[float]:
+    return [turn.speed for turn in engine.turns(work, repeats)]
+
+
+def test_every_row_but_the_first_counts(tmp_path: Path):
+    scripted(tmp_path / "llama-batched-bench", TABLE)
+    for work, found, words in (
+        (Work(512, 1, prefill=True), 237.51, "-npp 512,512 -ntg 1 -npl 1 -c 768"),
+        (Work(32, 8), 11.84, "-npp 32,32 -ntg 8 -npl 1 -c 256"),
+        (Work(32, 8, batch=4, depth=4096), 11.84, "-npp 32,4128 -ntg 8 -npl 4 -c 17408"),
     ):
-        assert llama(tmp_path).speed(work) == 3.5
-        asked = (tmp_path / "asked").read_text().split(" ", 1)[1].strip()
-        assert asked == f"{tmp_path}/model.gguf -t 2 -fa 1 {words} -r 1 -o json"
+        assert speeds(llama(tmp_path), work, 1) == [found]
+        asked = (tmp_path / "asked").read_text().strip()
+        assert asked == f"-m {tmp_path}/model.gguf -t 2 {words} -rtr"
 
 
-def test_many_together_go_through_the_other_program(tmp_path: Path):
-    lines = ["load: a line of text", json.dumps({"pl": 4, "speed_tg": 1.0}), json.dumps({"pl": 4, "speed_tg": 9.5})]
-    scripted(tmp_path / "llama-batched-bench", "\n".join(lines))
-    assert llama(tmp_path).speed(Work(32, 16, batch=4)) == 9.5
-    assert "-npp 32 -ntg 16 -npl 4 -c 384" in (tmp_path / "asked").read_text()
-    assert llama(tmp_path).speed(Work(32, 16, batch=4, depth=1)) is None
+def test_a_table_on_stderr_is_read_too(tmp_path: Path):
+    scripted(tmp_path / "llama-batched-bench", TABLE)
+    file = tmp_path / "llama-batched-bench"
+    file.write_text(file.read_text().replace("cat <<", "cat >&2 <<"))
+    assert speeds(llama(tmp_path), Work(32, 8), 1) == [11.84]
 
 
-def test_a_program_that_fails_or_says_nothing_is_named(tmp_path: Path):
-    program = scripted(tmp_path / "llama-bench", "", 3)
-    with pytest.raises(LimitError, match=f"{program} ended with 3"):
-        llama(tmp_path).speed(Work(32, 8))
-    with pytest.raises(LimitError, match="no avg_ts"):
-        last_number("nothing\n", "avg_ts")
+def test_a_program_that_fails_or_measures_too_little_is_named(tmp_path: Path):
+    program = scripted(tmp_path / "llama-batched-bench", "out of memory", 3)
+    with pytest.raises(LimitError, match=rf"{program} ended with 3: out of memory"):
+        llama(tmp_path).turns(Work(32, 8), 1)
+    # A context that is too small: the row is left out.
+    scripted(tmp_path / "llama-batched-bench", TABLE)
+    with pytest.raises(LimitError, match="measured 2 times instead of 4"):
+        llama(tmp_path).turns(Work(32, 8), 3)
 
 
-def test_ours_is_what_ossia_bench_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    said = {"prefill_tokens_per_second": 2.0, "decode_tokens_per_second": 7.0}
-    monkeypatch.setattr(programs.sys, "executable", str(scripted(tmp_path / "python", json.dumps(said))))
+def test_ours_is_what_its_lines_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    said = [{"prefill_tokens_per_second": 2.0 * n, "decode_tokens_per_second": 7.0 * n} for n in range(4)]
+    lines = "\n".join(["a warning", *map(json.dumps, said)])
+    monkeypatch.setattr(programs.sys, "executable", str(scripted(tmp_path / "python", lines)))
     ours = Ours(tmp_path / "weights", "fast", 2)
-    assert (ours.speed(Work(512, 1, prefill=True)), ours.speed(Work(32, 8, batch=4))) == (2.0, 7.0)
-    asked = f"-m ossia bench {tmp_path}/weights --prompt 32 --generate 8 --batch 4 --depth 0 --precision fast"
-    assert (tmp_path / "asked").read_text().strip() == f"{asked} --threads 2 --repeats 1 --json"
-    assert ours.reports == [said, said]
+    assert speeds(ours, Work(512, 1, prefill=True), 2) == [2.0, 4.0]
+    assert speeds(ours, Work(32, 8, batch=4), 2) == [7.0, 14.0]
+    asked = (tmp_path / "asked").read_text().strip()
+    numbers = '{"prompt": 32, "generate": 8, "batch": 4, "depth": 0}'
+    assert asked == f"-m engines.timed {tmp_path}/weights fast 2 2 {numbers}"
+    assert ours.reports == [said[3], said[3]]

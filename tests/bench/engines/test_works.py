@@ -2,31 +2,45 @@
 
 from dataclasses import dataclass, field
 
-from bench.engines.works import Work, compared, ratios
+from bench.engines.works import Turn, Work, compared, ratios
 
 
 @dataclass
 class Scripted:
-    """An engine whose speeds are given; it notes when it was asked."""
+    """An engine whose turns are given; it notes when it was asked."""
 
     name: str
-    speeds: list[float | None]
+    found: list[list[Turn]]
     asked: list[str] = field(default_factory=list)
 
-    def speed(self, work: Work) -> float | None:
+    def turns(self, work: Work, repeats: int) -> list[Turn]:
         self.asked.append(self.name)
-        return self.speeds.pop(0)
+        return self.found.pop(0)
 
 
 def test_engines_take_turns_and_who_begins_changes():
     asked: list[str] = []
-    one, other = Scripted("one", [1.0, 2.0, 3.0], asked), Scripted("other", [4.0, 5.0, 6.0], asked)
-    assert compared([one, other], Work(1, 1), 3) == {"one": [1.0, 2.0, 3.0], "other": [4.0, 5.0, 6.0]}
+    engines = [
+        Scripted("one", [[Turn(speed, 0.0)] for speed in (1.0, 2.0, 3.0)], asked),
+        Scripted("other", [[Turn(speed, 0.0)] for speed in (4.0, 5.0, 6.0)], asked),
+    ]
+    rounds = [compared(engines, Work(1, 1), number, 1) for number in range(3)]
+    assert [{name: turn.speed for name, turn in each.items()} for each in rounds] == [
+        {"one": 1.0, "other": 4.0},
+        {"one": 2.0, "other": 5.0},
+        {"one": 3.0, "other": 6.0},
+    ]
     assert asked == ["one", "other", "other", "one", "one", "other"]
+    assert list(rounds[1]) == ["one", "other"]
 
 
-def test_who_cannot_do_a_work_is_left_out():
-    assert compared([Scripted("one", [1.0]), Scripted("other", [None])], Work(1, 1), 1) == {"one": [1.0]}
+def test_the_repeat_that_waited_least_counts_not_the_fastest():
+    engine = Scripted("one", [[Turn(9.0, 0.4), Turn(5.0, 0.1), Turn(7.0, 0.2)]])
+    assert compared([engine], Work(1, 1), 0, 3) == {"one": Turn(5.0, 0.1)}
+
+
+def test_time_without_a_processor_is_taken_off():
+    assert Turn(6.0, 0.25).alone() == Turn(8.0, 0.25)
 
 
 def test_ratios_are_taken_within_a_round():

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tests.server.endless import no_control_tokens
+
 __all__ = ["Manner", "Outcome", "get", "visit", "visits"]
 
 Manner = Literal["reads", "slow", "leaves", "resets", "silent", "half"]
@@ -55,8 +57,8 @@ def _body(kind: str, r: random.Random, most: int) -> dict[str, Any]:
             return base | {"messages": said, "max_tokens": most}
         case "completions":
             # No control token of nano's: it ends with max_tokens and not before.
-            bias = {str(token): -100 for token in range(4096, 4105)}
-            return base | {"prompt": "What is", "max_tokens": most * 4, "logit_bias": bias, "temperature": 1.0}
+            endless = {"prompt": "What is", "logit_bias": no_control_tokens(), "temperature": 1.0}
+            return base | endless | {"max_tokens": most * 4}
         case _:
             return base | {"messages": said, "max_tokens": most, "stream": kind == "chat", "n": r.choice((1, 1, 3))}
 
