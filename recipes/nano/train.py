@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
+from ossia.cli._bounds import processors
 from ossia.train.ahead import Ahead
 from ossia.train.curve import write_curve
 from ossia.train.rows import Rows, aligned
@@ -71,7 +72,7 @@ def new_trainer(
         return Trainer(config, training, data)
 
     make = partial(_side_by_side, data, rows, tokens + _ROOM)
-    return Trainer(config, training, Ahead(make, training.steps, max(1, (os.cpu_count() or 1) - 1)))
+    return Trainer(config, training, Ahead(make, training.steps, max(1, processors() - 1)))
 
 
 def _side_by_side(data: Mixture, rows: int, length: int, step: int) -> Rows:

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 __all__ = [
     "add_answering",
@@ -13,6 +14,7 @@ __all__ = [
     "add_running",
     "add_showing",
     "at_least",
+    "computing",
     "fraction",
 ]
 
@@ -58,6 +60,11 @@ def add_cache_dtype(parser: Arguments) -> None:
         choices=("f32", "bf16", "int8"),
         help="what keys and values are kept as (default: f32 at exact, bf16 at fast; int8 takes half of bf16's memory)",
     )
+
+
+def computing(options: argparse.Namespace) -> dict[str, Any]:
+    """What was asked for by the three above, as everything that opens a model takes it."""
+    return {name: getattr(options, name) for name in ("backend", "precision", "threads", "kv_cache_dtype")}
 
 
 def at_least(smallest: int, largest: int | None = None) -> Callable[[str], int]:

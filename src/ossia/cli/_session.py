@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from ossia.assistant import Event, Turn, opening
+from ossia.cli import _options
 from ossia.cli._display import Progress, one_line
 from ossia.cli._pulling import located
 from ossia.engine import SamplingParams
@@ -43,14 +44,7 @@ class Session:
         place = located(name)
         with Progress(f"loading {name}") as progress:
             progress.begin()
-            model = load(
-                place,
-                backend=options.backend,
-                precision=options.precision,
-                threads=options.threads,
-                kv_cache_dtype=options.kv_cache_dtype,
-                context=options.context,
-            )
+            model = load(place, context=options.context, **_options.computing(options))
         for line in [] if options.quiet else model.loaded.news:
             print(one_line(line), file=sys.stderr)
         effort = Effort(options.effort) if options.effort else model.defaults.effort

@@ -49,14 +49,7 @@ def run(options: argparse.Namespace) -> int:
     output = options.out or options.file.with_suffix(".results.jsonl")
     matched(lines, output)  # what cannot be is said before a model is loaded
     model = options.model or str(lines[0].body.get("model", "nano"))
-    launch = Launch(
-        model=located(model),
-        backend=options.backend,
-        precision=options.precision,
-        threads=options.threads,
-        kv_cache_dtype=options.kv_cache_dtype,
-        context=options.context,
-    )
+    launch = Launch(model=located(model), context=options.context, **_options.computing(options))
     service = make_service(ServerConfig(store=":memory:"), launch, name=model)
     summary = asyncio.run(_answered(service, lines, output, options.at_once))
     said = f"{summary.added} answered, {summary.before} were there before, {summary.failed} of all have an error"

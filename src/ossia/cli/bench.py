@@ -39,13 +39,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     from ossia.cli import _speed
     from ossia.loading import load_weights
 
-    loaded = load_weights(
-        options.model,
-        backend=options.backend,
-        precision=options.precision,
-        threads=options.threads,
-        kv_cache_dtype=options.kv_cache_dtype,
-    )
+    loaded = load_weights(options.model, **_options.computing(options))
     load = _speed.Load(prompt=options.prompt, generate=options.generate, batch=options.batch, depth=options.depth)
     speed = _speed.measure(loaded, load, repeats=options.repeats)
     return {"model": options.model} | loaded.settings() | asdict(load) | asdict(speed)

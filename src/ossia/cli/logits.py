@@ -37,13 +37,7 @@ def run(options: argparse.Namespace) -> int:
     """Compute and write."""
     from ossia.loading import load_weights
 
-    loaded = load_weights(
-        options.model,
-        backend=options.backend,
-        precision=options.precision,
-        threads=options.threads,
-        kv_cache_dtype=options.kv_cache_dtype,
-    )
+    loaded = load_weights(options.model, **_options.computing(options))
     config = loaded.checkpoint.config
     tokens = read_tokens(options.tokens, config)
     with written(options.out, over=True) as file:

@@ -103,12 +103,9 @@ def run(options: argparse.Namespace) -> int:
     place = located(first)
     launch = Launch(
         model=place,
-        backend=options.backend,
-        precision=options.precision,
-        threads=options.threads,
-        kv_cache_dtype=options.kv_cache_dtype,
         context=options.context,
         settings={} if options.max_requests is None else {"max_requests": options.max_requests},
+        **_options.computing(options),
     )
     name = options.name or (None if place == first else first)
     for other in others:

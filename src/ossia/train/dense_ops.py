@@ -4,7 +4,7 @@ That is more arithmetic than `TrainOps` does, whose experts see the tokens that 
 on what is learned: a step is compiled once, and is few launches.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -83,8 +83,8 @@ class DenseLoss:
         self.config, self.device, self.dtype = config, torch.device(device), dtype
         everywhere = np.arange(config.max_position_embeddings)
         self._angles = tuple(torch.from_numpy(table).to(device) for table in angles(config, everywhere))
-        compile_ = torch.compile if compiled else _as_it_stands
-        self._mask, self._loss = compile_(_mask), compile_(_loss)
+        self._mask: Any = torch.compile(_mask) if compiled else _mask
+        self._loss: Any = torch.compile(_loss) if compiled else _loss
 
     def __call__(
         self, parameters: Mapping[str, nn.Parameter], rows: Rows, *, quantise: bool = False
@@ -129,7 +129,3 @@ def _mask(positions: Tensor, texts: Tensor, prefixes: Tensor, window: int) -> Bl
 
     rows, length = positions.shape
     return create_block_mask(sees, rows, None, length, length, device=positions.device)
-
-
-def _as_it_stands(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function

@@ -27,8 +27,8 @@ ROUNDS = int(os.environ.get("OSSIA_LOAD_ROUNDS", "4"))
 TOKENS = 24
 
 WARM_ROUNDS = 2
-MOST_GROWTH = 12 << 20
-"""Bytes by which a process may grow after it is warm: turns and prefixes that are kept, and the allocator's slack."""
+MOST_GROWTH = 24 << 20
+"""Bytes by which a warm process may grow: turns, prefixes that are kept (6 KiB a token of nano), and slack."""
 
 SECONDS = 60.0 + ROUNDS * CLIENTS / 2
 
