@@ -122,9 +122,8 @@ class Mixture:
         random, done = Random(f"{self.seed} {step} {rank}"), step / self.steps
         first, later = (10, 40, 50), (15, 55, 30)
         other = random.choices(_EFFORTS, first if done < self.first_part else later)[0]
-        shares = ((Effort.HIGH, 60), (other, 40))
-        groups = [self._group(random, effort, self.tokens * share // 100, done) for effort, share in shares]
-        return pack(groups, multiple=256)
+        high = self._group(random, Effort.HIGH, self.tokens * 60 // 100, done)
+        return pack([high, self._group(random, other, self.tokens - _size(high), done)], multiple=256)
 
     def _group(self, random: Random, effort: Effort, room: int, done: float) -> Group:
         full = random.random() < (1.0 if done >= self.full_from else self.full_at_first)
@@ -145,6 +144,10 @@ class Mixture:
         effort = setting.prefix.effort
         silent = effort is Effort.LOW and random.random() < 0.25
         return self.format.document(history, setting.draw(random), Effort.NONE if silent else effort)
+
+
+def _size(group: Group) -> int:
+    return len(group.prefix) + sum(len(document.tokens) for document in group.documents)
 
 
 def draw_setting(
