@@ -61,32 +61,32 @@ _SKILLS = (
     Skill(lambda random: story(random, held=False), 0, 4),
     Skill(lambda random: repetition(random, held=False), 34, 6),
     Skill(lambda random: lookup(random, held=False), 14, 6),
-    Skill(lambda random: listed(random, held=False), 0, 1),
+    Skill(lambda random: listed(random, held=False), 0, 3),
     Skill(lambda random: memory(random, held=False), 4, 3),
     Skill(chat, 4, 5),
     Skill(facts, 0, 4),
     Skill(lambda random: unknown(random, held=False), 4, 4),
     Skill(other_arithmetic, 0, 1),
     Skill(lambda random: long_arithmetic(random, random.choices(OPERATIONS, (1, 1, 3))[0], held=False), 0, 12, True),
-    Skill(lambda random: long_division(random, held=False), 0, 9, True),
-    Skill(lambda random: fraction(random, held=False), 0, 3, True),
+    Skill(lambda random: long_division(random, held=False), 0, 10, True),
+    Skill(lambda random: fraction(random, held=False), 0, 5, True),
     Skill(lambda random: percentage(random, held=False), 0, 3, True),
-    Skill(lambda random: ordering(random, held=False), 0, 3, True),
+    Skill(lambda random: ordering(random, held=False), 0, 4, True),
     Skill(lambda random: units(random, held=False), 0, 4, True),
     Skill(lambda random: calendar_question(random, held=False), 0, 4, True),
     Skill(lambda random: truth(random, held=False), 0, 1, True),
     Skill(lambda random: conclusion(random, held=False), 0, 1, True),
     Skill(lambda random: text_question(random, held=False), 0, 10, True),
-    Skill(lambda random: long_story(random, held=False), 0, 5, True),
+    Skill(lambda random: long_story(random, held=False), 0, 10, True),
     Skill(known, 0, 16, True),
-    Skill(lambda random: unknown_fact(random, held=False), 0, 6, True),
+    Skill(lambda random: unknown_fact(random, held=False), 0, 10, True),
     Skill(
         lambda random: wished(random, arithmetic(random, random.choice(OPERATIONS), held=False), held=False), 0, 2, True
     ),
 )
 # Of each setting, likewise.
-_SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 6), "instruction": (0, 4)}
-_WIDER_SETTINGS = {"sequence": 10, "python": 5, "browser": 6}
+_SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 6), "instruction": (0, 5)}
+_WIDER_SETTINGS = {"sequence": 10, "python": 6, "browser": 10}
 _EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 _FIRST_DAY, _DAYS = date(2024, 1, 1), 365 * 8
 
