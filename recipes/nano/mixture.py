@@ -63,7 +63,7 @@ _SKILLS = (
     Skill(lambda random: lookup(random, held=False), 14, 6),
     Skill(lambda random: listed(random, held=False), 0, 3),
     Skill(lambda random: memory(random, held=False), 4, 3),
-    Skill(chat, 4, 5),
+    Skill(chat, 4, 7),
     Skill(facts, 0, 4),
     Skill(lambda random: unknown(random, held=False), 4, 4),
     Skill(other_arithmetic, 0, 1),
@@ -79,7 +79,7 @@ _SKILLS = (
     Skill(lambda random: text_question(random, held=False), 0, 10, True),
     Skill(lambda random: long_story(random, held=False), 0, 10, True),
     Skill(known, 0, 16, True),
-    Skill(lambda random: unknown_fact(random, held=False), 0, 10, True),
+    Skill(lambda random: unknown_fact(random, held=False), 0, 12, True),
     Skill(
         lambda random: wished(random, arithmetic(random, random.choice(OPERATIONS), held=False), held=False), 0, 2, True
     ),
