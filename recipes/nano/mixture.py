@@ -54,7 +54,7 @@ class Skill:
 
 
 _SKILLS = (
-    Skill(lambda random: arithmetic(random, random.choices(OPERATIONS, _OPERATION_SHARES)[0], held=False), 40, 26),
+    Skill(lambda random: arithmetic(random, random.choices(OPERATIONS, _OPERATION_SHARES)[0], held=False), 40, 23),
     Skill(lambda random: division(random, held=False), 0, 5),
     Skill(lambda random: comparison(random, held=False), 0, 2),
     Skill(lambda random: expression(random, held=False), 0, 4),
@@ -77,7 +77,7 @@ _SKILLS = (
     Skill(lambda random: truth(random, held=False), 0, 1, True),
     Skill(lambda random: conclusion(random, held=False), 0, 1, True),
     Skill(lambda random: text_question(random, held=False), 0, 10, True),
-    Skill(lambda random: long_story(random, held=False), 0, 10, True),
+    Skill(lambda random: long_story(random, held=False), 0, 12, True),
     Skill(known, 0, 16, True),
     Skill(lambda random: unknown_fact(random, held=False), 0, 12, True),
     Skill(
@@ -86,7 +86,7 @@ _SKILLS = (
 )
 # Of each setting, likewise.
 _SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 6), "instruction": (0, 5)}
-_WIDER_SETTINGS = {"sequence": 10, "python": 6, "browser": 10}
+_WIDER_SETTINGS = {"sequence": 10, "python": 6, "browser": 8}
 _EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 _FIRST_DAY, _DAYS = date(2024, 1, 1), 365 * 8
 
