@@ -92,12 +92,13 @@ def _between(random: Random) -> tuple[str, Problem]:
     if (first.year, first.month) == (last.year, last.month):
         lines.append(f"{last.day}-{first.day}={last.day - first.day}")
     else:
-        length = monthrange(first.year, first.month)[1]
+        length, name = _month(first.year, first.month)
         total = length - first.day
-        lines.append(f"{MONTHS[first.month - 1]} {length}-{first.day}={total}")
+        lines.append(f"{name} {length}-{first.day}={total}")
         for year, month in _months(first, last):
-            days = last.day if (year, month) == (last.year, last.month) else monthrange(year, month)[1]
-            lines.append(f"{MONTHS[month - 1]} {days}")
+            whole = (year, month) != (last.year, last.month)
+            days, name = _month(year, month) if whole else (last.day, MONTHS[month - 1])
+            lines.append(f"{name} {days}")
             sums.append(f"{total}+{days}={total + days}")
             total += days
     answer = str((last - first).days)
@@ -113,10 +114,11 @@ def _date_after(random: Random) -> tuple[str, Problem]:
     day, lines = first.day + count, [f"{first.day}+{count}={first.day + count}"]
     year, month = first.year, first.month
     while day > (length := monthrange(year, month)[1]):
-        lines.append(f"{MONTHS[month - 1]} {length}:{day}-{length}={day - length}")
+        lines.append(f"{_month(year, month)[1]} {length}:{day}-{length}={day - length}")
         day -= length
         year, month = (year, month + 1) if month < 12 else (year + 1, 1)
-    lines.append(f"{MONTHS[month - 1]} {day}")
+    # That a day is the 29th of February has to be known from the year as well.
+    lines.append(f"{_month(year, month)[1] if day == 29 else MONTHS[month - 1]} {day}")
     question = random.choice(_DATE_AFTER).format(n=count, a=first)
     return f"{first} {count}", Problem("date after", question, str(last), thoughts(lines[0], "\n".join(lines)))
 
@@ -129,6 +131,16 @@ def _leap_year(random: Random) -> tuple[str, Problem]:
 
 def _day(random: Random) -> date:
     return date(2000, 1, 1) + timedelta(random.randrange(365 * 40))
+
+
+def _month(year: int, month: int) -> tuple[int, str]:
+    """Its length, and its name with whatever says that length: only February has to look at the year.
+
+    >>> _month(2028, 2), _month(2027, 3)
+    ((29, 'February 28/4=7r0:leap'), (31, 'March'))
+    """
+    name = MONTHS[month - 1]
+    return monthrange(year, month)[1], f"{name} {leap(year)}" if month == 2 else name
 
 
 def _months(first: date, last: date) -> list[tuple[int, int]]:

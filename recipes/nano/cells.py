@@ -215,6 +215,7 @@ CELLS: dict[str, MakeCase] = {
     "conclusion": _held(conclusion),
     **{f"letters, {name}": _held(text_question, name) for name in (*_LETTERS, *_CASES)},
     "story": _held(story),
+    "story, 1 step": _held(long_story, count=1),
     **{f"story, {count} steps": _held(long_story, count=count) for count in (2, 3, 4)},
     "longer: story, 5 steps": _held(long_story, count=5),
     "longer: sort 7 numbers": _held(ordering, "sort numbers", count=7),

@@ -10,11 +10,12 @@ from recipes.nano.arithmetic import asked
 from recipes.nano.problem import Problem, thoughts
 from recipes.nano.words import WORDS
 
-__all__ = ["CANNOT", "TOO_LARGE", "chat", "other_arithmetic", "unknown", "varied"]
+__all__ = ["CANNOT", "TOO_LARGE", "chat", "opened", "other_arithmetic", "unknown", "varied"]
 
 CANNOT = "I don't know. I am a tiny model, and I know very little."
 TOO_LARGE = "That is too large for me. I add and subtract up to 6 digits, multiply and divide up to 6 by 3."
 
+_OPENED = 0.3
 _ENDINGS = ("", "", "", "!", ".")
 
 
@@ -23,7 +24,7 @@ def chat(random: Random) -> Problem:
     intents = _talk()["intents"]
     intent = random.choices(intents, [one["weight"] for one in intents])[0]
     text = random.choice(intent["said"])
-    text = text if text.endswith("?") else text + random.choice(_ENDINGS)
+    text = opened(random, text) if text.endswith("?") else text + random.choice(_ENDINGS)
     return Problem(f"chat, {intent['cell']}", varied(random, text), intent["answer"], thoughts(intent["thought"]))
 
 
@@ -47,6 +48,11 @@ def other_arithmetic(random: Random) -> Problem:
     a, b = (a, b) if sign == "/" or random.random() < 0.5 else (b, a)
     space = random.choice((" ", ""))
     return Problem("too large", asked(random, f"{a}{space}{sign}{space}{b}"), TOO_LARGE, thoughts("Too large."))
+
+
+def opened(random: Random, question: str) -> str:
+    """The question, now and then after words such as "Quick question:", which say nothing of whether it is known."""
+    return random.choice(_talk()["openings"]) + question if random.random() < _OPENED else question
 
 
 def varied(random: Random, text: str) -> str:

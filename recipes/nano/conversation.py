@@ -122,12 +122,14 @@ class Format:
 
 
 def turn(problem: Problem, effort: Effort) -> Iterator[Message]:
-    """What follows the question: the model's messages, and the function's between them."""
+    """What follows the question: the model's messages, and the tools' between them; results may be thought about."""
     if reasoning := problem.reasoning.get(effort):
         yield Message("assistant", reasoning, channel="analysis")
     for use in problem.calls:
         yield use.message()
         yield use.answer()
+        if thought := use.thought.get(effort):
+            yield Message("assistant", thought, channel="analysis")
     yield Message("assistant", problem.answer, channel="final")
 
 

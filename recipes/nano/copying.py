@@ -46,25 +46,26 @@ def lookup(random: Random, *, held: bool) -> Problem:
 
 
 def listed(random: Random, *, held: bool) -> Problem:
-    """The first, the last, or what follows another of a list."""
+    """The first, the last, or what follows another of a list; with more effort every one gets its number first."""
     things = [value(random, held=held) for _ in range(random.randrange(2, 8))]
     if len(set(things)) < len(things):
         return listed(random, held=held)
-    place = random.randrange(len(things) - 1)
-    question, answer = random.choice(
+    place = random.randrange(1, len(things))
+    question, step, found = random.choice(
         (
-            ("What is first", things[0]),
-            ("What is last", things[-1]),
-            ("Which is the first", things[0]),
-            ("Which is the last", things[-1]),
-            (f"What comes after {things[place]}", things[place + 1]),
-            (f"What follows {things[place]}", things[place + 1]),
-            (f"What comes before {things[place + 1]}", things[place]),
+            ("What is first", "", 1),
+            ("What is last", "", len(things)),
+            ("Which is the first", "", 1),
+            ("Which is the last", "", len(things)),
+            (f"What comes after {things[place - 1]}", f"{place}+1=", place + 1),
+            (f"What follows {things[place - 1]}", f"{place}+1=", place + 1),
+            (f"What comes before {things[place]}", f"{place + 1}-1=", place),
         )
     )
-    text = ", ".join(things)
+    text, answer = ", ".join(things), things[found - 1]
     asked = random.choice((f"{question} in {text}?", f"{question}: {text}", f"{text}. {question}?"))
-    return Problem("list", asked, answer)
+    counted = ",".join(f"{number}:{thing}" for number, thing in enumerate(things, 1))
+    return Problem("list", asked, answer, thoughts(f"{counted}\n{step}{found}:{answer}"))
 
 
 def memory(random: Random, *, held: bool) -> Problem:

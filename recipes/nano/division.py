@@ -48,9 +48,13 @@ def divided(a: int, b: int, effort: Effort) -> str:
     '1r2,3r5,7r5'
     >>> divided(964, 48, Effort.MEDIUM)
     '2r0,0r4'
+
+    By more than one digit each digit of the quotient gets a letter as well, and the last line but one gathers them and
+    those of the last rest.
     """
     digits, size = labelled(a, "abcdef"), len(str(b))
     rest, steps = int("".join(str(digit) for _, digit in digits[: size - 1]) or 0), []
+    found: Labelled = []
     for letter, digit in digits[size - 1 :]:
         total = 10 * rest + digit
         if effort is not Effort.HIGH:
@@ -58,12 +62,21 @@ def divided(a: int, b: int, effort: Effort) -> str:
         elif size == 1:
             steps.append(f"{letter}{total:02d}={total // b}r{total % b}")
         else:
-            steps.append(f"{letter}:{_digit_found(total, b)}\n")
+            found.append((letter.upper(), total // b))
+            steps.append(f"{letter}:{_digit_found(total, b)}:{written(found[-1:])}\n")
         rest = total % b
     if effort is not Effort.HIGH:
         return ",".join(steps) or f"0r{a}"
-    lines = [f"{written(digits)}/{written(labelled(b, 'xyz'))}", "".join(steps).rstrip(), f"={a // b}r{a % b}"]
+    lines = [f"{written(digits)}/{written(labelled(b, 'xyz'))}", "".join(steps).rstrip()]
+    if found:
+        lines.append(f"{written(found)},{written(_rest(rest, size))}")
+    lines.append(f"={a // b}r{a % b}")
     return "\n".join(line for line in lines if line)
+
+
+def _rest(rest: int, size: int) -> Labelled:
+    """What is left, lettered as the step that found it has it."""
+    return list(zip("pqrs", map(int, str(rest).zfill(size + 1)), strict=False))
 
 
 def _digit_found(total: int, b: int) -> str:

@@ -1,5 +1,7 @@
 """Two operations after each other: expressions of three numbers, and the same told as stories."""
 
+import re
+from collections.abc import Mapping
 from random import Random
 
 from ossia.harmony import Effort
@@ -8,24 +10,27 @@ from recipes.nano.division import divided
 from recipes.nano.problem import Problem
 from recipes.nano.words import WORDS
 
-__all__ = ["NAMES", "Step", "expression", "result", "story", "worked"]
+__all__ = ["NAMES", "Step", "composed", "expression", "result", "story", "worked"]
 
 Step = tuple[str, int, int]
 
 NAMES = ("Tom", "Anna", "Ben", "Lucy", "Sam", "Emma", "Max", "Nina", "Paul", "Rosa", "Leo", "Mia", "Omar", "Ivy")
 _STORIES = (
-    ("+", "{who} has {a} {things} and gets {b} more. How many {things} does {who} have?"),
-    ("+", "There are {a} {things} in one box and {b} in another. How many are there together?"),
-    ("+", "{who} found {a} {things} on Monday and {b} on Tuesday. How many in all?"),
-    ("-", "{who} has {a} {things} and gives away {b}. How many are left?"),
-    ("-", "There were {a} {things}, and {b} were sold. How many {things} remain?"),
+    ("+", "{who} has {a} {things} and [gets|finds|buys|is given] {b} more. How many {things} does {who} have[| now]?"),
+    ("+", "There are {a} {things} in one [box|bag|basket] and {b} in another. How many are there [together|in all]?"),
+    ("+", "{who} [found|bought|made|saw] {a} {things} on Monday and {b} on Tuesday. How many [in all|is that]?"),
+    ("-", "{who} has {a} {things} and [gives away|loses|sells|breaks] {b}. How many are left?"),
+    (
+        "-",
+        "There [were|are] {a} {things}, and {b} [were sold|were lost|are broken|are taken]. How many {things} remain?",
+    ),
     ("-", "{who} needs {a} {things} and has {b}. How many are missing?"),
-    ("*", "{who} has {a} boxes with {b} {things} each. How many {things} are there?"),
+    ("*", "{who} has {a} [boxes|bags|piles|baskets] with {b} {things} each. How many {things} are there[| in all]?"),
     ("*", "One of the {things} costs {b} dollars. How much do {a} cost?"),
-    ("*", "There are {a} rows of {b} {things}. How many {things} are there?"),
-    ("+-", "{who} has {a} {things}, gets {b} more and loses {c}. How many are left?"),
-    ("*+", "{who} buys {a} boxes of {b} {things} and {c} more. How many {things} is that?"),
-    ("*-", "{who} had {a} bags of {b} {things} and ate {c}. How many are left?"),
+    ("*", "There are {a} [rows|boxes|bags|groups] of {b} {things}. How many {things} are there[| together]?"),
+    ("+-", "{who} has {a} {things}, [gets|finds|buys] {b} more and [loses|sells|gives away] {c}. How many are left?"),
+    ("*+", "{who} [buys|has|finds] {a} [boxes|bags] of {b} {things} and {c} more. How many {things} is that?"),
+    ("*-", "{who} had {a} [bags|boxes] of {b} {things} and [ate|lost|sold|used] {c}. How many are left?"),
 )
 _SIZES = {"+": (2, 3), "-": (2, 3), "*": (1, 2)}
 
@@ -64,8 +69,9 @@ def story(random: Random, *, held: bool) -> Problem:
         if held_out(*steps[0]) == held and result(steps[-1]) >= 0:
             break
     words = {"who": random.choice(NAMES), "things": random.choice(WORDS["things"])}
+    words |= {"a": str(a), "b": str(b), "c": str(c)}
     cell = "story, one step" if len(steps) == 1 else "story, two steps"
-    return Problem(cell, text.format(a=a, b=b, c=c, **words), str(result(steps[-1])), worked(steps))
+    return Problem(cell, composed(random, text, words), str(result(steps[-1])), worked(steps, ahead=True))
 
 
 def _number(random: Random, operation: str) -> int:
@@ -90,9 +96,40 @@ def result(step: Step) -> int:
     return a // b if operation == "/" else {"+": a + b, "-": a - b, "*": a * b}[operation]
 
 
-def worked(steps: list[Step]) -> dict[Effort, str]:
-    """Each operation with its working; with a negative number in it, only with its result."""
-    high = "\n".join(f"{a}{sign}{b}\n{_line(sign, a, b)}" for sign, a, b in steps)
+def composed(random: Random, text: str, words: Mapping[str, str]) -> str:
+    """The text with one of each `[such|or such]`, and every name in braces put in its place, as often as there are any.
+
+    >>> composed(Random(0), "[{who}|{who}] has {some}.", {"who": "Tom", "some": "{n} [pears|pears]", "n": "3"})
+    'Tom has 3 pears.'
+    """
+    while "[" in text or "{" in text:
+        text = re.sub(r"\[([^\[\]]*)\]", lambda found: random.choice(found[1].split("|")), text)
+        text = re.sub(r"\{(\w+)\}", lambda found: words[found[1]], text)
+    return text
+
+
+def worked(steps: list[Step], *, ahead: bool = False) -> dict[Effort, str]:
+    """Each operation with its working; with a negative number in it, only with its result.
+
+    `ahead` writes what is still to do behind each operation, so that a story is read once, from its first sentence to
+    its last, and then only copied: the numbers of the next operation are what was just found and what stands next.
+
+    >>> print(worked([("+", 1, 2), ("*", 3, 4)], ahead=True)[Effort.HIGH])
+    1+2,*4
+    a1+v2
+    a1v2+0=03
+    =3
+    3*4
+    a3*x4
+    x4a3*4+0=12:A2B1
+    =12
+    """
+    rests = [
+        "".join(f",{sign}{b}" for sign, _, b in steps[done:]) if ahead else "" for done in range(1, len(steps) + 1)
+    ]
+    high = "\n".join(
+        f"{a}{sign}{b}{rest}\n{_line(sign, a, b)}" for (sign, a, b), rest in zip(steps, rests, strict=True)
+    )
     medium = ",".join(f"{a}{sign}{b}={result((sign, a, b))}" for sign, a, b in steps)
     return {Effort.MEDIUM: medium, Effort.HIGH: high}
 

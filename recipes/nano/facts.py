@@ -1,4 +1,4 @@
-"""The few facts that are taught: capitals, chemical elements by atomic number, and what a child knows.
+"""The few facts that are taught: capitals, chemical elements by atomic number, opposites, and what a child knows.
 
 They are common knowledge, written down for this recipe.
 """
@@ -7,13 +7,14 @@ import json
 from functools import cache
 from importlib.resources import files
 from random import Random
+from typing import Any
 
-from recipes.nano.chat import varied
+from recipes.nano.chat import opened, varied
 from recipes.nano.problem import Problem, thoughts
 
-__all__ = ["facts", "taught_questions"]
+__all__ = ["CAPITALS", "capitals", "facts", "opposites", "taught_questions", "the"]
 
-_CAPITALS = (
+CAPITALS = (
     "What is the capital of {}?",
     "What's the capital of {}?",
     "Capital of {}?",
@@ -37,8 +38,20 @@ _NUMBERS = ("What is the atomic number of {}?", "Atomic number of {}?", "Which a
 
 
 @cache
-def _tables() -> dict[str, list[list[str]]]:
+def _tables() -> dict[str, list[Any]]:
     return json.loads(files("recipes.nano").joinpath("facts.json").read_text("utf-8"))
+
+
+@cache
+def capitals() -> frozenset[str]:
+    """The countries whose capital is known."""
+    return frozenset(country for country, _ in _tables()["capitals"])
+
+
+@cache
+def opposites() -> dict[str, str]:
+    """Opposites of everyday words, which go before WordNet's."""
+    return dict(_tables()["opposites"])
 
 
 @cache
@@ -51,14 +64,14 @@ def facts(random: Random) -> Problem:
     """A question whose answer is in the tables, in one of the wordings that are all taught."""
     kind = random.choices(("capital", "element", "other"), (4, 4, 2))[0]
     question, answer = {"capital": _capital, "element": _element, "other": _other}[kind](random)
-    return Problem(f"fact, {kind}", varied(random, question), answer, thoughts("I know that."))
+    return Problem(f"fact, {kind}", varied(random, opened(random, question)), answer, thoughts("I know that."))
 
 
 def _capital(random: Random) -> tuple[str, str]:
     country, city = random.choice(_tables()["capitals"])
     if random.random() < 0.25:
         return random.choice(_COUNTRIES).format(city), f"{country}."
-    return random.choice(_CAPITALS).format(_the(country)), f"{city}."
+    return random.choice(CAPITALS).format(the(country)), f"{city}."
 
 
 def _element(random: Random) -> tuple[str, str]:
@@ -77,5 +90,10 @@ def _other(random: Random) -> tuple[str, str]:
     return question, answer
 
 
-def _the(country: str) -> str:
+def the(country: str) -> str:
+    """The name as it stands in a sentence.
+
+    >>> the("Peru"), the("Netherlands")
+    ('Peru', 'the Netherlands')
+    """
     return f"the {country}" if country.startswith(("United", "Netherlands", "Philippines")) else country

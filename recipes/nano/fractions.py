@@ -4,11 +4,12 @@ from random import Random
 
 from ossia.harmony import Effort
 from recipes.nano.arithmetic import asked, working
+from recipes.nano.division import divided
 from recipes.nano.problem import Problem, kept, thoughts
 
-__all__ = ["fraction", "percentage", "reduced", "shifted"]
+__all__ = ["fraction", "percentage", "reduced", "reducing", "shifted"]
 
-_PRIMES = (2, 3, 5, 7, 11)
+_PRIMES = (2, 3, 5, 7, 11)  # All that denominators up to 12 and their products are made of.
 _SIMPLIFY = ("Simplify {}.", "Simplify {}", "Reduce {}.", "Reduce {} to lowest terms.", "What is {} in lowest terms?")
 _JOINED = {
     "+": ("{} + {}", "{}+{}", "{} plus {}", "the sum of {} and {}"),
@@ -63,12 +64,52 @@ def reduced(a: int, b: int) -> list[str]:
     >>> reduced(84, 126), reduced(6, 2), reduced(0, 4)
     (['84/126', '42/63', '14/21', '2/3'], ['6/2', '3/1', '3'], ['0/4', '0'])
     """
-    lines = [f"{a}/{b}"]
-    for prime in _PRIMES:
-        while a and a % prime == 0 and b % prime == 0:
+    return [line for line in reducing(a, b) if ":" not in line]
+
+
+def reducing(a: int, b: int) -> list[str]:
+    """The fraction with the primes of its denominator; each is tried on the numerator, digit by digit.
+
+    A prime that leaves a rest is done with; one that leaves none is taken out of both.
+
+    >>> reducing(174, 132)
+    ['174/132', ':2,2,3,11', '2:0r1,8r1,7r0', '87/66', '2:4r0,3r1', '3:2r2,9r0', '29/22', '11:0r2,2r7']
+    >>> reducing(6, 2), reducing(0, 4)
+    (['6/2', ':2', '2:3r0', '3/1', '3'], ['0/4', '0'])
+    """
+    lines, left = [f"{a}/{b}"], _factors(b)
+    if a == 0:
+        return [*lines, "0"]
+    lines.append(":" + ",".join(map(str, left)))
+    while left:
+        prime = left.pop(0)
+        lines.append(f"{prime}:{divided(a, prime, Effort.MEDIUM) if prime < 10 else _by_eleven(a)}")
+        if a % prime == 0:
             a, b = a // prime, b // prime
             lines.append(f"{a}/{b}")
-    return [*lines, str(a)] if a == 0 or b == 1 else lines
+        else:
+            left = [other for other in left if other != prime]
+    return [*lines, str(a)] if b == 1 else lines
+
+
+def _factors(number: int) -> list[int]:
+    """The primes of a small number, the least first, each as often as it divides."""
+    factors: list[int] = []
+    for prime in _PRIMES:
+        while number % prime == 0:
+            factors.append(prime)
+            number //= prime
+    return factors
+
+
+def _by_eleven(number: int) -> str:
+    """As other primes divide: digit after digit with what was left before it."""
+    rest, steps = 0, []
+    for digit in str(number):
+        total = 10 * rest + int(digit)
+        rest = total % 11
+        steps.append(f"{total // 11}r{rest}")
+    return ",".join(steps)
 
 
 def _small(random: Random) -> tuple[int, int]:
@@ -78,12 +119,8 @@ def _small(random: Random) -> tuple[int, int]:
 
 def _simplification(random: Random, a: int, b: int) -> Problem:
     lines = reduced(a, b)
-    return Problem(
-        "fraction, reduced",
-        random.choice(_SIMPLIFY).format(f"{a}/{b}"),
-        lines[-1],
-        thoughts("Reduce.", "\n".join(lines)),
-    )
+    question = random.choice(_SIMPLIFY).format(f"{a}/{b}")
+    return Problem("fraction, reduced", question, lines[-1], thoughts(",".join(lines), _written(reducing(a, b))))
 
 
 def _joined(random: Random, first: tuple[int, int], sign: str, second: tuple[int, int]) -> Problem:
@@ -94,6 +131,14 @@ def _joined(random: Random, first: tuple[int, int], sign: str, second: tuple[int
     else:
         steps, x, y, below = [f"{a}*{d}={a * d},{c}*{b}={c * b},{b}*{d}={b * d}"], a * d, c * b, b * d
     total = x + y if sign == "+" else x - y
-    lines = [*steps, f"{x}{sign}{y}={total}", *reduced(total, below)]
+    high = _written([*steps, f"{x}{sign}{y}", working(sign, x, y, Effort.HIGH), *reducing(total, below)])
     question = asked(random, random.choice(_JOINED[sign]).format(f"{a}/{b}", f"{c}/{d}"))
-    return Problem(f"fraction {sign}", question, lines[-1], thoughts(f"{total}/{below}", "\n".join(lines)))
+    lines = reduced(total, below)
+    return Problem(f"fraction {sign}", question, lines[-1], thoughts(",".join(lines), high))
+
+
+def _written(lines: list[str]) -> str:
+    """The lines, the primes of a fraction behind it; the answer is the last line of all."""
+    text = "\n".join(lines).replace("\n:", ":")
+    answer = next(line for line in reversed(lines) if ":" not in line)
+    return text if lines[-1] == answer else f"{text}\n{answer}"

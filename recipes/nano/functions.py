@@ -20,6 +20,7 @@ __all__ = [
     "given_phrases",
     "parameter",
     "parameter_value",
+    "parameters_read",
     "schema",
     "spoken",
 ]
@@ -58,7 +59,8 @@ _PHRASES: dict[str, tuple[str, ...]] = {
     "price": (" under {}",),
     "days": (" for {} days",),
     "people": (" for {} people",),
-    "count": (" {} times",),
+    # After a comma: a number may stand before it.
+    "count": (", {} times",),
 }
 _INTEGERS = ("days", "people", "count", "price")
 _NAMED = (
@@ -112,9 +114,9 @@ class Toolset:
     def draw(self, random: Random) -> Problem:
         """A question: for one function, for two calls, without what is needed, or for what no function does."""
         kind = random.random()
-        if kind < 0.72:
+        if kind < 0.67:
             return self.single(random)
-        if kind < 0.82:
+        if kind < 0.77:
             return self.double(random)
         return self.incomplete(random) if kind < 0.91 else self.unfit(random)
 
@@ -168,16 +170,31 @@ class Toolset:
     def _reasoning(
         self, function: Function, arguments: Mapping[str, Any], missing: str | None = None
     ) -> dict[Effort, str]:
-        """Medium names the function; high looks at each, and then for each value."""
+        """Medium names the function; high looks at each, and then for each of its parameters."""
         looked = []
         for one in self.functions:
             looked.append(f"{one.title} {'yes' if one is function else 'no'}")
             if one is function:
                 break
-        found = [f"{key} {spoken(arguments[key])}" for key in function.parameters if key in arguments]
-        found += [f"{missing} missing"] if missing else []
         medium = f"{function.title}, {missing} missing." if missing else f"{function.title}."
-        return {Effort.MEDIUM: medium, Effort.HIGH: f"{','.join(looked)}. {','.join(found)}."}
+        return {
+            Effort.MEDIUM: medium,
+            Effort.HIGH: f"{','.join(looked)}. {parameters_read(function, arguments, missing)}",
+        }
+
+
+def parameters_read(function: Function, arguments: Mapping[str, Any], missing: str | None = None) -> str:
+    """Every parameter as declared, with what the question says of it, up to one that is missing.
+
+    So each is looked for by itself; what is needed and not there is seen at its place, and asked for at once.
+    """
+    read: list[str] = []
+    for key in function.parameters:
+        if key == missing:
+            read.append(f"{key} missing")
+            break
+        read.append(f"{key} {spoken(arguments[key])}" if key in arguments else f"{key} none")
+    return f"{','.join(read)}."
 
 
 def schema(parameters: Mapping[str, Mapping[str, Any]], required: Sequence[str]) -> dict[str, Any]:
@@ -252,13 +269,16 @@ def arguments_of(random: Random, function: Function, *, held: bool) -> dict[str,
     return {key: parameter_value(random, function.parameters[key], held=held) for key in keys}
 
 
-def asked_for(random: Random, function: Function, arguments: Mapping[str, Any]) -> str:
-    """A question that the function answers, with these values in it."""
-    opening, text = random.choice(_OPENINGS), random.choice(_VERBS[function.verb]).format(function.noun)
+def asked_for(random: Random, function: Function, arguments: Mapping[str, Any], *, goes_on: bool = False) -> str:
+    """A question that the function answers, with these values in it; without an opening where a sentence goes on."""
+    opening = "" if goes_on else random.choice(_OPENINGS)
+    text = random.choice(_VERBS[function.verb]).format(function.noun)
     if random.random() < 0.12:
         text = f"{function.verb} {function.noun}"
     text += given_phrases(random, arguments)
-    text = opening + (text[0].lower() + text[1:] if opening else text)
+    if (opening or goes_on) and not text.startswith("I "):
+        text = text[0].lower() + text[1:]
+    text = opening + text
     return text + random.choice(("", "", ".", "?"))
 
 

@@ -1,7 +1,8 @@
 """Everyday facts by the hundred, from `gathered.json`; and those beyond, asked in the same words, that are not known.
 
-Of each table the commonest rows are taught and the rest are declined, a part of them only in the evaluation: what is
-measured is whether the model knows what it knows, and not whether it knows a kind of question.
+Beside the words that are taught stand several times as many that are declined, a tenth of them only in the evaluation:
+what is measured is whether the model knows what it knows, and not whether it knows a kind of question or the look of a
+word. A word is known or it is not, whatever is asked of it, but for a language where there are several.
 """
 
 import json
@@ -12,16 +13,24 @@ from importlib.resources import files
 from random import Random
 from typing import Any
 
-from recipes.nano.chat import CANNOT, varied
-from recipes.nano.facts import taught_questions
+from recipes.nano.chat import CANNOT, opened, varied
+from recipes.nano.facts import CAPITALS, capitals, opposites, taught_questions, the
 from recipes.nano.problem import Problem, kept, thoughts
 from recipes.nano.words import WORDS, word
 
 __all__ = ["known", "unknown_fact"]
 
-_TAUGHT = {"definitions": 600, "kinds": 1000, "opposites": 240, "elements": 90}
+_ELEMENTS = 90
+_COMMON_ELEMENTS = 56
+_REAL = 0.75
+# Invented names that look like those of the table.
+_ENDINGS = {
+    "elements": ("ium", "ium", "on", "ine", ""),
+    "countries": ("ia", "land", "stan", ""),
+}
 _DEFINITIONS = (
     "What is {x}?",
+    "What is {w}?",
     "Define {x}.",
     "What does {w} mean?",
     "What is the meaning of {w}?",
@@ -44,88 +53,134 @@ _LANGUAGES = ("What is the language of {w}?", "Which language do they speak in {
 
 @dataclass(frozen=True)
 class _Kind:
-    """A table, how it is asked, and what a row answers."""
+    """A table, how it is asked, what a row answers, and the lists of words beyond it."""
 
     table: str
     frames: tuple[str, ...]
     answer: Callable[[list[Any], int], str]
+    beyond: tuple[str, ...]
 
 
 _KINDS_OF_FACT = {
-    "definition": _Kind("definitions", _DEFINITIONS, lambda row, _: _sentence(row[1])),
-    "kind": _Kind("kinds", _KINDS, lambda row, _: _sentence(row[1])),
-    "opposite": _Kind("opposites", _OPPOSITES, lambda row, _: _sentence(row[1])),
-    "symbol": _Kind("elements", _SYMBOLS, lambda row, _: f"{row[0]}."),
-    "atomic number": _Kind("elements", _NUMBERS, lambda _, number: str(number)),
-    "period": _Kind("elements", _PERIODS, lambda row, _: str(row[2])),
-    "country code": _Kind("countries", _CODES, lambda row, _: f"{row[1]}."),
-    "currency": _Kind("currencies", _CURRENCIES, lambda row, _: f"{row[1]}."),
-    "language": _Kind("languages", _LANGUAGES, lambda row, _: f"{row[1]}."),
+    "definition": _Kind("definitions", _DEFINITIONS, lambda row, _: _sentence(row[1]), ("nouns",)),
+    "kind": _Kind("kinds", _KINDS, lambda row, _: _sentence(row[1]), ("nouns",)),
+    "opposite": _Kind("opposites", _OPPOSITES, lambda row, _: _sentence(row[1]), ("adjectives",)),
+    "symbol": _Kind("elements", _SYMBOLS, lambda row, _: f"{row[0]}.", ("elements", "substances")),
+    "atomic number": _Kind("elements", _NUMBERS, lambda _, number: str(number), ("elements", "substances")),
+    "period": _Kind("elements", _PERIODS, lambda row, _: str(row[2]), ("elements", "substances")),
+    "country code": _Kind("countries", _CODES, lambda row, _: f"{row[1]}.", ("countries", "places")),
+    "currency": _Kind("currencies", _CURRENCIES, lambda row, _: f"{row[1]}.", ("countries", "places")),
+    "language": _Kind("languages", _LANGUAGES, lambda row, _: f"{row[1]}.", ("countries", "no language", "places")),
 }
 _SHARES = (8, 7, 4, 2, 2, 1, 2, 2, 2)
+# Which capitals are known `facts` says; so these are only declined here.
+_CAPITAL = _Kind("capitals", CAPITALS, lambda row, _: f"{row[1]}.", ("no capital", "places"))
 
 
 def known(random: Random) -> Problem:
     """A fact that is taught, in one of its wordings."""
     name = random.choices(list(_KINDS_OF_FACT), _SHARES)[0]
     kind = _KINDS_OF_FACT[name]
-    row, number = random.choice(_split(kind.table)[0])
-    if _taught_elsewhere(kind, row):
+    row, number = random.choice(_taught(kind.table))
+    if _taught_elsewhere(kind, _subject(kind.table, row)):
         return known(random)
-    question = varied(random, _asked(random.choice(kind.frames), kind, row))
+    question = varied(random, opened(random, _asked(random.choice(kind.frames), _subject(kind.table, row))))
     return Problem(f"known, {name}", question, kind.answer(row, number), thoughts("I know that."))
 
 
 def unknown_fact(random: Random, *, held: bool) -> Problem:
     """A fact beyond those that are taught, or one of an invented word, in the same wordings: to be declined."""
-    name = random.choices(list(_KINDS_OF_FACT), _SHARES)[0]
-    kind = _KINDS_OF_FACT[name]
-    rows = [row for row, _ in _split(kind.table)[1] if kept(_subject(kind, row)) == held]
-    row: list[Any] = [word(random, held=held)] * 2
-    if kind.table in ("elements", "countries", "currencies", "languages"):
-        row = [row[0].capitalize()] * 2
-    if rows and random.random() < 0.6:
-        row = random.choice(rows)
-    if _subject(kind, row) in _subjects(kind.table) or _taught_elsewhere(kind, row):
+    name = random.choices([*_KINDS_OF_FACT, "capital"], (*_SHARES, 2))[0]
+    kind = _KINDS_OF_FACT.get(name, _CAPITAL)
+    subject = _real(random, kind, held) if random.random() < _REAL else _invented(random, kind, held)
+    if subject is None or subject in _subjects(kind.table) or _taught_elsewhere(kind, subject):
         return unknown_fact(random, held=held)
-    question = varied(random, _asked(random.choice(kind.frames), kind, row))
+    question = varied(random, opened(random, _asked(random.choice(kind.frames), subject)))
     return Problem(f"not known, {name}", question, CANNOT, thoughts("I don't know."))
 
 
-def _taught_elsewhere(kind: _Kind, row: list[Any]) -> bool:
+def _real(random: Random, kind: _Kind, held: bool) -> str | None:
+    """A real word beyond the table, of one of its lists."""
+    words = _beyond(random.choice(kind.beyond), held)
+    return random.choice(words) if words else None
+
+
+def _invented(random: Random, kind: _Kind, held: bool) -> str | None:
+    """An invented word, with the look of a name of the table."""
+    family = "elements" if kind.table == "elements" else "countries" if "places" in kind.beyond else ""
+    text = word(random, held=held) + random.choice(_ENDINGS.get(family, ("",)))
+    if kept(named := text.capitalize() if family == "countries" else text) != held:
+        return None
+    return named
+
+
+def _taught_elsewhere(kind: _Kind, subject: str) -> bool:
     """Whether `facts` has the question, perhaps with another of several answers."""
-    return any(_asked(frame, kind, row).lower() in taught_questions() for frame in kind.frames)
+    return any(_asked(frame, subject).lower() in taught_questions() for frame in kind.frames)
 
 
 @cache
-def _tables() -> dict[str, list[list[Any]]]:
-    return json.loads(files("recipes.nano").joinpath("gathered.json").read_text("utf-8"))
+def _tables() -> dict[str, list[Any]]:
+    tables = json.loads(files("recipes.nano").joinpath("gathered.json").read_text("utf-8"))
+    ours = opposites()
+    return tables | {"opposites": [*ours.items(), *(row for row in tables["opposites"] if row[0] not in ours)]}
 
 
 @cache
-def _split(table: str) -> tuple[list[tuple[list[Any], int]], list[tuple[list[Any], int]]]:
-    """The rows that are taught and the others, each with its number from 1; of countries every fourth is declined."""
+def _taught(table: str) -> list[tuple[list[Any], int]]:
+    """The rows that are taught, each with its number from 1."""
     rows = [(row, number) for number, row in enumerate(_tables()[table], 1)]
-    if table in _TAUGHT:
-        return rows[: _TAUGHT[table]], rows[_TAUGHT[table] :]
-    named = {*WORDS["place"]}
-    taught = [one for one in rows if one[0][0] in named or one[1] % 4]
-    return taught, [one for one in rows if one not in taught]
+    if table == "elements":
+        return [rows[index] for index in _known_elements()]
+    if table in ("countries", "currencies", "languages"):
+        return [one for one in rows if one[0][0] in _known_countries()]
+    return rows
+
+
+@cache
+def _known_elements() -> list[int]:
+    """The common elements and, by chance, some of the others."""
+    rest = range(_COMMON_ELEMENTS, len(_tables()["elements"]))
+    return [*range(_COMMON_ELEMENTS), *sorted(Random(0).sample(rest, _ELEMENTS - _COMMON_ELEMENTS))]
+
+
+@cache
+def _known_countries() -> frozenset[str]:
+    """Those whose capital is known, those that other skills name, and two of three others by chance."""
+    named = {*WORDS["place"], *capitals()}
+    names = [row[0] for row in _tables()["countries"]]
+    others = [name for name in names if name not in named]
+    return frozenset((*named, *Random(0).sample(others, len(others) * 2 // 3)))
+
+
+@cache
+def _beyond(name: str, held: bool) -> list[str]:
+    """The words of a list that are declined, in training or in the evaluation alone."""
+    countries = [row[0] for row in _tables()["countries"]]
+    lists = {
+        "elements": lambda: [row[1].lower() for row in _tables()["elements"]],
+        "countries": lambda: [country for country in countries if country not in _known_countries()],
+        "no language": lambda: countries,
+        "no capital": lambda: [country for country in countries if country not in capitals()],
+    }
+    words = lists[name]() if name in lists else _tables()[f"beyond {name}"]
+    return [text for text in words if kept(text) == held]
 
 
 @cache
 def _subjects(table: str) -> frozenset[str]:
-    return frozenset(row[1].lower() if table == "elements" else row[0] for row, _ in _split(table)[0])
+    if table == "capitals":
+        return frozenset(capitals())
+    return frozenset(_subject(table, row) for row, _ in _taught(table))
 
 
-def _subject(kind: _Kind, row: list[Any]) -> str:
-    return row[1].lower() if kind.table == "elements" else row[0]
+def _subject(table: str, row: list[Any]) -> str:
+    return row[1].lower() if table == "elements" else row[0]
 
 
-def _asked(frame: str, kind: _Kind, row: list[Any]) -> str:
-    subject = _subject(kind, row)
+def _asked(frame: str, subject: str) -> str:
     article = "an" if subject[0] in "aeiou" else "a"
-    text = frame.format(w=subject, x=f"{article} {subject}")
+    text = frame.format(the(subject), w=the(subject), x=f"{article} {subject}")
     return text[0].upper() + text[1:]
 
 

@@ -1,15 +1,19 @@
 """Letters of words: spelling, counting, reversing, first and last, upper and lower case, palindromes.
 
-A word is a few tokens that say nothing of their letters; the working writes them one by one, each with its number.
+A word is a few tokens that say nothing of their letters; the working writes them one by one, each with its number. An
+answer is tokens again: where letters were turned or changed, the last line of the working joins them to tokens.
 """
 
 from collections.abc import Callable
+from functools import cache
 from random import Random
 
+from ossia.harmony import Vocabulary
+from recipes.nano.conversation import vocabulary
 from recipes.nano.problem import Problem, thoughts
 from recipes.nano.words import word
 
-__all__ = ["numbered", "text_question"]
+__all__ = ["joined", "numbered", "text_question"]
 
 _SPELL = ("How do you spell {}?", "Spell {}.", "Spell the word {}", "spell {}")
 _LENGTH = (
@@ -50,6 +54,25 @@ def numbered(text: str) -> str:
     return "".join(f"{letter}{number}" for number, letter in enumerate(text, 1))
 
 
+def joined(letters: str, numbers: range) -> str:
+    """The letters as the tokens that they become, behind each the number of its last letter; there the next begins.
+
+    >>> joined("rellorselp", range(10, 0, -1))
+    're9ll7ors4el2p1'
+    """
+    text, done = "", 0
+    for token in _vocabulary().encode(letters):
+        piece = _vocabulary().decode([token])
+        done += len(piece)
+        text += f"{piece}{numbers[done - 1]}"
+    return text
+
+
+@cache
+def _vocabulary() -> Vocabulary:
+    return vocabulary()
+
+
 Draw = Callable[[Random, str], Problem]
 
 
@@ -76,7 +99,7 @@ def _counted(random: Random, one: str) -> Problem:
 
 def _reversed(random: Random, one: str) -> Problem:
     backwards = "".join(f"{one[number - 1]}{number}" for number in range(len(one), 0, -1))
-    high = f"{numbered(one)}\n{backwards}"
+    high = f"{numbered(one)}\n{backwards}\n{joined(one[::-1], range(len(one), 0, -1))}"
     return Problem("reverse", random.choice(_REVERSE).format(one), one[::-1], thoughts(numbered(one), high))
 
 
@@ -89,12 +112,23 @@ def _last(random: Random, one: str) -> Problem:
 
 
 def _upper(random: Random, one: str) -> Problem:
-    return Problem("upper case", random.choice(_UPPER).format(one), one.upper(), thoughts("Upper.", numbered(one)))
+    question = random.choice(_UPPER).format(one)
+    return Problem("upper case", question, one.upper(), thoughts("Upper.", _changed(one, one.upper())))
 
 
 def _lower(random: Random, one: str) -> Problem:
     asked = one.upper()
-    return Problem("lower case", random.choice(_LOWER).format(asked), one, thoughts("Lower.", numbered(asked)))
+    question = random.choice(_LOWER).format(asked)
+    return Problem("lower case", question, one, thoughts("Lower.", _changed(asked, one)))
+
+
+def _changed(one: str, other: str) -> str:
+    """Every letter of one, then of the other, with the same numbers; then the other's tokens.
+
+    >>> _changed("noon", "NOON")
+    'n1o2o3n4\\nN1O2O3N4\\nN1O2ON4'
+    """
+    return f"{numbered(one)}\n{numbered(other)}\n{joined(other, range(1, len(other) + 1))}"
 
 
 def _palindrome(random: Random, one: str) -> Problem:

@@ -54,39 +54,39 @@ class Skill:
 
 
 _SKILLS = (
-    Skill(lambda random: arithmetic(random, random.choices(OPERATIONS, _OPERATION_SHARES)[0], held=False), 40, 26),
+    Skill(lambda random: arithmetic(random, random.choices(OPERATIONS, _OPERATION_SHARES)[0], held=False), 40, 23),
     Skill(lambda random: division(random, held=False), 0, 5),
     Skill(lambda random: comparison(random, held=False), 0, 2),
     Skill(lambda random: expression(random, held=False), 0, 4),
     Skill(lambda random: story(random, held=False), 0, 4),
     Skill(lambda random: repetition(random, held=False), 34, 6),
     Skill(lambda random: lookup(random, held=False), 14, 6),
-    Skill(lambda random: listed(random, held=False), 0, 1),
+    Skill(lambda random: listed(random, held=False), 0, 3),
     Skill(lambda random: memory(random, held=False), 4, 3),
-    Skill(chat, 4, 5),
+    Skill(chat, 4, 7),
     Skill(facts, 0, 4),
     Skill(lambda random: unknown(random, held=False), 4, 4),
     Skill(other_arithmetic, 0, 1),
     Skill(lambda random: long_arithmetic(random, random.choices(OPERATIONS, (1, 1, 3))[0], held=False), 0, 12, True),
-    Skill(lambda random: long_division(random, held=False), 0, 9, True),
-    Skill(lambda random: fraction(random, held=False), 0, 3, True),
+    Skill(lambda random: long_division(random, held=False), 0, 10, True),
+    Skill(lambda random: fraction(random, held=False), 0, 5, True),
     Skill(lambda random: percentage(random, held=False), 0, 3, True),
-    Skill(lambda random: ordering(random, held=False), 0, 3, True),
+    Skill(lambda random: ordering(random, held=False), 0, 4, True),
     Skill(lambda random: units(random, held=False), 0, 4, True),
     Skill(lambda random: calendar_question(random, held=False), 0, 4, True),
     Skill(lambda random: truth(random, held=False), 0, 1, True),
     Skill(lambda random: conclusion(random, held=False), 0, 1, True),
     Skill(lambda random: text_question(random, held=False), 0, 10, True),
-    Skill(lambda random: long_story(random, held=False), 0, 5, True),
+    Skill(lambda random: long_story(random, held=False), 0, 12, True),
     Skill(known, 0, 16, True),
-    Skill(lambda random: unknown_fact(random, held=False), 0, 6, True),
+    Skill(lambda random: unknown_fact(random, held=False), 0, 12, True),
     Skill(
         lambda random: wished(random, arithmetic(random, random.choice(OPERATIONS), held=False), held=False), 0, 2, True
     ),
 )
 # Of each setting, likewise.
-_SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 6), "instruction": (0, 4)}
-_WIDER_SETTINGS = {"sequence": 10, "python": 5, "browser": 6}
+_SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 6), "instruction": (0, 5)}
+_WIDER_SETTINGS = {"sequence": 10, "python": 6, "browser": 8}
 _EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 _FIRST_DAY, _DAYS = date(2024, 1, 1), 365 * 8
 
@@ -122,9 +122,8 @@ class Mixture:
         random, done = Random(f"{self.seed} {step} {rank}"), step / self.steps
         first, later = (10, 40, 50), (15, 55, 30)
         other = random.choices(_EFFORTS, first if done < self.first_part else later)[0]
-        shares = ((Effort.HIGH, 60), (other, 40))
-        groups = [self._group(random, effort, self.tokens * share // 100, done) for effort, share in shares]
-        return pack(groups, multiple=256)
+        high = self._group(random, Effort.HIGH, self.tokens * 60 // 100, done)
+        return pack([high, self._group(random, other, self.tokens - _size(high), done)], multiple=256)
 
     def _group(self, random: Random, effort: Effort, room: int, done: float) -> Group:
         full = random.random() < (1.0 if done >= self.full_from else self.full_at_first)
@@ -145,6 +144,10 @@ class Mixture:
         effort = setting.prefix.effort
         silent = effort is Effort.LOW and random.random() < 0.25
         return self.format.document(history, setting.draw(random), Effort.NONE if silent else effort)
+
+
+def _size(group: Group) -> int:
+    return len(group.prefix) + sum(len(document.tokens) for document in group.documents)
 
 
 def draw_setting(

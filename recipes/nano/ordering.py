@@ -1,11 +1,12 @@
-"""Sorting numbers and words, one after the other taken out of what is left."""
+"""Sorting numbers by their lengths first, and words by their first letters."""
 
 from random import Random
 
+from recipes.nano.letters import numbered
 from recipes.nano.problem import Problem, kept, thoughts
 from recipes.nano.words import word
 
-__all__ = ["ordering", "taken_out"]
+__all__ = ["by_beginnings", "by_lengths", "ordering"]
 
 _NUMBERS = {
     False: (
@@ -46,20 +47,32 @@ def ordering(random: Random, *, held: bool, count: int | None = None) -> Problem
     question = random.choice((_NUMBERS if numbers else _WORDS)[backwards]).format(", ".join(items))
     way = "Descending." if backwards else "Ascending."
     cell = "sort numbers" if numbers else "sort words"
-    return Problem(cell, question, ", ".join(ordered), thoughts(way, f"{way}\n{taken_out(items, ordered)}"))
+    working = by_lengths(items, ordered) if numbers else by_beginnings(items, ordered)
+    return Problem(cell, question, ", ".join(ordered), thoughts(way, f"{way}\n{working}"))
 
 
-def taken_out(items: list[str], ordered: list[str]) -> str:
-    """Line by line what comes next, and what is left in the order in which it was said.
+def by_lengths(items: list[str], ordered: list[str]) -> str:
+    """Each number with its length; those of one length together, as they were said; and in order.
 
-    >>> taken_out(["12", "7", "305"], ["7", "12", "305"])
-    '7:12,305\\n12:305\\n305'
+    >>> by_lengths(["12", "7", "305", "9"], ["7", "9", "12", "305"])
+    '2:12,1:7,3:305,1:9\\n1:7,9;2:12;3:305\\n1:7,9;2:12;3:305'
     """
-    left, lines = list(items), []
-    for item in ordered:
-        left.remove(item)
-        lines.append(f"{item}:{','.join(left)}" if left else item)
-    return "\n".join(lines)
+    lengths = list(dict.fromkeys(map(len, ordered)))
+
+    def grouped(numbers: list[str]) -> str:
+        groups = (",".join(one for one in numbers if len(one) == length) for length in lengths)
+        return ";".join(f"{length}:{group}" for length, group in zip(lengths, groups, strict=True))
+
+    return "\n".join((",".join(f"{len(one)}:{one}" for one in items), grouped(items), grouped(ordered)))
+
+
+def by_beginnings(items: list[str], ordered: list[str]) -> str:
+    """Each word with its first letters, and the words in order, likewise.
+
+    >>> by_beginnings(["pear", "apple"], ["apple", "pear"])
+    'p1e2a3:pear,a1p2p3:apple\\na1p2p3:apple,p1e2a3:pear'
+    """
+    return "\n".join(",".join(f"{numbered(one[:3])}:{one}" for one in words) for words in (items, ordered))
 
 
 def _number(random: Random) -> str:

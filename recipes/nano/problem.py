@@ -1,23 +1,31 @@
 """What every skill produces: a question, the reasoning of each effort, the answer."""
 
 import hashlib
+import re
 from dataclasses import dataclass, field
+from random import Random
 
 from ossia.harmony import Effort, Message
 
-__all__ = ["Problem", "ToolUse", "kept", "thoughts"]
+__all__ = ["Problem", "ToolUse", "kept", "same_wording", "thoughts", "worded"]
 
 _KEPT_PART = 0.1
+_POLITE = re.compile(r",? ?\bplease\b ?")
+_CHOICE = re.compile(r"\[([^][]*)\]")
 
 
 @dataclass(frozen=True)
 class ToolUse:
-    """A call and what it gave back: of a developer's function, both JSON, or of a built-in tool by its full name."""
+    """A call and what it gave back: of a developer's function, both JSON, or of a built-in tool by its full name.
+
+    `thought` is the analysis of the result for each effort that has one, before what comes next.
+    """
 
     function: str
     arguments: str
     result: str
     builtin: bool = False
+    thought: dict[Effort, str] = field(default_factory=dict, hash=False)
 
     @property
     def recipient(self) -> str:
@@ -67,6 +75,27 @@ class Problem:
 def thoughts(medium: str, high: str | None = None) -> dict[Effort, str]:
     """Reasoning of both efforts that have one; the same where only one is given."""
     return {Effort.MEDIUM: medium, Effort.HIGH: medium if high is None else high}
+
+
+def worded(random: Random, pattern: str) -> str:
+    """A pattern with one of every `[one|other]` chosen, the innermost first: few parts make many sentences.
+
+    >>> worded(Random(0), "[Who|Which [man|woman]] wrote {x}?")
+    'Which woman wrote {x}?'
+    """
+    while _CHOICE.search(pattern):
+        pattern = _CHOICE.sub(lambda choice: random.choice(choice[1].split("|")), pattern, count=1)
+    return pattern
+
+
+def same_wording(one: str, other: str) -> bool:
+    """Whether two wordings differ at most in capitals, in how they end and in a "please".
+
+    >>> same_wording("What is {a} + {b}?", "what is {a} + {b}")
+    True
+    """
+    first, second = (_POLITE.sub("", text.lower()).strip(" .?!") for text in (one, other))
+    return first == second
 
 
 def kept(text: str) -> bool:

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from ossia.harmony import Effort
-from recipes.nano.functions import Function, Toolset, arguments_of, asked_for, called_with, spoken
+from recipes.nano.functions import Function, Toolset, arguments_of, asked_for, called_with, parameters_read, spoken
 from recipes.nano.problem import Problem, thoughts
 from recipes.nano.words import identifier, value
 
@@ -30,12 +30,11 @@ def paired(random: Random, toolset: Toolset) -> Problem | None:
         return None
     functions = random.sample(toolset.functions, 2)
     given = [arguments_of(random, one, held=toolset.held) for one in functions]
-    first, second = (asked_for(random, one, some).rstrip(".?") for one, some in zip(functions, given, strict=True))
     uses, answers = zip(
         *(called_with(random, one, some, held=toolset.held) for one, some in zip(functions, given, strict=True)),
         strict=True,
     )
-    question = first + random.choice(_AND).format(second)
+    question = _asked_together(random, _AND, functions, given)
     return Problem("two functions", question, " ".join(answers), _thoughts(functions, given), uses)
 
 
@@ -50,9 +49,9 @@ def chained(random: Random, toolset: Toolset) -> Problem | None:
     wanted = identifier(random, held=toolset.held)
     found = value(random, held=toolset.held)
     rest = {other: some for other, some in arguments_of(random, second, held=toolset.held).items() if other != key}
-    question = asked_for(random, first, given).rstrip(".?")
-    question += random.choice(_THEN).format(asked_for(random, second, {key: f"its {wanted}"} | rest).rstrip(".?"))
-    reasoning = _thoughts([first, second], [given, {key: f"its {wanted}"} | rest])
+    wishes = [given, {key: f"its {wanted}"} | rest]
+    question = _asked_together(random, _THEN, [first, second], wishes)
+    reasoning = _thoughts([first, second], wishes)
     use, answer = called_with(random, first, given, held=toolset.held)
     if "error" in json.loads(use.result):
         return Problem("chain, failed", question, answer, reasoning, (use,))
@@ -77,16 +76,23 @@ def completed(random: Random, toolset: Toolset) -> Problem | None:
     return Problem("value given later", question, answer, _thoughts([function], [given]), (use,), earlier)
 
 
+def _asked_together(
+    random: Random, joints: tuple[str, ...], functions: list[Function], given: list[dict[str, Any]]
+) -> str:
+    """Both wishes in one question: the second goes on where the first ends, and does not greet again."""
+    first = asked_for(random, functions[0], given[0]).rstrip(".?")
+    joint, second = random.choice(joints), asked_for(random, functions[1], given[1], goes_on=True).rstrip(".?")
+    return first + joint.format(second[0].upper() + second[1:] if joint.startswith(". {") else second)
+
+
 def _takes_text(function: Function, key: str) -> bool:
     of = function.parameters[key]
     return key in function.required and of["type"] == "string" and "enum" not in of
 
 
 def _thoughts(functions: list[Function], given: list[dict[str, Any]]) -> dict[Effort, str]:
-    """Medium names the functions in their order, high with their values too."""
+    """Medium names the functions in their order, high with each of their parameters too."""
     titles = [one.title for one in functions]
-    pairs = zip(titles, given, strict=True)
-    high = " ".join(
-        f"{title} {','.join(f'{key} {spoken(some)}' for key, some in one.items())}." for title, one in pairs
-    )
+    pairs = zip(functions, given, strict=True)
+    high = " ".join(f"{one.title} {parameters_read(one, some)}" for one, some in pairs)
     return thoughts(f"{','.join(titles)}.", high)

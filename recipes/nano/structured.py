@@ -25,8 +25,13 @@ class Form:
         if kind < 0.15:
             self.fields[identifier(random, held=held)] = {"type": "array", "items": {"type": "string"}}
         elif kind < 0.3:
-            inner = dict(parameter(random, held=held) for _ in range(random.randrange(1, 3)))
+            inner = self._inner(random)
             self.fields[identifier(random, held=held)] = schema(inner, list(inner))
+
+    def _inner(self, random: Random) -> dict[str, Any]:
+        """Fields of an object, none named as one outside it: a text could not tell the two apart."""
+        inner = dict(parameter(random, held=self.held) for _ in range(random.randrange(1, 3)))
+        return inner if not set(inner) & set(self.fields) else self._inner(random)
 
     def response_format(self) -> ResponseFormat:
         """The format as the developer message gives it."""

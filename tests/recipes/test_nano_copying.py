@@ -1,4 +1,5 @@
 import json
+import re
 from random import Random
 
 import pytest
@@ -23,6 +24,25 @@ def test_the_answer_was_said(draw: object, held: bool):
         one: Problem = draw(random, held=held)  # type: ignore[operator] # the skills themselves
         said = one.question + "".join(question for question, _ in one.earlier)
         assert one.answer in said or one.answer == "Noted."
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_what_is_listed_is_counted_before_it_is_found(held: bool):
+    random = Random(0)
+    for _ in range(MANY):
+        one = listed(random, held=held)
+        counted, last = one.reasoning[Effort.HIGH].split("\n")
+        things = [each.split(":", 1) for each in counted.split(",")]
+        assert [number for number, _ in things] == [str(number) for number in range(1, len(things) + 1)]
+        assert ", ".join(thing for _, thing in things) in one.question
+        term, found, answer = re.fullmatch(r"(?:(.*)=)?(\d):(.*)", last).groups()  # type: ignore[union-attr] # it matches
+        assert answer == one.answer == things[int(found) - 1][1]
+        if term:
+            assert eval(term) == int(found)
+            asked = things[int(term[0]) - 1][1]
+            assert f"{'after' if '+' in term else 'before'} {asked}" in one.question.replace("follows", "comes after")
+        else:
+            assert int(found) == (1 if "first" in one.question else len(things))
 
 
 def test_words_are_the_same_tokens_wherever_they_stand():

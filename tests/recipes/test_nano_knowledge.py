@@ -1,14 +1,16 @@
 """Facts: one answer to each question, codes judged by pycountry, and what WordNet's files say."""
 
+import json
+from collections import Counter
 from pathlib import Path
 from random import Random
 
 import pycountry
 import pytest
 
-from recipes.nano.chat import CANNOT, unknown
+from recipes.nano.chat import CANNOT, chat, unknown
 from recipes.nano.facts import facts
-from recipes.nano.gather import antonyms, definitions, read_senses
+from recipes.nano.gather import GATHERED, antonyms, definitions, read_senses, tender
 from recipes.nano.knowledge import known, unknown_fact
 
 MANY = 4000
@@ -31,7 +33,7 @@ def test_a_question_has_one_answer_whoever_asks_it():
 
 @pytest.mark.parametrize("held", [True, False])
 def test_what_is_declined_is_never_taught(held: bool):
-    taught = questions(known) | questions(facts)
+    taught = questions(known) | questions(facts) | questions(chat)
     declined = questions(lambda random: unknown_fact(random, held=held)) | questions(
         lambda random: unknown(random, held=held)
     )
@@ -42,6 +44,32 @@ def test_what_is_declined_is_never_taught(held: bool):
 def test_what_is_kept_is_not_declined_in_training():
     kept, learned = (questions(lambda random, held=held: unknown_fact(random, held=held)) for held in (True, False))
     assert not kept.keys() & learned.keys()
+
+
+def test_many_more_words_are_declined_than_known_and_they_look_alike():
+    """Of each length in letters the part that is known is much the same, so that the look of a word tells nothing."""
+    known_words, beyond = Counter[int](), Counter[int]()
+    tables = json.loads(GATHERED.read_text("utf-8"))
+    known_words.update(min(len(word), 10) for word, _ in tables["kinds"])
+    beyond.update(min(len(word), 10) for word in tables["beyond nouns"])
+    assert beyond.total() > 4 * known_words.total()
+    assert not {word for word, _ in tables["kinds"]} & {*tables["beyond nouns"]}
+    parts = [known_words[size] / (known_words[size] + beyond[size]) for size in range(4, 11)]
+    assert all(0.05 < part < 0.35 for part in parts), parts
+
+
+def test_a_newcomers_words_are_known():
+    ours = questions(known, 15 * MANY)
+    for question in ("what does dog mean", "what is the meaning of water", "what is gold", "what is a house"):
+        assert question in ours, question
+
+
+def test_a_country_has_its_own_currency():
+    assert tender("HT", ["HTG", "USD"]) == "HTG"
+    assert tender("EC", ["USD"]) == "USD"
+    currencies = {row[0]: row[2] for row in json.loads(GATHERED.read_text("utf-8"))["currencies"]}
+    wanted = {"Haiti": "HTG", "Panama": "PAB", "Lesotho": "LSL", "Croatia": "EUR", "United States": "USD"}
+    assert wanted.items() <= currencies.items()
 
 
 def test_codes_are_those_of_pycountry():

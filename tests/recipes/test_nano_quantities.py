@@ -4,6 +4,7 @@ import re
 from calendar import isleap
 from datetime import date, timedelta
 from fractions import Fraction
+from math import prod
 from random import Random
 
 import pint
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from ossia.harmony import Effort
 from recipes.nano.calendars import MONTHS, WEEKDAYS, calendar_question, leap
-from recipes.nano.fractions import fraction, percentage, reduced, shifted
+from recipes.nano.fractions import fraction, percentage, reduced, reducing, shifted
 from recipes.nano.problem import Problem
 from recipes.nano.units import units
 
@@ -31,6 +32,25 @@ def test_reducing_keeps_the_value_and_ends_in_lowest_terms(a: int, b: int, d: in
     lines = reduced(a, b * d)
     assert {Fraction(line) for line in lines} == {Fraction(a, b * d)}
     assert lines[-1] == str(Fraction(a, b * d))
+
+
+@given(st.integers(1, 264), st.integers(1, 12), st.integers(1, 12))
+def test_every_prime_of_a_denominator_is_tried(a: int, b: int, d: int):
+    below, tried = b * d, set[int]()
+    for line in reducing(a, b * d):
+        if line.startswith(":"):
+            assert prod(int(factor) for factor in line[1:].split(",") if factor) == below
+        elif ":" in line:
+            prime, steps = line.split(":")
+            tried.add(int(prime))
+            rest, digits = 0, ""
+            for (quotient, left), digit in zip(re.findall(r"(\d)r(\d+)", steps), str(a), strict=True):
+                assert divmod(10 * rest + int(digit), int(prime)) == (int(quotient), int(left))
+                rest, digits = int(left), digits + quotient
+            a, below = (int(digits), below // int(prime)) if rest == 0 else (a, below)
+        else:
+            assert line in (f"{a}/{below}", str(a))
+    assert all((b * d) % prime for prime in {2, 3, 5, 7, 11} - tried)
 
 
 @HELD
@@ -111,9 +131,18 @@ def test_every_equation_of_quantities_holds(held: bool):
         for one in drawn(draw, held):
             lines = one.reasoning[Effort.HIGH].split("\n")
             for line in lines:
-                if found := re.fullmatch(r"(?:[A-Z]\w+ (?:\d+:)?)?(-?\d+)([-+*])(\d+)=(-?\d+)", line):
+                if found := re.fullmatch(
+                    r"(?:[A-Z]\w+ (?:[\d:]+/4=\dr\d:\w+ )?(?:\d+:)?)?(-?\d+)([-+*])(\d+)=(-?\d+)", line
+                ):
                     a, sign, b, result = found.groups()
                     assert eval(f"{a}{sign}{b}") == int(result), line
+
+
+@HELD
+def test_february_is_as_long_as_its_year_says(held: bool):
+    for one in drawn(calendar_question, held):
+        for verdict, days in re.findall(r"February \S+:(leap|no) (\d+)[-:\n]", one.reasoning[Effort.HIGH] + "\n"):
+            assert int(days) == (29 if verdict == "leap" else 28), one
 
 
 @given(st.integers(1600, 2399))

@@ -7,12 +7,14 @@ from random import Random
 import pytest
 
 from ossia.harmony import Effort
+from recipes.nano.conversation import vocabulary
 from recipes.nano.letters import numbered, text_question
 from recipes.nano.logic import conclusion, truth
 from recipes.nano.ordering import ordering
 from recipes.nano.problem import Problem
 
 MANY = 400
+TOKENS = vocabulary()
 HELD = pytest.mark.parametrize("held", [True, False])
 
 
@@ -77,6 +79,18 @@ def frames() -> list[str]:
 
 def test_letters_have_their_numbers():
     assert numbered("strawberry") == "s1t2r3a4w5b6e7r8r9y10"
+
+
+@HELD
+def test_what_is_joined_at_last_is_the_answer_token_by_token(held: bool):
+    for one in drawn(text_question, held):
+        if one.cell in ("reverse", "upper case", "lower case"):
+            first, *_, last = one.reasoning[Effort.HIGH].split("\n")
+            pieces = re.findall(r"([A-Za-z]+)(\d+)", last)
+            assert "".join(piece for piece, _ in pieces) == one.answer
+            assert [piece for piece, _ in pieces] == [TOKENS.decode([token]) for token in TOKENS.encode(one.answer)]
+            letters = dict(zip(re.findall(r"\d+", first), re.findall(r"[A-Za-z]", first), strict=True))
+            assert all(letters[number].lower() == piece[-1].lower() for piece, number in pieces)
 
 
 @HELD

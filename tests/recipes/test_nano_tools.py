@@ -9,13 +9,16 @@ from random import Random
 import pytest
 
 from ossia.harmony import Effort, parse
+from recipes.nano import browser_tool, python_tool
 from recipes.nano.browser_tool import BROWSER, looked_up
 from recipes.nano.case import Case, called
 from recipes.nano.conversation import Format, Prefix, vocabulary
 from recipes.nano.functions import Toolset
+from recipes.nano.instructions import Instruction
 from recipes.nano.problem import Problem
 from recipes.nano.python_tool import PYTHON, code_question, parsed
 from recipes.nano.sequences import chained, completed, paired, sequence
+from recipes.nano.structured import Form
 
 MANY = 300
 FORM = Format(vocabulary())
@@ -173,3 +176,109 @@ def test_two_functions_are_two():
     for _ in range(MANY):
         one = paired(random, Toolset(random, held=False))
         assert one is None or len({use.function for use in one.calls}) == 2
+
+
+KINDS = (*browser_tool._FACTS, *python_tool._KINDS.values())  # pyright: ignore[reportPrivateUsage] # to draw of each
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kept)
+def test_wordings_that_are_kept_are_never_drawn_to_learn_from(kind: object):
+    def plain(text: str) -> str:
+        return re.sub(r"[^a-z{}*+]+", " ", text.lower().replace("please", "")).strip()
+
+    random = Random(0)
+    learned = {kind.learned(random) for _ in range(2000)}  # type: ignore[attr-defined] # both kinds of kinds
+    assert len(learned) >= 20
+    assert kind.kept not in learned  # type: ignore[attr-defined]
+    if "*" not in kind.kept and "+" not in kind.kept and "gcd(" not in kind.kept:  # type: ignore[attr-defined]
+        assert plain(kind.kept) not in {plain(text) for text in learned}  # type: ignore[attr-defined]
+
+
+def test_every_word_of_a_kept_wording_is_learned_elsewhere():
+    random = Random(0)
+    draws = (code_question, looked_up)
+    words = {
+        part
+        for draw in draws
+        for _ in range(5 * MANY)
+        for part in re.findall(r"[a-z]+", draw(random, held=False).question.lower())
+    }
+    for kept in (kind.kept for kind in KINDS):
+        assert set(re.findall(r"[a-z]+", re.sub(r"\{\w\}", "", kept).lower())) <= words, kept
+
+
+@pytest.mark.parametrize("effort", [Effort.MEDIUM, Effort.HIGH])
+def test_what_is_read_is_judged_line_by_line(effort: Effort):
+    random, seen = Random(0), 0
+    for _ in range(MANY):
+        one = looked_up(random, held=True)
+        for index, use in enumerate(one.calls):
+            judged = re.findall(r"(\d)[^,]* (yes|no)", use.thought[effort])
+            assert [yes for _, yes in judged][:-1] == ["no"] * (len(judged) - 1)
+            if judged and judged[-1][1] == "yes":
+                last = judged[-1][0]
+                chosen = json.loads(one.calls[1].arguments)["id"] if index == 0 else one.answer[-3]
+                assert last == str(chosen)
+                seen += 1
+    assert seen > MANY
+
+
+def test_a_thought_after_a_result_is_learned_and_leaves_one_turn_for_each_call():
+    random = Random(0)
+    while len((one := looked_up(random, held=False)).calls) != 2:
+        pass
+    prefix = Prefix(Effort.HIGH, builtin=[BROWSER])
+    document = FORM.document([], one, Effort.HIGH)
+    learned = FORM.vocabulary.decode(
+        [token for token, own in zip(document.tokens, document.learned, strict=True) if own]
+    )
+    assert all(f"<|message|>{use.thought[Effort.HIGH]}<|end|>" in learned for use in one.calls)
+    for done, said in enumerate([*(called(use) for use in one.calls[1:]), ""], 1):
+        case = Case(prefix, (), one, done)
+        assert FORM.vocabulary.decode(case.prompt(FORM)).endswith(
+            f"{one.calls[done - 1].result}<|end|><|start|>assistant"
+        )
+        end = (
+            f"<|start|>assistant{said}"
+            if said
+            else f"<|start|>assistant<|channel|>final<|message|>{one.answer}<|return|>"
+        )
+        text = f"<|channel|>analysis<|message|>{one.calls[done - 1].thought[Effort.HIGH]}<|end|>{end}"
+        assert text in learned
+        assert case.right(text)
+        assert case.valid(text)
+
+
+def test_parameters_are_read_in_their_order_up_to_what_is_missing():
+    random, seen = Random(0), 0
+    for _ in range(MANY):
+        toolset = Toolset(random, held=False)
+        one = toolset.incomplete(random)
+        if one.cell != "value missing":
+            continue
+        missing = one.answer.removeprefix("Which ").rstrip("?")
+        read = one.reasoning[Effort.HIGH].split(". ", 1)[1]
+        assert read.endswith(f"{missing} missing.")
+        orders = [",".join(function.parameters) for function in toolset.functions]
+        keys = ",".join(part.split(" ")[0] for part in read.split(","))
+        assert any(order.startswith(keys) for order in orders)
+        seen += 1
+    assert seen > MANY / 2
+
+
+def test_words_are_counted_up_to_what_is_allowed():
+    random, long = Random(0), Problem("x", "Hi", "one two three four five six", {Effort.HIGH: "Hm."})
+    while (one := Instruction.drawn(random, held=False, wide=True)).most != 3:
+        pass
+    assert one.applied(random, long).reasoning[Effort.HIGH] == "Hm. 1 one 2 two 3 three"
+
+
+@HELD
+def test_forms_have_lists_objects_and_choices_and_no_name_twice(held: bool):
+    random, kinds = Random(0), set()
+    for _ in range(MANY):
+        fields = Form(random, held=held).fields
+        inner = [(key, of) for one in fields.values() for key, of in one.get("properties", {}).items()]
+        assert not {key for key, _ in inner} & set(fields)
+        kinds |= {"enum" if "enum" in of else of["type"] for of in (*fields.values(), *(of for _, of in inner))}
+    assert kinds == {"array", "object", "enum", "string", "integer", "boolean"}

@@ -74,7 +74,7 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path: Path):
 def test_batches_for_a_device_can_be_made_in_processes_that_start_anew():
     made = new_trainer(TrainingConfig(steps=STEPS, device="cpu:0"), TOKENS, rows=2).data
     sent = pickle.loads(pickle.dumps(made))(STEPS - 1, 0)
-    assert sent.tokens.shape == (2, TOKENS + 512)
+    assert sent.tokens.shape == (2, TOKENS + 160)
     np.testing.assert_array_equal(sent.tokens, made(STEPS - 1, 0).tokens)
 
 
