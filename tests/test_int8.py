@@ -40,11 +40,13 @@ def test_encode_is_the_definition(shape: tuple[int, int], dtype: object):
         for segment in range(scales.shape[1]):
             part = values[row, segment * SEGMENT : (segment + 1) * SEGMENT].astype(np.float32)
             largest = np.abs(part).max()
-            assert scales[row, segment] == largest / np.float32(127)
+            scale = largest / np.float32(127)
+            assert scale <= scales[row, segment] == bfloat16(scales[row, segment])
+            assert scales[row, segment] < scale * (1 + 2.0**-7)
             # Python's round is to even too.
-            wanted = [round(float(value * (np.float32(127) / largest))) for value in part]
+            wanted = [round(float(value * (np.float32(1) / scales[row, segment]))) for value in part]
             assert numbers[row, segment * SEGMENT : (segment + 1) * SEGMENT].tolist() == wanted
-            assert max(map(abs, wanted)) == 127
+            assert 126 <= max(map(abs, wanted)) <= 127
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -58,18 +60,19 @@ def test_a_value_is_off_by_half_a_step_at_most(shape: tuple[int, int]):
 def test_the_bytes_lie_as_said():
     values = matrix(17, 65)
     found = encode(values)
-    assert panel_bytes(65) == PANEL_ROWS * (4 + 128)
+    assert panel_bytes(65) == 64 + PANEL_ROWS * 128
+    assert panel_bytes(129) == 128 + PANEL_ROWS * 192  # scales fill whole lines of a cache
     assert found.panels.shape == (2, panel_bytes(65))
     assert found.panels.nbytes == int8_bytes(17, 65)
-    scales = found.panels[:, : 4 * PANEL_ROWS].copy().view(np.float32)
+    scales = found.panels[:, : 4 * PANEL_ROWS].copy().view(bfloat16).reshape(2, 2, PANEL_ROWS)
     numbers = found.panels[:, 4 * PANEL_ROWS :].reshape(2, 128 // 4, PANEL_ROWS, 4)
     for row in (0, 9, 16):
         panel, place = divmod(row, PANEL_ROWS)
-        assert scales[panel, place] == found.scales[row, 0]
+        assert scales[panel, :, place].tolist() == found.scales[row].tolist()
         for column in (0, 5, 64):
             assert numbers[panel, column // 4, place, column % 4] == int(found.numbers[row, column]) + 128
     # Rows and columns that are none.
-    assert (scales[1, 1:] == 0).all()
+    assert (scales[1, :, 1:] == 0).all()
     assert (numbers[1, :, 1:] == 128).all()
     assert (numbers[0, 17:] == 128).all()
 
@@ -77,9 +80,9 @@ def test_the_bytes_lie_as_said():
 def test_zeros_and_what_is_too_small_to_have_a_scale_are_zero():
     values = np.array([[0.0, 0.0], [1e-31, -1e-31], [2.0**-100, 0.0]], np.float32)
     found = encode(values)
-    assert found.scales[:, 0].tolist() == [0, 0, np.float32(2.0**-100) / np.float32(127)]
+    assert found.scales[:, 0].tolist() == [0, 0, 2.0**-107 * (1 + 2.0**-6)]
     np.testing.assert_array_equal(decode(found)[:2], 0)
-    assert decode(found)[2].tolist() == pytest.approx([2.0**-100, 0])
+    assert decode(found)[2].tolist() == pytest.approx([2.0**-100, 0], rel=2.0**-8)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -87,7 +90,7 @@ def test_what_is_not_finite_stays_so(bad: float):
     values = matrix(3, 300)
     values[1, 260] = bad
     scales = encode(values).scales
-    assert np.isnan(scales).tolist() == [[False, False], [False, True], [False, False]]
+    assert np.isnan(scales).sum() == np.isnan(scales[1, 260 // SEGMENT]) == 1
     _, scale = round_activations(values)
     assert np.isnan(scale).tolist() == [False, True, False]
 

@@ -92,8 +92,8 @@ typedef struct {
 OSSIA_API int64_t ossia_int8_bytes(int64_t rows, int64_t columns);
 
 // A single matrix [N, C], F32 or BF16, rounded to 8 bits: writes ossia_int8_bytes(N, C) to `panels`, laid out as
-// src/int8.h says, the same bytes on every instruction set. Each 256 columns of a row have a scale, which is their
-// largest magnitude over 127; a weight becomes the nearest multiple of it. The bias is ignored.
+// src/int8.h says, the same bytes on every instruction set. Each 64 columns of a row have a scale, which is their
+// largest magnitude over 127, rounded up to bfloat16; a weight becomes the nearest multiple of it. The bias is ignored.
 OSSIA_API int32_t ossia_int8_round(ossia_context* context, const ossia_weight* weight, void* panels);
 
 // [V, D] (experts 1, F32 or BF16), [T] -> [T, D]: the rows of the table in float32. OSSIA_BAD_INDEX for a token below 0
@@ -109,7 +109,7 @@ OSSIA_API int32_t ossia_embed(ossia_context* context, const ossia_weight* table,
 // token as for many (src/tile_kernels.h).
 //
 // A weight in INT8 is for OSSIA_FAST alone, which then rounds x to 15 bits for each token instead: to the nearest
-// multiple of its largest magnitude over 16256. Each 256 columns are summed exactly, as integers, and these sums, times
+// multiple of its largest magnitude over 16256. Each 64 columns are summed exactly, as integers, and these sums, times
 // the weights' scale, are added in float32, from the first on; then the whole is multiplied by the token's scale. The
 // bits are the same on every instruction set. A token with a value that is not finite gives NaN.
 //

@@ -18,7 +18,8 @@
 namespace ossia::OSSIA_ISA {
 namespace {  // of each source, since two of one instruction set have different flags
 
-// Rows of whole numbers with what int8_pack says of them; the bytes of one stand in `shape`.
+// Rows of whole numbers with what int8_pack says of them, all of a row's offsets as one; the bytes of one stand in
+// `shape`.
 struct Int8Operand {
   Int8Shape shape;
   int count;
@@ -29,7 +30,10 @@ struct Int8Operand {
   Int8Operand(int64_t columns, int rows) : shape{columns}, count(rows) {}
   OSSIA_INLINE const char* row(int i) const { return integers + i * shape.token_bytes(); }
   OSSIA_INLINE void set(int i, const float* x) {
-    int8_pack(x, shape.columns, integers + i * shape.token_bytes(), offsets + i, scales + i);
+    int32_t parts[kWidestInt8 / kInt8Chunk];
+    int8_pack(x, shape.columns, integers + i * shape.token_bytes(), parts, scales + i);
+    offsets[i] = 0;
+    for (int64_t c = 0; c < shape.chunks(); ++c) offsets[i] += parts[c];
   }
 };
 

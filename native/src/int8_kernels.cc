@@ -17,10 +17,9 @@ void read_row(const Matrix& matrix, int64_t row, int64_t column, int64_t count, 
   for (int64_t i = 0; i < count; ++i) values[i] = float_of_bf16(words[i]);
 }
 
-// One segment of a panel times M tokens. `kParts` sums of each are kept apart; being integers, they may be.
+// One chunk of a panel times M tokens. `kParts` sums of each are kept apart; being integers, they may be.
 template <int M, int kParts>
-OSSIA_INLINE void segment(const char* w, int64_t chunks, const char* x, const Int8Shape& shape, const Lookahead& ahead,
-                          Int8Sums (&sums)[M]) {
+OSSIA_INLINE void add_chunk(const char* w, const char* x, const Int8Shape& shape, Int8Sums (&sums)[M]) {
   const int64_t padded = shape.padded(), token = shape.token_bytes();
   Int8Sums parts[kParts][M];
 #pragma GCC unroll 4
@@ -28,18 +27,15 @@ OSSIA_INLINE void segment(const char* w, int64_t chunks, const char* x, const In
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) parts[p][m].clear();
   }
-  for (int64_t c = 0; c < chunks; ++c) {
-    ahead.ask(w);
-    for (int64_t q = c * (kInt8Chunk / kQuad); q < (c + 1) * (kInt8Chunk / kQuad); q += kParts) {
+  for (int64_t q = 0; q < kInt8Chunk / kQuad; q += kParts) {
 #pragma GCC unroll 4
-      for (int p = 0; p < kParts; ++p) {
+    for (int p = 0; p < kParts; ++p) {
 #pragma GCC unroll 12
-        for (int m = 0; m < M; ++m) {
-          parts[p][m].add(reinterpret_cast<const uint8_t*>(w) + p * kQuad * kPanelRows, x + m * token, padded, q + p);
-        }
+      for (int m = 0; m < M; ++m) {
+        parts[p][m].add(reinterpret_cast<const uint8_t*>(w) + p * kQuad * kPanelRows, x + m * token, padded, q + p);
       }
-      w += kParts * kQuad * kPanelRows;
     }
+    w += kParts * kQuad * kPanelRows;
   }
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) {
@@ -54,21 +50,21 @@ template <int M>
 void panel_times(const char* panel, const Int8Shape& shape, int rows, const Int8Tokens& tokens, int64_t first,
                  const Lookahead& ahead, float* y, int64_t stride) {
   constexpr int kParts = M < kInt8Parts ? kInt8Parts / M : 1;
-  const int64_t segments = shape.segments();
+  const int64_t chunks = shape.chunks();
   const char* bytes = panel + shape.scale_bytes();
   const char* x = tokens.integers + first * shape.token_bytes();
-  const int32_t* offsets = tokens.offsets + first * segments;
+  const int32_t* offsets = tokens.offsets + first * chunks;
   F32 values[M];
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) values[m] = zero();
-  for (int64_t s = 0; s < segments; ++s) {
+  for (int64_t c = 0; c < chunks; ++c) {
     Int8Sums sums[M];
-    segment<M, kParts>(bytes + s * kSegmentBytes, shape.chunks_of(s), x + s * kInt8Segment * kColumnBytes, shape, ahead,
-                       sums);
-    const F32 scales = load(reinterpret_cast<const float*>(panel) + s * kPanelRows);
+    ahead.ask(bytes + c * kInt8ChunkBytes);
+    add_chunk<M, kParts>(bytes + c * kInt8ChunkBytes, x + c * kInt8Chunk * kColumnBytes, shape, sums);
+    const F32 scales = widen(reinterpret_cast<const uint16_t*>(panel) + c * kPanelRows);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
-      values[m] = add(values[m], mul(sums[m].without(offsets[m * segments + s]), scales));
+      values[m] = add(values[m], mul(sums[m].without(offsets[m * chunks + c]), scales));
     }
   }
 #pragma GCC unroll 12
@@ -94,23 +90,23 @@ void panel_times_some(int64_t count, const char* panel, const Int8Shape& shape, 
 
 void int8_round(const Matrix& matrix, int64_t first, int64_t rows, char* panel) {
   const Int8Shape shape{matrix.columns};
-  float* scales = reinterpret_cast<float*>(panel);
+  uint16_t* scales = reinterpret_cast<uint16_t*>(panel);
   uint8_t* bytes = reinterpret_cast<uint8_t*>(panel + shape.scale_bytes());
   memset(panel, 0, static_cast<size_t>(shape.scale_bytes()));
   memset(bytes, kInt8Zero, static_cast<size_t>(shape.padded() * kPanelRows));
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t s = 0; s < shape.segments(); ++s) {
-      const int64_t column = s * kInt8Segment, count = shape.columns_of(s);
-      float values[kInt8Segment];
-      int32_t integers[kInt8Segment] = {};
-      uint8_t row[kInt8Segment];
+    for (int64_t c = 0; c < shape.chunks(); ++c) {
+      const int64_t column = c * kInt8Chunk, count = shape.columns_of(c);
+      float values[kInt8Chunk];
+      int32_t integers[kInt8Chunk] = {};
+      uint8_t row[kInt8Chunk];
       read_row(matrix, first + r, column, count, values);
-      const Unit unit = unit_of(values, count, kInt8Largest);
+      const Unit unit = coarse(unit_of(values, count, kInt8Largest));
       to_integers(values, count, unit.factor, integers);
-      for (int64_t i = 0; i < kInt8Segment; ++i) row[i] = static_cast<uint8_t>(integers[i] + kInt8Zero);
+      for (int64_t i = 0; i < kInt8Chunk; ++i) row[i] = static_cast<uint8_t>(integers[i] + kInt8Zero);
       for (int64_t i = 0; i < count; i += kQuad)
         memcpy(bytes + ((column + i) * kPanelRows + r * kQuad), row + i, kQuad);
-      scales[s * kPanelRows + r] = unit.scale;
+      scales[c * kPanelRows + r] = static_cast<uint16_t>(as_bits(unit.scale) >> 16);
     }
   }
 }
@@ -120,13 +116,13 @@ void int8_pack(const float* x, int64_t columns, char* integers, int32_t* offsets
   const Unit unit = unit_of(x, columns, kActivationLargest);
   *scale = unit.scale;
   memset(integers, 0, static_cast<size_t>(shape.token_bytes()));
-  for (int64_t s = 0; s < shape.segments(); ++s) {
-    const int64_t column = s * kInt8Segment, count = shape.columns_of(s);
-    int32_t values[kInt8Segment], sum = 0;
+  for (int64_t c = 0; c < shape.chunks(); ++c) {
+    const int64_t column = c * kInt8Chunk, count = shape.columns_of(c);
+    int32_t values[kInt8Chunk], sum = 0;
     to_integers(x + column, count, unit.factor, values);
     for (int64_t i = 0; i < count; ++i) sum += values[i];
     for (int64_t i = 0; i < count; ++i) place(values[i], column + i, shape.padded(), integers);
-    offsets[s] = kInt8Zero * sum;
+    offsets[c] = kInt8Zero * sum;
   }
 }
 

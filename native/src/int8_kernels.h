@@ -9,8 +9,8 @@
 namespace ossia::OSSIA_ISA {
 
 // Rows `first` up to `first` + `rows`, at most 16, of an F32 or BF16 matrix as a panel. With the largest magnitude m of
-// a segment, a weight is the nearest integer to w * (127 / m), ties to even, and the scale m / 127; a scale is NaN
-// where a value is not finite.
+// a chunk, the scale is m / 127 rounded up to bfloat16, and a weight the nearest integer to w * (1 / scale), ties to
+// even; a scale is NaN where a value is not finite.
 void int8_round(const Matrix& matrix, int64_t first, int64_t rows, char* panel);
 
 // One token's x [C]: its integers, offsets [S] and scale. With the largest magnitude m, a value is the nearest integer

@@ -49,13 +49,13 @@ class Int8Call {
 
  private:
   size_t room() const {
-    return ossia::room<char>(tokens_ * shape_.token_bytes()) + ossia::room<int32_t>(tokens_ * shape_.segments()) +
+    return ossia::room<char>(tokens_ * shape_.token_bytes()) + ossia::room<int32_t>(tokens_ * shape_.chunks()) +
            ossia::room<float>(tokens_) + low_rank_.room() + wide_.room();
   }
 
   void take() {
     integers_ = context_.scratch.take<char>(tokens_ * shape_.token_bytes());
-    offsets_ = context_.scratch.take<int32_t>(tokens_ * shape_.segments());
+    offsets_ = context_.scratch.take<int32_t>(tokens_ * shape_.chunks());
     scales_ = context_.scratch.take<float>(tokens_);
     low_rank_.take(context_.scratch, adapters_);
     wide_.take(context_.scratch);
@@ -66,7 +66,7 @@ class Int8Call {
       const int64_t begin = chunk * kPackedTogether, end = std::min(tokens_, begin + kPackedTogether);
       for (int64_t t = begin; t < end; ++t) {
         context_.kernels.int8_pack(x + t * weight_.columns, weight_.columns, integers_ + t * shape_.token_bytes(),
-                                   offsets_ + t * shape_.segments(), scales_ + t);
+                                   offsets_ + t * shape_.chunks(), scales_ + t);
       }
     });
   }

@@ -37,6 +37,13 @@ OSSIA_INLINE Unit unit_of(const float* values, int64_t count, float most) {
   return largest < kInt8Smallest ? Unit{0.f, 0.f} : Unit{most / largest, largest / most};
 }
 
+// The same with a scale in bfloat16, rounded up so that no integer grows beyond the largest.
+OSSIA_INLINE Unit coarse(Unit unit) {
+  if (unit.factor == 0.f) return unit;
+  const float scale = as_float((as_bits(unit.scale) + 0xFFFF) & 0xFFFF0000);
+  return {1.f / scale, scale};
+}
+
 // With a factor of 0, which stands for values that are not finite too, integers are 0.
 OSSIA_INLINE void to_integers(const float* values, int64_t count, float factor, int32_t* integers) {
   if (factor == 0.f) {

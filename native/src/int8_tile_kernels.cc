@@ -34,62 +34,64 @@ void configure(int64_t tokens, Setup& setup) {
   setup.load();
 }
 
-template <bool kTwoTokens, bool kTwoPanels>
-OSSIA_INLINE void add_chunk(const char* x, int64_t line, const char* w, int64_t panel) {
-  _tile_loadd(4, x, line);
-  _tile_loadd(6, w, kTileWidth);
-  _tile_dpbsud(0, 4, 6);
-  if constexpr (kTwoPanels) {
-    _tile_loadd(7, w + panel, kTileWidth);
-    _tile_dpbsud(1, 4, 7);
-  }
-  if constexpr (kTwoTokens) {
-    _tile_loadd(5, x + kTileRows * line, line);
-    _tile_dpbsud(2, 5, 6);
-    if constexpr (kTwoPanels) _tile_dpbsud(3, 5, 7);
-  }
-}
+// Chunks whose sums are taken into float32 together, so that a value is loaded and stored once for all of them.
+constexpr int kTogether = 4;
 
-// The sums of one segment, [2][2] tiles.
-struct alignas(64) SegmentSums {
+// The sums of one chunk, [2][2] tiles.
+struct alignas(64) ChunkSums {
   int32_t tile[2][2][kTileRows * kPanelRows];
 };
 
-// What a segment's products need: where its tokens and its panels begin, and how far apart their lines and they are.
-struct Segment {
+// What a chunk's products need: where its tokens and its panels begin, and how far apart their lines and they are.
+struct Chunk {
   const char* x;
   int64_t line;
   const char* w;
-  int64_t panel, chunks;
+  int64_t panel;
 };
 
+// The sums of a chunk, in tiles; those of the chunk before go to `before`. Each just when its tile is needed again, so
+// that nothing waits for a product that has only begun: 16 tokens in 0.90 of the time.
 template <bool kTwoTokens, bool kTwoPanels>
-void multiply(const Segment& segment, const Lookahead& ahead) {
+void multiply(const Chunk& chunk, const Lookahead& ahead, ChunkSums* before) {
+  ahead.ask(chunk.w);
+  if constexpr (kTwoPanels) ahead.ask(chunk.w + chunk.panel);
+  _tile_loadd(4, chunk.x, chunk.line);
+  _tile_loadd(6, chunk.w, kTileWidth);
+  if (before != nullptr) _tile_stored(0, before->tile[0][0], kTileWidth);
   _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  for (int64_t c = 0; c < segment.chunks; ++c) {
-    const char* w = segment.w + c * kInt8ChunkBytes;
-    ahead.ask(w);
-    if constexpr (kTwoPanels) ahead.ask(w + segment.panel);
-    add_chunk<kTwoTokens, kTwoPanels>(segment.x + c * kInt8Chunk, segment.line, w, segment.panel);
+  _tile_dpbsud(0, 4, 6);
+  if constexpr (kTwoPanels) {
+    _tile_loadd(7, chunk.w + chunk.panel, kTileWidth);
+    if (before != nullptr) _tile_stored(1, before->tile[0][1], kTileWidth);
+    _tile_zero(1);
+    _tile_dpbsud(1, 4, 7);
+  }
+  if constexpr (kTwoTokens) {
+    _tile_loadd(5, chunk.x + kTileRows * chunk.line, chunk.line);
+    if (before != nullptr) _tile_stored(2, before->tile[1][0], kTileWidth);
+    _tile_zero(2);
+    _tile_dpbsud(2, 5, 6);
+    if constexpr (kTwoPanels) {
+      if (before != nullptr) _tile_stored(3, before->tile[1][1], kTileWidth);
+      _tile_zero(3);
+      _tile_dpbsud(3, 5, 7);
+    }
   }
 }
 
-void multiply(bool two_tokens, bool two_panels, const Segment& segment, const Lookahead& ahead) {
-  if (two_tokens && two_panels) return multiply<true, true>(segment, ahead);
-  if (two_tokens) return multiply<true, false>(segment, ahead);
-  if (two_panels) return multiply<false, true>(segment, ahead);
-  return multiply<false, false>(segment, ahead);
+void multiply(bool two_tokens, bool two_panels, const Chunk& chunk, const Lookahead& ahead, ChunkSums* before) {
+  if (two_tokens && two_panels) return multiply<true, true>(chunk, ahead, before);
+  if (two_tokens) return multiply<true, false>(chunk, ahead, before);
+  if (two_panels) return multiply<false, true>(chunk, ahead, before);
+  return multiply<false, false>(chunk, ahead, before);
 }
 
-void keep(bool two_tokens, bool two_panels, SegmentSums& sums) {
+void keep(bool two_tokens, bool two_panels, ChunkSums& sums) {
   _tile_stored(0, sums.tile[0][0], kTileWidth);
   if (two_panels) _tile_stored(1, sums.tile[0][1], kTileWidth);
   if (two_tokens) _tile_stored(2, sums.tile[1][0], kTileWidth);
   if (two_tokens && two_panels) _tile_stored(3, sums.tile[1][1], kTileWidth);
-  settle();
 }
 
 // One or two panels times up to 16 tokens from token `first` on.
@@ -99,33 +101,57 @@ class Block {
         int64_t count)
       : panels_(panels), two_panels_(panel_count > 1), shape_(shape), tokens_(tokens), first_(first), count_(count) {}
 
-  // While the tiles work on a segment, the sums of the one before are taken into float32.
+  // While the tiles work on some chunks, the sums of those before are taken into float32.
   void run(int64_t rows, const Lookahead& ahead, float* y, int64_t stride) {
     const bool two_tokens = count_ > kTileTokens;
-    const int64_t segments = shape_.segments();
-    SegmentSums sums[2];
-    for (int64_t s = 0; s <= segments; ++s) {
-      if (s < segments) multiply(two_tokens, two_panels_, segment(s), ahead);
-      for (int64_t t = 0; s > 0 && t < count_; ++t) add(s - 1, t, sums[(s - 1) % 2]);
-      if (s < segments) keep(two_tokens, two_panels_, sums[s % 2]);
+    const int64_t chunks = shape_.chunks();
+    for (int64_t t = 0; t < count_; ++t) store(values_[t][0], zero()), store(values_[t][1], zero());
+    ChunkSums sums[kTogether];
+    for (int64_t c = 0; c < chunks; ++c) {
+      multiply(two_tokens, two_panels_, chunk(c), ahead, c == 0 ? nullptr : sums + (c - 1) % kTogether);
+      if (c > 0 && c % kTogether == 0) add(c - kTogether, sums);
     }
+    keep(two_tokens, two_panels_, sums[(chunks - 1) % kTogether]);
+    add((chunks - 1) / kTogether * kTogether, sums);
     for (int64_t t = 0; t < count_; ++t) finish(t, rows, y + (first_ + t) * stride);
   }
 
  private:
-  Segment segment(int64_t s) const {
-    return {tokens_.integers + first_ * shape_.token_bytes() + s * kInt8Segment, shape_.token_bytes() / 2,
-            panels_ + shape_.scale_bytes() + s * kSegmentBytes, shape_.panel_bytes(), shape_.chunks_of(s)};
+  Chunk chunk(int64_t c) const {
+    return {tokens_.integers + first_ * shape_.token_bytes() + c * kInt8Chunk, shape_.token_bytes() / 2,
+            panels_ + shape_.scale_bytes() + c * kInt8ChunkBytes, shape_.panel_bytes()};
   }
 
-  void add(int64_t s, int64_t t, const SegmentSums& sums) {
-    const int32_t offset = tokens_.offsets[(first_ + t) * shape_.segments() + s];
+  // The sums of chunks `c` up to `c` + kTogether, where there are so many, of all tokens.
+  void add(int64_t c, const ChunkSums* sums) {
+    settle();
+    const int64_t some = shape_.chunks() - c;
     for (int64_t j = 0; j < (two_panels_ ? 2 : 1); ++j) {
-      const int32_t* lines = sums.tile[t / kTileTokens][j] + t % kTileTokens * 2 * kPanelRows;
-      const Int8Sums both{_mm512_load_si512(lines), _mm512_load_si512(lines + kPanelRows)};
-      const F32 scales = load(reinterpret_cast<const float*>(panels_ + j * shape_.panel_bytes()) + s * kPanelRows);
-      const F32 before = s == 0 ? zero() : load(values_[t][j]);
-      store(values_[t][j], OSSIA_ISA::add(before, mul(both.without(offset), scales)));
+      if (some >= kTogether) {
+        add<kTogether>(c, j, sums);
+      } else {
+        for (int64_t i = 0; i < some; ++i) add<1>(c + i, j, sums + i);
+      }
+    }
+    settle();
+  }
+
+  template <int kSome>
+  void add(int64_t c, int64_t j, const ChunkSums* sums) {
+    const uint16_t* words = reinterpret_cast<const uint16_t*>(panels_ + j * shape_.panel_bytes()) + c * kPanelRows;
+    F32 scales[kSome];
+#pragma GCC unroll 4
+    for (int i = 0; i < kSome; ++i) scales[i] = widen(words + i * kPanelRows);
+    const int32_t* offsets = tokens_.offsets + first_ * shape_.chunks() + c;
+    for (int64_t t = 0; t < count_; ++t, offsets += shape_.chunks()) {
+      F32 value = load(values_[t][j]);
+#pragma GCC unroll 4
+      for (int i = 0; i < kSome; ++i) {
+        const int32_t* lines = sums[i].tile[t / kTileTokens][j] + t % kTileTokens * 2 * kPanelRows;
+        const Int8Sums both{_mm512_load_si512(lines), _mm512_load_si512(lines + kPanelRows)};
+        value = OSSIA_ISA::add(value, mul(both.without(offsets[i]), scales[i]));
+      }
+      store(values_[t][j], value);
     }
   }
 

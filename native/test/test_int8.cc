@@ -2,6 +2,7 @@
 // instruction set, for any batch and thread count; and what is not finite, or is refused.
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "check.h"
@@ -21,19 +22,27 @@ const LinearCase kCases[] = {
     {OSSIA_BF16, 1, 130, 96, true, true},
 };
 
-constexpr int64_t kSegment = 256;
+constexpr int64_t kSegment = 64;
 
 // Whole numbers and the size of their unit.
 struct Rounded {
   std::vector<int64_t> numbers;
   float scale = 0;
 
-  Rounded(const float* values, int64_t count, float most) : numbers(static_cast<size_t>(count)) {
+  // A coarse scale is the next bfloat16 that is not smaller.
+  Rounded(const float* values, int64_t count, float most, bool coarse = false) : numbers(static_cast<size_t>(count)) {
     float largest = 0;
     for (int64_t i = 0; i < count; ++i) largest = std::max(largest, std::fabs(values[i]));
     if (largest == 0) return;
     scale = largest / most;
-    const float factor = most / largest;
+    float factor = most / largest;
+    if (coarse) {
+      uint32_t bits;
+      std::memcpy(&bits, &scale, sizeof(bits));
+      if (bits % 65536 != 0) bits += 65536 - bits % 65536;
+      std::memcpy(&scale, &bits, sizeof(bits));
+      factor = 1 / scale;
+    }
     for (int64_t i = 0; i < count; ++i) numbers[static_cast<size_t>(i)] = std::lrintf(values[i] * factor);
   }
 };
@@ -47,7 +56,7 @@ float defined(const Weights& weights, int64_t row, const float* x) {
     const int64_t count = std::min(kSegment, columns - c);
     std::vector<float> values;
     for (int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(weights.at(0, row, c + i)));
-    const Rounded segment(values.data(), count, 127.f);
+    const Rounded segment(values.data(), count, 127.f, true);
     int64_t whole = 0;
     for (int64_t i = 0; i < count; ++i) {
       whole += segment.numbers[static_cast<size_t>(i)] * activations.numbers[static_cast<size_t>(c + i)];
@@ -133,7 +142,7 @@ void check_case(const LinearCase& shape, uint32_t seed) {
   }
 }
 
-// All weights at their largest, and all activations: sums of 256 columns must not overflow.
+// All weights at their largest, and all activations: sums of 64 columns must not overflow.
 void check_largest() {
   Random random(5);
   Weights weights(random, OSSIA_F32, 1, 16, 4096, false);

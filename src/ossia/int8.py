@@ -1,12 +1,12 @@
-"""Weights in 8 bits: each 256 columns of a row share one scale, and each value keeps a whole number from -127 to 127.
+"""Weights in 8 bits: each 64 columns of a row share one scale, and each value keeps a whole number from -127 to 127.
 
 What `fast` computes attention's projections and the unembedding with. Activations meet them as whole numbers too, of 15
 bits and one scale for each token, so that the products of a segment are summed exactly: in any order, on any processor,
 the same bits.
 
-The bytes lie as processors like them: rows in panels of 16, a panel as its scales, float32 [S, 16], and then its
-values, uint8 [C / 4, 16, 4], C rounded up to a multiple of 64; a byte b stands for b - 128. Rows and columns that are
-none hold zeros.
+The bytes lie as processors like them: rows in panels of 16, a panel as its scales, bfloat16 [S, 16] up to a multiple
+of 64 bytes, and then its values, uint8 [C / 4, 16, 4], C rounded up to a multiple of 64; a byte b stands for b - 128.
+Rows and columns that are none hold zeros.
 
 Source: native/src/int8.h, where this is computed with.
 """
@@ -14,6 +14,7 @@ Source: native/src/int8.h, where this is computed with.
 from dataclasses import dataclass
 
 import numpy as np
+from ml_dtypes import bfloat16
 
 from ossia.errors import TensorError
 
@@ -32,7 +33,7 @@ __all__ = [
     "round_heads",
 ]
 
-SEGMENT = 256
+SEGMENT = 64
 """Columns that share one scale."""
 
 PANEL_ROWS = 16
@@ -42,7 +43,7 @@ LARGEST_WEIGHT = np.float32(127)
 LARGEST_ACTIVATION = np.float32(127 * 128)
 """The largest whole numbers, in units of their scale."""
 
-_QUAD, _CHUNK, _ZERO = 4, 64, 128
+_QUAD, _LINE, _ZERO = 4, 64, 128
 
 SMALLEST = np.float32(2.0**-100)
 """Where all values of a scale are smaller, they count as 0."""
@@ -76,13 +77,13 @@ class Int8:
     def scales(self) -> np.ndarray:
         """[rows, S] float32."""
         segments = _segments(self.columns)
-        scales = self.panels[:, : segments * PANEL_ROWS * 4].copy().view(np.float32)
+        scales = self.panels[:, : segments * PANEL_ROWS * 2].copy().view(bfloat16).astype(np.float32)
         return scales.reshape(-1, segments, PANEL_ROWS).swapaxes(1, 2).reshape(-1, segments)[: self.rows]
 
     @property
     def numbers(self) -> np.ndarray:
         """[rows, columns] int8."""
-        values = self.panels[:, _segments(self.columns) * PANEL_ROWS * 4 :]
+        values = self.panels[:, _scale_bytes(self.columns) :]
         rows = values.reshape(len(self.panels), -1, PANEL_ROWS, _QUAD).swapaxes(1, 2)
         return (rows.reshape(len(self.panels) * PANEL_ROWS, -1)[: self.rows, : self.columns] ^ _ZERO).view(np.int8)
 
@@ -94,27 +95,30 @@ def int8_bytes(rows: int, columns: int) -> int:
 
 def panel_bytes(columns: int) -> int:
     """The bytes of 16 rows."""
-    return PANEL_ROWS * (4 * _segments(columns) + -(-columns // _CHUNK) * _CHUNK)
+    return _scale_bytes(columns) + PANEL_ROWS * _segments(columns) * SEGMENT
 
 
 def encode(matrix: np.ndarray) -> Int8:
     """[N, C] bfloat16 or float32 -> each value the nearest multiple of its scale, ties to even.
 
-    A scale is the largest magnitude over 127; NaN where a value is not finite.
+    A scale is the largest magnitude over 127, rounded up to bfloat16; NaN where a value is not finite.
     """
     rows, columns = matrix.shape
-    segments, padded = _segments(columns), -(-columns // _CHUNK) * _CHUNK
+    segments = _segments(columns)
     panels = -(-rows // PANEL_ROWS)
-    numbers = np.zeros((panels * PANEL_ROWS, padded), np.uint8) + np.uint8(_ZERO)
-    scales = np.zeros((panels * PANEL_ROWS, segments), np.float32)
+    numbers = np.zeros((panels * PANEL_ROWS, segments * SEGMENT), np.uint8) + np.uint8(_ZERO)
+    scales = np.zeros((panels * PANEL_ROWS, segments), bfloat16)
     for segment in range(segments):
         part = slice(segment * SEGMENT, min(columns, (segment + 1) * SEGMENT))
-        whole, scale = _rounded(matrix[:, part].astype(np.float32), LARGEST_WEIGHT)
+        whole, scale = _rounded(matrix[:, part].astype(np.float32), LARGEST_WEIGHT, coarse=True)
         numbers[:rows, part] = whole + _ZERO
         scales[:rows, segment] = scale
-    first = scales.reshape(panels, PANEL_ROWS, segments).swapaxes(1, 2).reshape(panels, -1)
-    then = numbers.reshape(panels, PANEL_ROWS, -1, _QUAD).swapaxes(1, 2).reshape(panels, -1)
-    return Int8(np.concatenate([np.ascontiguousarray(first).view(np.uint8), then], axis=1), rows, columns)
+    found = np.zeros((panels, panel_bytes(columns)), np.uint8)
+    first = np.ascontiguousarray(scales.reshape(panels, PANEL_ROWS, segments).swapaxes(1, 2))
+    found[:, : segments * PANEL_ROWS * 2] = first.view(np.uint8).reshape(panels, -1)
+    then = numbers.reshape(panels, PANEL_ROWS, -1, _QUAD).swapaxes(1, 2)
+    found[:, _scale_bytes(columns) :] = then.reshape(panels, -1)
+    return Int8(found, rows, columns)
 
 
 def decode(matrix: Int8) -> np.ndarray:
@@ -137,16 +141,29 @@ def round_heads(x: np.ndarray) -> np.ndarray:
     return (whole * scale[:, None]).astype(np.float32).reshape(x.shape)
 
 
-def _rounded(values: np.ndarray, most: np.float32) -> tuple[np.ndarray, np.ndarray]:
-    """Whole numbers int32 up to `most`, and the scale of each row."""
+def _rounded(values: np.ndarray, most: np.float32, *, coarse: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Whole numbers int32 up to `most`, and the scale of each row; a coarse one is bfloat16, rounded up."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         largest = np.abs(values).max(axis=1, initial=0)
         finite, some = np.isfinite(largest), largest >= SMALLEST
         factor = np.where(finite & some, most / largest, np.float32(0))
         scale = np.where(finite, np.where(some, largest / most, np.float32(0)), np.float32(np.nan))
+        if coarse:
+            scale = _up(scale.astype(np.float32))
+            factor = np.where(finite & some, np.float32(1) / scale, np.float32(0))
         whole = np.where(finite[:, None], np.rint(values * factor[:, None]), np.float32(0))
     return np.nan_to_num(whole).astype(np.int32), scale.astype(np.float32)
 
 
+def _up(scale: np.ndarray) -> np.ndarray:
+    """Positive float32 to the next that is a bfloat16, so that no whole number grows beyond the largest."""
+    return ((scale.view(np.uint32) + np.uint32(0xFFFF)) & np.uint32(0xFFFF0000)).view(np.float32)
+
+
 def _segments(columns: int) -> int:
     return -(-columns // SEGMENT)
+
+
+def _scale_bytes(columns: int) -> int:
+    """The bytes before a panel's values."""
+    return -(-_segments(columns) * PANEL_ROWS * 2 // _LINE) * _LINE
