@@ -29,6 +29,7 @@ def test_the_same_as_json(tiny: Path, capsys):
     report = json.loads(capsys.readouterr().out)
     figures = {one["name"]: one["figures"] for one in report["checks"]}
     assert report["passed"] is True
+    assert report["kv_cache_dtype"] is None
     assert figures["tokenizer"]["size"] == VOCABULARY.size
     assert figures["fast"]["tokens"] == 20
     assert 0 < figures["fast"]["kl_mean"] <= figures["fast"]["kl_max"]
