@@ -184,8 +184,8 @@ tables below:
 Beyond that nothing is taught: larger numbers, decimals but in percentages and units, languages other than a little
 English, conversations of more than some hundred tokens. Asked something else it may answer wrongly.
 
-`low` effort answers at once and is nearly always wrong with more than one digit; `medium` notes what each step gives;
-`high` writes every step as an equation and looks at every function.
+`low` effort answers at once, and the longer the numbers the more often it is wrong; `medium` notes what each step
+gives; `high` writes every step as an equation and looks at every function, link and line.
 
 ## Measured
 
@@ -211,7 +211,8 @@ written.
 parameters and values were never seen, one to four of them offered; right is the exact call, or the exact answer after a
 result. *chain*: the second call takes what the first gave. *second question*: arithmetic of any size after one or two
 earlier turns. *instruction*: a developer's wish for every answer, applied to arithmetic. *unknown*, *facts beyond* and
-*other arithmetic* are to be declined.
+*other arithmetic* are to be declined. *browser* and *python*: half of the questions are in wordings that training never
+has.
 
 Longer than in training:
 
