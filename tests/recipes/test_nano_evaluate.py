@@ -119,3 +119,8 @@ def test_an_answer_is_seldom_invented_and_a_call_nearly_always_right():
     called_rightly = [measured(cell, Effort.HIGH) for cell in CALLS]
     assert sum(right for right, _ in invented) >= 0.9 * sum(count for _, count in invented)
     assert sum(right for right, _ in called_rightly) >= 0.95 * sum(count for _, count in called_rightly)
+
+
+def test_functions_that_are_never_called_twice_do_not_hold_up_the_evaluation():
+    random = Random(0)
+    assert all(len(CELLS["first of two calls"](random, Effort.LOW).problem.calls) == 2 for _ in range(1000))
