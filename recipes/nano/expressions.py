@@ -7,7 +7,7 @@ from random import Random
 from ossia.harmony import Effort
 from recipes.nano.arithmetic import asked, held_out, working
 from recipes.nano.division import divided
-from recipes.nano.problem import Problem
+from recipes.nano.problem import Problem, worded
 from recipes.nano.words import WORDS
 
 __all__ = ["NAMES", "Step", "composed", "expression", "result", "story", "worked"]
@@ -97,14 +97,13 @@ def result(step: Step) -> int:
 
 
 def composed(random: Random, text: str, words: Mapping[str, str]) -> str:
-    """The text with one of each `[such|or such]`, and every name in braces put in its place, as often as there are any.
+    """A pattern as in `worded`, with every name in braces put in its place; what a name stands for may be one, too.
 
     >>> composed(Random(0), "[{who}|{who}] has {some}.", {"who": "Tom", "some": "{n} [pears|pears]", "n": "3"})
     'Tom has 3 pears.'
     """
     while "[" in text or "{" in text:
-        text = re.sub(r"\[([^\[\]]*)\]", lambda found: random.choice(found[1].split("|")), text)
-        text = re.sub(r"\{(\w+)\}", lambda found: words[found[1]], text)
+        text = re.sub(r"\{(\w+)\}", lambda found: words[found[1]], worded(random, text))
     return text
 
 
