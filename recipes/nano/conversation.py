@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 from ossia.harmony import (
     Conversation,
@@ -27,6 +27,7 @@ SIZE = 2048
 _PURE = re.compile(rb"[A-Za-z]+|\s+| ?[!-/:-@\[-`{-~]+\n*")
 
 
+@cache
 def vocabulary() -> Vocabulary:
     """The model's tokens: of the commonest of o200k those that do not mix letters with anything else.
 

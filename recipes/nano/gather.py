@@ -98,7 +98,7 @@ def chosen(words: list[str], count: int) -> list[str]:
     """
     random, taught = Random(0), set[str]()
     for size in range(1, _TOKENS_OF_A_WORD + 1):
-        alike = [word for word in words if len(_vocabulary().encode(word)) == size]
+        alike = [word for word in words if len(vocabulary().encode(word)) == size]
         random.shuffle(alike)
         alike.sort(key=lambda word: word not in _WELCOME)
         welcome = sum(word in _WELCOME for word in alike)
@@ -267,9 +267,6 @@ def _usable(sense: Sense) -> bool:
     return sense.rank == 1 and len(sense.word) > 2 and _spelled(sense.word)
 
 
-_vocabulary = cache(vocabulary)
-
-
 @cache
 def _used() -> set[str]:
     """Words of other questions: those that are declined whoever asks, and those about the model, Ossia and gpt-oss."""
@@ -286,12 +283,12 @@ def _invented() -> re.Pattern[str]:
 
 
 def _spelled(word: str, most: int = _TOKENS_OF_A_WORD) -> bool:
-    return len(_vocabulary().encode(word)) <= most
+    return len(vocabulary().encode(word)) <= most
 
 
 def _short(text: str) -> bool:
     words = text.split()
-    return 0 < len(words) <= _MOST_WORDS and text.isascii() and len(_vocabulary().encode(text)) <= _MOST_TOKENS
+    return 0 < len(words) <= _MOST_WORDS and text.isascii() and len(vocabulary().encode(text)) <= _MOST_TOKENS
 
 
 def _rows(rows: list[Any]) -> str:

@@ -5,10 +5,8 @@ answer is tokens again: where letters were turned or changed, the last line of t
 """
 
 from collections.abc import Callable
-from functools import cache
 from random import Random
 
-from ossia.harmony import Vocabulary
 from recipes.nano.conversation import vocabulary
 from recipes.nano.problem import Problem, thoughts
 from recipes.nano.words import word
@@ -61,16 +59,11 @@ def joined(letters: str, numbers: range) -> str:
     're9ll7ors4el2p1'
     """
     text, done = "", 0
-    for token in _vocabulary().encode(letters):
-        piece = _vocabulary().decode([token])
+    for token in vocabulary().encode(letters):
+        piece = vocabulary().decode([token])
         done += len(piece)
         text += f"{piece}{numbers[done - 1]}"
     return text
-
-
-@cache
-def _vocabulary() -> Vocabulary:
-    return vocabulary()
 
 
 Draw = Callable[[Random, str], Problem]
