@@ -153,6 +153,18 @@ def test_a_story_is_read_before_it_is_worked_out(draw: object, held: bool):
         assert headers == [number + rest for (number, _), rest in zip(steps, after, strict=True)]
 
 
+def test_learned_stories_say_some_sentences_and_numbers_again():
+    """Of two sentences that differ in their numbers alone, or not at all, neither may be skipped."""
+    alike = same = 0
+    stories = [one for one in drawn(long_story, False) if "4 steps" in one.cell]
+    for one in stories:
+        events = re.findall(r"[^.?]+[.?]", one.question)[1:-1]
+        alike += len({re.sub(r"\d+", "n", event) for event in events}) < 4
+        same += len(set(events)) < 4
+    assert 0.2 < alike / len(stories) < 0.7
+    assert 0 < same / len(stories) < 0.2
+
+
 def test_sentences_that_are_kept_are_not_learned():
     random = Random(1)
     learned = " ".join(long_story(random, held=False).question for _ in range(20 * MANY))
