@@ -81,7 +81,9 @@ def _weekday(random: Random) -> tuple[str, Problem]:
     question = random.choice(_BEFORE if back else _AFTER).format(day=WEEKDAYS[first], n=count)
     if count == 1:
         question = question.replace("1 days", "1 day")
-    return f"{first} {count}", Problem("weekday", question, WEEKDAYS[last], thoughts(f"{rest}", "\n".join(lines)))
+    # The last day's number and name are a glance, as the steps by 7 are.
+    medium = f"{divided(count, 7, Effort.MEDIUM)},{first + 1}{sign}{rest}={moved}"
+    return f"{first} {count}", Problem("weekday", question, WEEKDAYS[last], thoughts(medium, "\n".join(lines)))
 
 
 def _between(random: Random) -> tuple[str, Problem]:

@@ -47,10 +47,10 @@ def divided(a: int, b: int, effort: Effort) -> str:
     >>> divided(964, 7, Effort.MEDIUM)
     '1r2,3r5,7r5'
     >>> divided(964, 48, Effort.MEDIUM)
-    '2r0,0r4'
+    '2:096:00,0:000:04'
 
     By more than one digit each digit of the quotient gets a letter as well, and the last line but one gathers them and
-    those of the last rest.
+    those of the last rest. At medium effort its product with the divisor stands between digit and rest.
     """
     digits, size = labelled(a, "abcdef"), len(str(b))
     rest, steps = int("".join(str(digit) for _, digit in digits[: size - 1]) or 0), []
@@ -58,7 +58,7 @@ def divided(a: int, b: int, effort: Effort) -> str:
     for letter, digit in digits[size - 1 :]:
         total = 10 * rest + digit
         if effort is not Effort.HIGH:
-            steps.append(f"{total // b}r{total % b}")
+            steps.append(_glanced(total, b))
         elif size == 1:
             steps.append(f"{letter}{total:02d}={total // b}r{total % b}")
         else:
@@ -72,6 +72,13 @@ def divided(a: int, b: int, effort: Effort) -> str:
         lines.append(f"{written(found)},{written(_rest(rest, size))}")
     lines.append(f"={a // b}r{a % b}")
     return "\n".join(line for line in lines if line)
+
+
+def _glanced(total: int, b: int) -> str:
+    """A digit and what is left; by more than one digit, where that is too much for a glance, the product as well."""
+    digit, rest = divmod(total, b)
+    size = len(str(b))
+    return f"{digit}r{rest}" if size == 1 else f"{digit}:{digit * b:0{size + 1}d}:{rest:0{size}d}"
 
 
 def _rest(rest: int, size: int) -> Labelled:

@@ -126,6 +126,39 @@ def test_dates_are_those_of_the_calendar(held: bool):
 
 
 @HELD
+def test_a_weekday_at_medium_effort_is_a_few_glances(held: bool):
+    for one in drawn(calendar_question, held):
+        if one.cell == "weekday":
+            *steps, last = one.reasoning[Effort.MEDIUM].split(",")
+            rest = 0
+            for step, digit in zip(steps, re.findall(r"\d+", one.question)[0], strict=True):
+                quotient, left = step.split("r")
+                assert divmod(10 * rest + int(digit), 7) == (int(quotient), int(left))
+                rest = int(left)
+            day, sign, by, moved = re.fullmatch(r"(\d)([+-])(\d)=(-?\d+)", last).groups()  # type: ignore[union-attr]
+            assert WEEKDAYS[int(day) - 1] in one.question
+            assert int(by) == rest
+            assert WEEKDAYS[(eval(f"{day}{sign}{by}") - 1) % 7] == WEEKDAYS[(int(moved) - 1) % 7] == one.answer
+
+
+@HELD
+def test_units_at_medium_effort_have_what_high_effort_works_out(held: bool):
+    for one in drawn(units, held):
+        medium = one.reasoning[Effort.MEDIUM]
+        if term := re.search(r"(\d+)([*/])(\d+)=(\S+)$", medium):
+            a, sign, b, result = term.groups()
+            assert Fraction(result) == (int(a) * int(b) if sign == "*" else Fraction(int(a), int(b)))
+            assert result == one.answer
+        elif found := re.fullmatch(r"(-?\d+)(\+32|\*5/9)", medium):
+            assert int(one.answer) == (int(found[1]) + 32 if "+" in medium else Fraction(int(found[1]) * 5, 9))
+        else:
+            # Of each step the digit of the quotient stands first, the rest last.
+            a, b = re.findall(r"^(\d+)/(\d+)$", medium, re.M)[0]
+            steps = [re.split("[r:]", step) for step in medium.split("\n")[-1].split(",")]
+            assert (int("".join(step[0] for step in steps)), int(steps[-1][-1])) == divmod(int(a), int(b))
+
+
+@HELD
 def test_every_equation_of_quantities_holds(held: bool):
     for draw in (calendar_question, units, fraction):
         for one in drawn(draw, held):

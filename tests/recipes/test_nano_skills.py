@@ -49,9 +49,22 @@ def test_every_step_of_a_long_division_holds(a: int, b: int):
         assert int(guess) == min(9, shown // int(leading))
         assert int(guess) >= number // b  # so that going down finds it
     assert text.endswith(f"\n={a // b}r{a % b}")
-    steps = re.findall(r"(\d+)r(\d+)", divided(a, b, Effort.MEDIUM))
-    assert int("".join(quotient for quotient, _ in steps)) == a // b
-    assert int(steps[-1][1]) == a % b
+
+
+@given(st.integers(0, 999_999), st.integers(10, 999))
+def test_a_long_division_at_a_glance_goes_on_from_each_rest(a: int, b: int):
+    size, text = len(str(b)), divided(a, b, Effort.MEDIUM)
+    if len(str(a)) < size:
+        assert text == f"0r{a}"
+        return
+    rest, quotient = int(str(a)[: size - 1]), ""
+    for step, digit in zip(text.split(","), str(a)[size - 1 :], strict=True):
+        found, product, left = step.split(":")
+        assert (len(found), len(product), len(left)) == (1, size + 1, size)
+        assert int(found) * b == int(product)
+        assert 10 * rest + int(digit) - int(product) == int(left) < b
+        rest, quotient = int(left), quotient + found
+    assert (int(quotient), rest) == divmod(a, b)
 
 
 @pytest.mark.parametrize("held", [True, False])
