@@ -60,6 +60,9 @@ def test_fractions_are_worth_what_python_says(held: bool):
         sign = -1 if re.search(r"\d ?- ?\d|minus", one.question) else 1
         assert one.answer == str(numbers[0] + (sign * numbers[1] if len(numbers) == 2 else 0))
         assert one.reasoning[Effort.HIGH].endswith(one.answer)
+        products = re.findall(r"(\d+)\*(\d+)=(\d+)", one.reasoning[Effort.MEDIUM])
+        assert all(int(a) * int(b) == int(product) for a, b, product in products)
+        assert len(products) == (3 if len({*re.findall(r"\d/(\d+)", one.question)}) == 2 else 0)
 
 
 @HELD

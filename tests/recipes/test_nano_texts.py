@@ -143,8 +143,22 @@ def test_what_is_joined_at_last_is_the_answer_token_by_token(held: bool):
             pieces = re.findall(r"([A-Za-z]+)(\d+)", last)
             assert "".join(piece for piece, _ in pieces) == one.answer
             assert [piece for piece, _ in pieces] == [TOKENS.decode([token]) for token in TOKENS.encode(one.answer)]
-            letters = dict(zip(re.findall(r"\d+", first), re.findall(r"[A-Za-z]", first), strict=True))
+            letters = {number: letter for letter, number in re.findall(r"([A-Za-z])(\d+)", first)}
             assert all(letters[number].lower() == piece[-1].lower() for piece, number in pieces)
+
+
+@HELD
+def test_a_word_to_be_changed_is_spelled_token_by_token(held: bool):
+    for one in drawn(text_question, held):
+        if one.cell in ("upper case", "lower case"):
+            first, changed, _ = one.reasoning[Effort.HIGH].split("\n")
+            parts = [part.split(":") for part in first.split(",")]
+            word = "".join(piece for piece, _ in parts)
+            assert word in one.question
+            assert [piece for piece, _ in parts] == [TOKENS.decode([token]) for token in TOKENS.encode(word)]
+            assert all(re.sub(r"\d+", "", letters) == piece for piece, letters in parts)
+            assert "".join(letters for _, letters in parts) == numbered(word) == one.reasoning[Effort.MEDIUM]
+            assert changed == numbered(one.answer)
 
 
 @HELD
@@ -155,6 +169,9 @@ def test_truth_is_what_python_says(held: bool):
         assert one.answer == f"{eval(code)}.", one
         for a, sign, b, result in re.findall(r"(true|false) (and|or) (true|false)=(\w+)", one.reasoning[Effort.HIGH]):
             assert eval(f"{a.title()} {sign} {b.title()}") == eval(result.title())
+        values = re.findall(r"=(\w+)", one.reasoning[Effort.HIGH])
+        assert one.reasoning[Effort.MEDIUM] == ",".join(values)
+        assert one.answer == f"{values[-1].title()}."
 
 
 def verdict(possible: set[bool]) -> str:
