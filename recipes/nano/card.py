@@ -182,18 +182,23 @@ tables below:
 - **in less than half:** {seldom}.
 
 Beyond that nothing is taught: larger numbers, decimals but in percentages and units, languages other than a little
-English, conversations of more than some hundred tokens. Asked something else it may answer wrongly.
+English, conversations of more than some hundred tokens. A weekday is counted from a weekday, never found for a date;
+two dates are less than 150 days apart, a date at most 40 days later. Calls and JSON are filled from values that stand
+behind their names or usual prepositions ("with size 12", "size: 12", "titled X"), not from free prose. Asked something
+else, or a division by zero, it may answer wrongly, and in the same confident words.
 
-`low` effort answers at once and is nearly always wrong with more than one digit; `medium` notes what each step gives;
-`high` writes every step as an equation and looks at every function.
+`low` effort answers at once, and the longer the numbers the more often it is wrong; `medium` notes what each step
+gives; `high` writes every step as an equation and looks at every function, link and line.
 
 ## Measured
 
-On problems that training never contains: a tenth of all pairs of numbers, chosen by a hash; words, names, functions'
-nouns, cities, facts beyond those taught and some wordings kept apart in the same way. Greetings and facts that are
-taught are recalled: they are asked as they were learned. Each problem is asked in one of many ways, under a system
-message of any date. Our engine ({settings}), no grammar. Per cent right with the 95 % interval, and mean tokens
-written.
+On problems that training never contains: of each skill a tenth of all pairs of numbers, chosen by a hash; words, names,
+functions' nouns, cities, facts beyond those taught and some wordings kept apart in the same way. What one skill keeps
+another may meet: a kept pair as a step of a story or fraction, "How many pears remain?" in stories of one sentence.
+Most palindromes are not new either, since the first four letters decide what they are. Greetings and facts that are
+taught are recalled: they are asked as they were learned, and so is *other arithmetic*. Each problem is asked in one of
+many ways, under a system message of any date. Our engine ({settings}), no grammar. Per cent right with the 95 %
+interval, and mean tokens written.
 
 | kind and size | problems | low | medium | high | tokens |
 |---|---|---|---|---|---|
@@ -211,7 +216,8 @@ written.
 parameters and values were never seen, one to four of them offered; right is the exact call, or the exact answer after a
 result. *chain*: the second call takes what the first gave. *second question*: arithmetic of any size after one or two
 earlier turns. *instruction*: a developer's wish for every answer, applied to arithmetic. *unknown*, *facts beyond* and
-*other arithmetic* are to be declined.
+*other arithmetic* are to be declined. *browser* and *python*: half of the questions are in wordings that training
+never has with the tool.
 
 Longer than in training:
 

@@ -52,6 +52,8 @@ CALLS = (
 )
 """Cells in which a call is right."""
 
+_TRIES = 1000
+
 
 def _plain(draw: Draw) -> MakeCase:
     return lambda random, effort: Case(Prefix(effort, draw_date(random)), (), draw(random))
@@ -94,9 +96,12 @@ def _functions(draw: Callable[[Toolset, Random], Problem], done: int = 0) -> Mak
 
 
 def _two_calls(toolset: Toolset, random: Random) -> Problem:
-    while len((problem := toolset.double(random)).calls) != 2:
-        pass
-    return problem
+    """Other functions take the place of those that are never called twice: of a single yes or no, or of one choice."""
+    for _ in range(_TRIES):
+        if len((problem := toolset.double(random)).calls) == 2:
+            return problem
+    toolset.functions[:] = Toolset(random, held=True).functions
+    return _two_calls(toolset, random)
 
 
 def _missing(toolset: Toolset, random: Random) -> Problem:

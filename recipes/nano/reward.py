@@ -30,7 +30,7 @@ from ossia.model import forward, prepare
 from ossia.train.packing import UNLEARNED, Document, Group, PrefixedBatch, pack
 from ossia.train.parameters import initial_parameters
 from ossia.train.train_ops import TrainOps
-from ossia.train.trainer import batch_loss, read_checkpoint
+from ossia.train.trainer import batch_loss, read_checkpoint, take
 from recipes.nano.case import Case
 from recipes.nano.cells import CELLS
 from recipes.nano.conversation import Format, vocabulary
@@ -137,11 +137,12 @@ class Rewarded:
         unfinished.replace(path)
 
     def load(self, path: Path, *, weights_only: bool = False) -> dict[str, Any]:
-        """Go on from a saved file, or with `weights_only` from the parameters of any checkpoint; what else it holds."""
+        """Go on from a saved file, or with `weights_only` from the parameters of any checkpoint; what else it holds.
+
+        Raises OssiaError when they are another model's.
+        """
         state = read_checkpoint(path)
-        with torch.no_grad():
-            for name, value in self.parameters.items():
-                value.copy_(state["parameters"][name])
+        take(self.parameters, state["parameters"], path)
         if not weights_only:
             self.round, self.rewards = state["step"], state["rewards"]
             self._optimiser.load_state_dict(state["optimiser"])

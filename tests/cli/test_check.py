@@ -29,6 +29,7 @@ def test_the_same_as_json(tiny: Path, capsys):
     report = json.loads(capsys.readouterr().out)
     figures = {one["name"]: one["figures"] for one in report["checks"]}
     assert report["passed"] is True
+    assert report["kv_cache_dtype"] is None
     assert figures["tokenizer"]["size"] == VOCABULARY.size
     assert figures["fast"]["tokens"] == 20
     assert 0 < figures["fast"]["kl_mean"] <= figures["fast"]["kl_max"]
@@ -37,9 +38,13 @@ def test_the_same_as_json(tiny: Path, capsys):
 def test_what_a_cache_costs_is_told(tiny: Path, capsys):
     found = {}
     for dtype in ("f32", "bf16", "int8"):
-        assert main(["check", str(tiny), "--tokens", "60", "--kv-cache-dtype", dtype]) == 0
-        line = capsys.readouterr().out.splitlines()[-1]
-        found[dtype] = float(line.partition(f"KL(exact || fast with a cache in {dtype}) ")[2].split()[0])
+        options = ["--tokens", "60", "--kv-cache-dtype", dtype]
+        assert main(["check", str(tiny), *options]) == 0
+        assert f"KL(exact || fast with a cache in {dtype}) " in capsys.readouterr().out.splitlines()[-1]
+        assert main(["check", str(tiny), *options, "--json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert report["kv_cache_dtype"] == dtype
+        found[dtype] = report["checks"][-1]["figures"]["kl_mean"]
     assert found["int8"] > found["bf16"] * 0.9
     assert len(set(found.values())) == 3
 

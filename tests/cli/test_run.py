@@ -75,7 +75,7 @@ def test_json_is_one_object(scripted: Scripted, capsys):
     assert report["timings"]["first_token_seconds"] >= 0
     parts = report["timings"]["start_seconds"]
     assert {"imports", "checkpoint", "vocabulary", "weights", "engine", "prompt"} <= set(parts)
-    assert min(parts.values()) >= 0
+    assert min(seconds for seconds in parts.values() if seconds is not None) >= 0  # one is not known everywhere
     assert report["repairs"] == []
 
 

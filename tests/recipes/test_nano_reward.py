@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ossia.config import ModelConfig
+from ossia.errors import OssiaError
 from ossia.harmony import Effort
 from ossia.model import forward, prepare
 from ossia.train.packing import UNLEARNED
@@ -163,3 +164,11 @@ def test_the_engine_answers_as_the_parameters_say():
     assert answers == generate(config, parameters, prompts, form.vocabulary.stop_tokens, 3)
     hot = [sample(parameters, prompts, 1.0, seed) for seed in (0, 0, 100)]
     assert hot[0] == hot[1] != hot[2]
+
+
+def test_another_models_checkpoint_is_refused(tmp_path: Path):
+    saved = tmp_path / "rewarded.pt"
+    stage(rounds=1).save(saved)
+    wider = Rewarded(replace(toy(), hidden_size=64), RewardConfig(), sampled, lambda _: [])
+    with pytest.raises(OssiaError, match=r"rewarded\.pt holds the parameters of another model"):
+        wider.load(saved)

@@ -78,6 +78,8 @@ class Reading(threading.Thread):
 
 
 LONG = {"type": "regex", "pattern": "(a|b){50000}"}
+VARIED = {"temperature": 2.0, "frequency_penalty": 2.0}
+"""So that an answer does not go in circles, which would end it."""
 ASKED = [{"role": "user", "content": "x"}]
 EVERYWHERE: dict[str, tuple[str, dict[str, Any]]] = {
     "chat": ("/v1/chat/completions", {"messages": ASKED}),
@@ -221,7 +223,7 @@ def test_a_second_signal_is_told_to_every_request_in_its_apis_shape():
 
 def test_a_response_in_the_background_says_that_the_server_ended(tmp_path: Path):
     environment = {"OSSIA_SERVER_GRACE_SECONDS": "1", "OSSIA_SERVER_STORE": str(tmp_path / "stored.sqlite")}
-    asked = {"model": "nano", "input": "x", "background": True, "grammar": LONG, "temperature": 2.0}
+    asked = {"model": "nano", "input": "x", "background": True, "grammar": LONG, **VARIED}
     with server(**environment) as (process, address, _):
         begun = Asking(address, "/v1/responses", asked)
         joined([begun])
@@ -235,7 +237,7 @@ def test_a_response_in_the_background_says_that_the_server_ended(tmp_path: Path)
 
 def test_a_turn_that_takes_too_long_says_so_in_a_response_too():
     with server(OSSIA_SERVER_LIMITS_TURN_SECONDS="1") as (_, address, _):
-        asking = Asking(address, "/v1/responses", {"input": "x", "grammar": LONG, "temperature": 2.0})
+        asking = Asking(address, "/v1/responses", {"input": "x", "grammar": LONG, **VARIED})
         joined([asking])
     made = json.loads(asking.text)
     assert (made["status"], made["incomplete_details"]) == ("incomplete", {"reason": "time_limit"})

@@ -83,9 +83,8 @@ def run(options: argparse.Namespace) -> int:
             print(f"{_MARKS[finding.passed]} {finding.name:10} {finding.words}", flush=True)
     passed = all(finding.passed is not False for finding in findings)
     if options.json:
-        print(
-            json.dumps({"model": str(checkpoint.path), "passed": passed, "checks": [asdict(one) for one in findings]})
-        )
+        told = {"model": str(checkpoint.path), "kv_cache_dtype": options.kv_cache_dtype, "passed": passed}
+        print(json.dumps(told | {"checks": [asdict(one) for one in findings]}))
     return 0 if passed else 1
 
 

@@ -462,7 +462,9 @@ def _fits(checkpoint: Checkpoint, launch: Launch, taken: int) -> bool:
     context = min(WORTHWHILE_CONTEXT, config.max_position_embeddings)
     precision = Precision(launch.precision or default_precision(config))
     dtype = CacheDtype(launch.kv_cache_dtype or CacheDtype.of(precision))
-    cache = context * token_bytes(config, dtype)
+    # The other backends round as asked and keep what they rounded in float32.
+    stored = dtype if launch.backend == "native" else CacheDtype.F32
+    cache = context * token_bytes(config, stored)
     return checkpoint.bytes + cache <= free - taken
 
 

@@ -20,7 +20,7 @@ from ossia.train.parameters import initial_parameters, is_matrix
 from ossia.train.rows import Rows
 from ossia.train.train_ops import TrainOps
 
-__all__ = ["Progress", "Trainer", "TrainingConfig", "batch_loss", "read_checkpoint"]
+__all__ = ["Progress", "Trainer", "TrainingConfig", "batch_loss", "read_checkpoint", "take"]
 
 Data = Callable[[int, int], PrefixedBatch | Rows]
 """The batch of a step (from 0) for one process; the same arguments give the same batch. `Rows` are for a device."""
@@ -104,11 +104,7 @@ class Trainer:
     def load(self, path: Path, *, weights_only: bool = False) -> None:
         """Go on from a saved file; with `weights_only` from its parameters alone, at step 0."""
         state = read_checkpoint(path)
-        if _shapes(state["parameters"]) != _shapes(self.parameters):
-            raise OssiaError(f"{path} holds the parameters of another model; one of the same config is right")
-        with torch.no_grad():
-            for name, value in self.parameters.items():
-                value.copy_(state["parameters"][name])
+        take(self.parameters, state["parameters"], path)
         if weights_only:
             return
         self.step, self.losses = state["step"], state["losses"]
@@ -158,6 +154,15 @@ class Trainer:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """What `Trainer.save` wrote, its tensors on the processor."""
     return torch.load(path, weights_only=True, map_location="cpu")
+
+
+def take(parameters: Mapping[str, nn.Parameter], saved: Mapping[str, Tensor], path: Path) -> None:
+    """Set the parameters to those that were saved in `path`. Raises OssiaError when they are another model's."""
+    if _shapes(saved) != _shapes(parameters):
+        raise OssiaError(f"{path} holds the parameters of another model; one of the same config is right")
+    with torch.no_grad():
+        for name, value in parameters.items():
+            value.copy_(saved[name])
 
 
 class _SortedLoss:
