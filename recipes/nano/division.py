@@ -10,7 +10,9 @@ from ossia.harmony import Effort
 from recipes.nano.arithmetic import Labelled, asked, first_difference, labelled, written
 from recipes.nano.problem import Problem, kept, thoughts
 
-__all__ = ["divided", "division", "long_division"]
+__all__ = ["BY_ZERO", "by_zero", "divided", "division", "long_division"]
+
+BY_ZERO = "That cannot be divided: nothing is divided by 0."
 
 _FORMS = ("{a} / {b}", "{a}/{b}", "{a} divided by {b}", "{a} \u00f7 {b}")
 _REMAINDERS = (
@@ -37,6 +39,23 @@ def long_division(random: Random, *, held: bool) -> Problem:
         b = random.randrange(10 ** (size - 1), 10**size)
         if kept(f"{a}/{b}") == held:
             return _asked(random, a, b, f"division {len(str(a))} by {size}", "remainder of long division")
+
+
+def by_zero(random: Random, *, held: bool) -> Problem:
+    """What has no answer, at every effort; a seventh divides zero itself, which has one.
+
+    Numbers that end in zero are many in other divisions: what counts is that nothing stands before it.
+    """
+    while True:
+        a = random.randrange(10 ** random.randrange(1, 7))
+        if kept(f"{a}/0") == held:
+            break
+    if a and random.random() < 1 / 7:
+        by = random.choice([b for b in range(1, 100) if kept(f"0/{b}") == held])
+        return _asked(random, 0, by, "zero divided", "zero divided")
+    zero = "zero" if random.random() < 0.1 else "0"
+    question = random.choice(_REMAINDERS).format(a=a, b=zero) if random.random() < 0.25 else _phrase(random, a, zero)
+    return Problem("division by zero", question, BY_ZERO, thoughts("By 0."))
 
 
 def divided(a: int, b: int, effort: Effort) -> str:
@@ -135,8 +154,11 @@ def _asked(random: Random, a: int, b: int, cell: str, remainder: str) -> Problem
     reasoning = thoughts(divided(a, b, Effort.MEDIUM), divided(a, b, Effort.HIGH))
     if random.random() < 0.2:
         return Problem(remainder, random.choice(_REMAINDERS).format(a=a, b=b), str(rest), reasoning)
-    if random.random() < 0.15:
-        question = random.choice((f"Divide {a} by {b}", f"Divide {a} by {b}.", f"divide {a} by {b}"))
-    else:
-        question = asked(random, random.choice(_FORMS).format(a=a, b=b))
+    question = _phrase(random, a, b)
     return Problem(cell, question, f"{quotient} remainder {rest}" if rest else str(quotient), reasoning)
+
+
+def _phrase(random: Random, a: int, b: int | str) -> str:
+    if random.random() < 0.15:
+        return random.choice((f"Divide {a} by {b}", f"Divide {a} by {b}.", f"divide {a} by {b}"))
+    return asked(random, random.choice(_FORMS).format(a=a, b=b))

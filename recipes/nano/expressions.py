@@ -22,7 +22,7 @@ _STORIES = (
     ("-", "{who} has {a} {things} and [gives away|loses|sells|breaks] {b}. How many are left?"),
     (
         "-",
-        "There [were|are] {a} {things}, and {b} [were sold|were lost|are broken|are taken]. How many {things} remain?",
+        "There [were|are] {a} {things}, and {b} [were sold|were lost|are broken]. How many {things} are left?",
     ),
     ("-", "{who} needs {a} {things} and has {b}. How many are missing?"),
     ("*", "{who} has {a} [boxes|bags|piles|baskets] with {b} {things} each. How many {things} are there[| in all]?"),

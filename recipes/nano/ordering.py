@@ -16,6 +16,7 @@ __all__ = ["glanced", "ordering", "placed"]
 
 _LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LETTERS = 4
+_SPACED = 0.25
 
 _NUMBERS = {
     False: (
@@ -44,8 +45,9 @@ _WORDS = {
 }
 
 
-def ordering(random: Random, *, held: bool, count: int | None = None) -> Problem:
-    """Three to six numbers or words, or so many, either way round."""
+def ordering(random: Random, *, held: bool, count: int | None = None, spaced: bool | None = None) -> Problem:
+    """Three to six numbers or words, or so many, either way round; some learned ones have spaces alone between them."""
+    spaced = not held and random.random() < _SPACED if spaced is None else spaced
     backwards, numbers = random.random() < 0.35, random.random() < 0.6
     count = count or random.randrange(3, 7 if numbers else 6)
     while True:
@@ -53,7 +55,9 @@ def ordering(random: Random, *, held: bool, count: int | None = None) -> Problem
         if _distinct(items) and (not numbers or kept(" ".join(items)) == held):
             break
     ordered = sorted(items, key=int if numbers else None, reverse=backwards)
-    question = random.choice((_NUMBERS if numbers else _WORDS)[backwards]).format(", ".join(items))
+    frame = random.choice((_NUMBERS if numbers else _WORDS)[backwards])
+    question = frame.format(" ".join(items) if spaced else ", ".join(items))
+    question = question[0].lower() + question[1:].rstrip(".") if spaced and random.random() < 0.5 else question
     cell, way = "sort numbers" if numbers else "sort words", "Descending." if backwards else "Ascending."
     # The first label may be any letter, so that more items than were ever sorted have no label that was never met.
     first = random.randrange(1, len(_LABELS) - count) if random.random() < 0.25 else 0
