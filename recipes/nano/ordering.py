@@ -5,6 +5,7 @@ each item in several places to be found at. So every item gets a label and is co
 back for each that is smaller: only known things are compared, and each is found by what stands nowhere else.
 """
 
+import re
 from collections.abc import Mapping
 from itertools import pairwise
 from random import Random
@@ -43,6 +44,7 @@ _WORDS = {
     ),
     True: ("Sort {} from z to a.", "Sort {} in reverse alphabetical order.", "Order these words from z to a: {}"),
 }
+_ASKING = {said for frames in _WORDS.values() for frame in frames for said in re.findall("[a-z]+", frame.lower())}
 
 
 def ordering(random: Random, *, held: bool, count: int | None = None, spaced: bool | None = None) -> Problem:
@@ -52,7 +54,8 @@ def ordering(random: Random, *, held: bool, count: int | None = None, spaced: bo
     count = count or random.randrange(3, 7 if numbers else 6)
     while True:
         items = [_number(random) if numbers else word(random, held=held) for _ in range(count)]
-        if _distinct(items) and (not numbers or kept(" ".join(items)) == held):
+        # With spaces alone between them, words that ask are none of those that are sorted.
+        if _distinct(items) and not _ASKING & {*items} and (not numbers or kept(" ".join(items)) == held):
             break
     ordered = sorted(items, key=int if numbers else None, reverse=backwards)
     frame = random.choice((_NUMBERS if numbers else _WORDS)[backwards])

@@ -4,6 +4,7 @@
 composed of parts too: who with the verb that belongs to it, what happens, what of, and how it is asked.
 """
 
+import re
 from random import Random
 
 from recipes.nano.expressions import NAMES, Step, composed, result, worked
@@ -56,7 +57,7 @@ _FRAMES: dict[str, tuple[str, ...]] = {
     ),
     "/": (
         "{who} share{s} {a} {things} [equally |][among|between|with] {b} {group}. How many [for each|does each get]?",
-        "{a} {things} are [shared|divided|split][ equally| fairly|] [among|between|by] {b} {group}. How many [each|does each get]?",
+        "{a} {things} are [shared|divided|split][ equally|] [among|between|by] {b} {group}. How many [each|for each]?",
         "{a} {things} [among|for|between] {b} {group}[, how|: how|. How] many [each|for each|does each get]?",
         "{b} {group} share {a} {things}[ equally| fairly|]. How many does each [get|have|of them get]?",
         "{who} put{s} {a} {things} in[to|] {b} [bags|boxes|rows][ equally|]. How many [are|go] in each?",
@@ -89,7 +90,7 @@ _CLAUSES: dict[str, tuple[str, ...]] = {
 }
 _OPENINGS = (
     "{who} {has} {a} {things}",
-    "{who} [start{s}|begin{s}] with {a} {things}",
+    "{who} [start{s} out|begin{s}] with {a} {things}",
     "{who} [buy{s}|find{s}] {a} {things}",
 )
 _JOINED = (" and ", ", then ", " and then ", ", ", ". {Then} {who_} ", ". {who} ")
@@ -172,6 +173,7 @@ def _happening(random: Random, steps: list[Step]) -> str:
 def _told(random: Random, frame: str, words: dict[str, str]) -> str:
     """The frame with its parts, capitals at the beginning of sentences."""
     text = composed(random, frame, words).replace(" .", ".").replace(", How", ", how")
+    text = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)
     return text[0].upper() + text[1:]
 
 

@@ -2,7 +2,7 @@
 
 import re
 from calendar import isleap
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from math import prod
 from random import Random
@@ -111,6 +111,31 @@ def weekday_moved(one: Problem) -> str:
     return f"{there:%A}"
 
 
+def day_said(question: str) -> date:
+    """2024-02-29, 29 February 2024 or February 29, 2024."""
+    for form, shape in (
+        (r"\d{4}-\d\d-\d\d", "%Y-%m-%d"),
+        (r"\d+ [A-Z]\w+ \d{4}", "%d %B %Y"),
+        (r"[A-Z]\w+ \d+, \d{4}", "%B %d, %Y"),
+    ):
+        if found := re.search(form, question):
+            return datetime.strptime(found[0], shape).date()
+    raise AssertionError(question)
+
+
+@HELD
+def test_the_codes_of_a_date_add_up_step_by_step(held: bool):
+    seen = 0
+    for one in drawn(calendar_question, held):
+        if one.cell == "weekday of a date":
+            _, sums, division, *_, last = one.reasoning[Effort.HIGH].split("\n")
+            assert all(eval(re.sub("[a-z]", "", a)) == int(b) for a, b in (step.split("=") for step in sums.split(",")))
+            assert sums.endswith(f"={division.removesuffix('/7')}")
+            assert last.startswith(str(int(division.removesuffix("/7")) % 7))
+            seen += 1
+    assert seen > 50
+
+
 @HELD
 def test_dates_are_those_of_the_calendar(held: bool):
     for one in drawn(calendar_question, held):
@@ -123,6 +148,8 @@ def test_dates_are_those_of_the_calendar(held: bool):
             case "date after":
                 count = re.findall(r"\b(\d+) days", one.question)[0]
                 expected = str(days[0] + timedelta(int(count)))
+            case "weekday of a date":
+                expected = f"{day_said(one.question):%A}"
             case _:
                 expected = "Yes." if isleap(int(re.findall(r"\d{4}", one.question)[0])) else "No."
         assert one.answer == expected, one

@@ -13,6 +13,7 @@ from recipes.nano.comparison import comparison
 from recipes.nano.division import divided, division, long_division
 from recipes.nano.expressions import NAMES, expression, story
 from recipes.nano.problem import Problem
+from recipes.nano.prose import prose
 from recipes.nano.stories import long_story
 from recipes.nano.words import WORDS
 
@@ -180,7 +181,8 @@ def test_learned_stories_say_some_sentences_and_numbers_again():
 
 def test_sentences_that_are_kept_are_not_learned():
     random = Random(1)
-    learned = " ".join(long_story(random, held=False).question for _ in range(20 * MANY))
+    draws = (long_story, story, prose)
+    learned = " ".join(draw(random, held=False).question for draw in draws for _ in range(20 * MANY))
     kept = " ".join(one.question for one in drawn(long_story, True))
     for words in (
         r"starts with \d",

@@ -22,8 +22,22 @@ def drawn(draw: object, held: bool) -> list[Problem]:
     return [draw(random, held=held) for _ in range(MANY)]  # type: ignore[operator] # the skills themselves
 
 
+# What questions say around the items.
+SAID = {
+    *("sort", "these", "numbers", "put", "in", "order", "ascending", "from", "smallest", "to", "largest", "descending"),
+    *("backwards", "words", "alphabetically", "alphabetical", "a", "z", "reverse"),
+}
+
+
+def items_of(question: str) -> list[str]:
+    """Between commas; without any, all that is no word of the question."""
+    if "," in question:
+        return re.findall(r"\w+(?=,)|(?<=, )\w+", question)
+    return [text for text in re.findall(r"\w+", question) if text.lower() not in SAID]
+
+
 def sorted_by_python(one: Problem) -> list[str]:
-    items = re.findall(r"\w+(?=,)|(?<=, )\w+", one.question)
+    items = items_of(one.question)
     backwards = re.search("descending|largest to|backwards|from z|reverse|z to a", one.question) is not None
     return sorted(items, key=int if one.cell == "sort numbers" else str, reverse=backwards)
 
@@ -44,7 +58,7 @@ def test_every_comparison_of_a_sorting_holds_and_places_follow(held: bool):
     for one in drawn(ordering, held):
         _, said, keys, *rows, last = one.reasoning[Effort.HIGH].split("\n")
         items = dict(part.split("=") for part in said.split(","))
-        assert list(items.values()) == re.findall(r"\w+(?=,)|(?<=, )\w+", one.question)
+        assert list(items.values()) == items_of(one.question)
         assert [row[0] for row in rows] == list(items) == [key[0] for key in keys.split(",")]
         parts = {key[0]: key_of(key[1:], items[key[0]]) for key in keys.split(",")}
         places = {row[0]: checked(row, parts) for row in rows}
