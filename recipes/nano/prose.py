@@ -7,7 +7,7 @@ composed of parts too: who with the verb that belongs to it, what happens, what 
 import re
 from random import Random
 
-from recipes.nano.expressions import NAMES, Step, composed, result, worked
+from recipes.nano.expressions import NAMES, Step, any_kept, composed, result, worked
 from recipes.nano.problem import Problem, kept
 from recipes.nano.words import WORDS
 
@@ -59,6 +59,7 @@ _FRAMES: dict[str, tuple[str, ...]] = {
         "{who} share{s} {a} {things} [equally |][among|between|with] {b} {group}. How many [for each|does each get]?",
         "{a} {things} are [shared|divided|split][ equally|] [among|between|by] {b} {group}. How many [each|for each]?",
         "{a} {things} [among|for|between] {b} {group}[, how|: how|. How] many [each|for each|does each get]?",
+        "{a} {things} [shared |][equally |]among {b} {group}[|?|.]",
         "{b} {group} share {a} {things}[ equally| fairly|]. How many does each [get|have|of them get]?",
         "{who} put{s} {a} {things} in[to|] {b} [bags|boxes|rows][ equally|]. How many [are|go] in each?",
         "{a} {things} are packed in [boxes|bags|rows] of {b}. How many [boxes|bags|rows] [are there|is that]?",
@@ -96,7 +97,9 @@ _OPENINGS = (
 _JOINED = (" and ", ", then ", " and then ", ", ", ". {Then} {who_} ", ". {who} ")
 _QUESTIONS = (
     "How many {does} {who_} have[| now| left| in the end]?",
+    "How many {things} {does} {who_} have[| now| left]?",
     "How many [{things} |]are [left|there now|there]?",
+    "How many [{things} |]left?",
     "How many [{things} |][is that|are left over]?",
 )
 _GROUPS = {
@@ -111,6 +114,7 @@ _GROUPS = {
     "workers": ("visitors",),
 }
 _AWAY = (("absent", "present"), ("ill", "not ill"), ("away", "here"), ("outside", "inside"), ("missing", "there"))
+_NAMES = ("Sue", "Ann", "John", "Mary", "Bob", "Alice", "Peter", "Kate", "Jim", "Sara", "Carl", "Eva", "Hugo", "Zoe")
 _PLACES = ("a class", "a room", "the garden", "a school", "a train", "the hall", "the park")
 _UNITS = ("km", "miles", "kilometres", "metres")
 _MONEY = ("dollars", "euros", "dollars", "pounds", "coins")
@@ -128,7 +132,7 @@ def prose(random: Random, *, held: bool, count: int | None = None) -> Problem:
     count = count or random.choices((1, 2, 3), (6, 3, 1))[0]
     while True:
         steps = _steps(random, count)
-        if kept(" ".join(f"{a}{sign}{b}" for sign, a, b in steps)) == held:
+        if kept(" ".join(f"{a}{sign}{b}" for sign, a, b in steps)) == held and (held or not any_kept(steps)):
             break
     clauses = count > 1 or (steps[0][0] in _CLAUSES and random.random() < 0.3)
     text = _happening(random, steps) if clauses else _asked(random, steps[0], held=held)
@@ -179,7 +183,7 @@ def _told(random: Random, frame: str, words: dict[str, str]) -> str:
 
 def _words(random: Random) -> dict[str, str]:
     """Who it is with the forms that go with that: "I have", "Tom has"."""
-    other, second = random.sample(NAMES, 2)
+    other, second = random.sample((*NAMES, *_NAMES), 2)
     who = random.choice((random.choice(["I", "I", "We"]), random.choice(_THIRD), second))
     first = who in ("I", "We")
     group, (away, here) = random.choice(list(_GROUPS)), random.choice(_AWAY)

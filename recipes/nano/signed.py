@@ -3,7 +3,7 @@
 from random import Random
 
 from ossia.harmony import Effort
-from recipes.nano.arithmetic import asked, working
+from recipes.nano.arithmetic import asked, held_out, working
 from recipes.nano.problem import Problem, kept, thoughts
 
 __all__ = ["signed"]
@@ -24,7 +24,9 @@ def signed(random: Random, *, held: bool) -> Problem:
     while True:
         sign = random.choice("++--*")
         a, b = (random.choice((1, -1, -1)) * random.randrange(1, 10 ** random.randrange(1, 3)) for _ in "ab")
-        if (a < 0 or b < 0) and kept(f"{a}{sign}{b}") == held:
+        # What is left without signs may be kept itself.
+        plain = _unsigned(sign, a, b)[1:]
+        if (a < 0 or b < 0) and kept(f"{a}{sign}{b}") == held and (held or not held_out(*plain)):
             break
     text = random.choice(_FORMS).format(a=a, b=b, sign=sign, name=_NAMES[sign])
     answer = {"+": a + b, "-": a - b, "*": a * b}[sign]

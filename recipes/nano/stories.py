@@ -7,7 +7,7 @@ sentences learns them by heart; taught parts in hundreds of combinations it read
 import re
 from random import Random
 
-from recipes.nano.expressions import NAMES, Step, composed, result, worked
+from recipes.nano.expressions import NAMES, Step, any_kept, composed, result, worked
 from recipes.nano.problem import Problem, kept
 from recipes.nano.words import WORDS
 
@@ -133,7 +133,7 @@ def long_story(random: Random, *, held: bool, count: int | None = None) -> Probl
     count = count or random.choice((1, 2, 2, 3, 3, 4, 4))
     while True:
         steps = _steps(random, count, again=0.0 if held else _SAME_NUMBER)
-        if kept(" ".join(f"{a}{sign}{b}" for sign, a, b in steps)) == held:
+        if kept(" ".join(f"{a}{sign}{b}" for sign, a, b in steps)) == held and (held or not any_kept(steps)):
             break
     who, other = random.sample(NAMES, 2)
     words = {"who": who, "other": other, "things": random.choice(WORDS["things"]), "a": str(steps[0][1])}

@@ -7,16 +7,19 @@ from random import Random
 import pytest
 
 from ossia.harmony import Effort
+from recipes.nano.arithmetic import held_out
 from recipes.nano.cells import CELLS
 from recipes.nano.chat import NOT_UNDERSTOOD, chat, meaningless
 from recipes.nano.comparison import decimal_comparison
 from recipes.nano.division import BY_ZERO, by_zero
+from recipes.nano.expressions import expression, story
 from recipes.nano.functions import Toolset
 from recipes.nano.ordering import ordering
 from recipes.nano.persons import Person
 from recipes.nano.problem import Problem
 from recipes.nano.prose import prose
 from recipes.nano.signed import signed
+from recipes.nano.stories import long_story
 
 MANY = 400
 ADDS, TAKES = (
@@ -71,7 +74,8 @@ _SIGNS = {
     "+": rf"\d.*\b(?:{'|'.join(ADDS)})s?\b.*\d|(?:gives|brings|sends) (?:\w+ )+\d+ more",
     "/": r"(?:boxes|bags|rows) of \d+[.,].*(?:boxes|bags|rows)|split|[Dd]ivide|share|among|equal|fairly|"
     r"between \d|\w+ for \d+ [a-z]+[:.,]|in each\?|does each get|for each|cost \d+ .*\bone\b",
-    "*": r"[Ee]ach\b|\bevery\b|a (?:day|week|month)\b|times as|(?:One|An?|If one|If an?) \w+ costs (?!.*(?:cheaper|less))",
+    "*": r"[Ee]ach\b|\bevery\b|a (?:day|week|month)\b|times as|"
+    r"(?:One|An?|If one|If an?) \w+ costs (?!.*(?:cheaper|less))",
     "-": r"How many more|younger|fewer|less|absent|\bill\b|away|outside|missing|get off|go home|leave|"
     r"left|pages|cheaper|" + "|".join(TAKES),
     "": r"more|older|in all|together|in \d+ years|is that|are there|are they|of them|brings|sends|gives|is it|"
@@ -130,6 +134,16 @@ def test_wordings_of_prose_that_are_kept_are_not_learned():
     for words in ("'s age", "Out of ", "price of", "in equal parts"):
         assert words in kept
         assert words not in learned
+
+
+@pytest.mark.parametrize("draw", [expression, story, long_story, prose, signed])
+def test_no_working_gives_away_what_is_kept(draw: object):
+    """An operation on its own that is kept for evaluation is worked out in no learned story either."""
+    for one in drawn(draw, False):
+        for line in one.reasoning[Effort.HIGH].split("\n"):
+            if found := re.fullmatch(r"(\d+)([+*-])(\d+)(?:,.*)?", line):
+                a, sign, b = found.groups()
+                assert not held_out(sign, int(a), int(b)), one
 
 
 def test_items_without_commas_are_sorted():
