@@ -6,9 +6,9 @@ from random import Random
 
 from ossia.harmony import Effort
 from recipes.nano.division import divided
-from recipes.nano.problem import Problem, kept, thoughts
+from recipes.nano.problem import Problem, kept, thoughts, worded
 
-__all__ = ["MONTHS", "WEEKDAYS", "calendar_question", "leap"]
+__all__ = ["MONTHS", "WEEKDAYS", "calendar_question", "dated", "leap"]
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
@@ -31,6 +31,7 @@ _BETWEEN = (
     "How many days are between {a} and {b}?",
     "How many days is it from {a} to {b}?",
     "How many days are there from {a} until {b}?",
+    "How many days between {a} and {b}?",
     "Count the days from {a} to {b}.",
 )
 _DATE_AFTER = (
@@ -39,12 +40,25 @@ _DATE_AFTER = (
     "It is {a}. What is the date in {n} days?",
     "Add {n} days to {a}.",
 )
+_WEEKDAY_OF = (
+    "What day of the week [was|is] {d}?",
+    "[What|Which] weekday [was|is] {d}?",
+    "What weekday [is|was] it on {d}?",
+    "[What|Which] day of the week [is|was] {d}?",
+    "On [what|which] [weekday|day of the week] [was|is] {d}?",
+    "[Tell me|Find] the [weekday|day of the week] of {d}[.|]",
+    "Weekday of {d}[?|]",
+    "[What|Which] day [was|is] {d}?",
+)
+# What a weekday moves by at the beginning of a month, in a year that is no leap year, and in one that is.
+_MONTH_CODES = {"no": (0, 3, 3, 6, 1, 4, 6, 2, 5, 0, 3, 5), "leap": (6, 2, 3, 6, 1, 4, 6, 2, 5, 0, 3, 5)}
+_CENTURY_CODES = {19: 0, 20: 6}
 _LEAP = ("Is {} a leap year?", "Was {} a leap year?", "Does February {} have 29 days?", "Is the year {} a leap year?")
 
 
 def calendar_question(random: Random, *, held: bool) -> Problem:
     """One question of any kind, of the kept ones or of the others."""
-    draw = random.choices((_weekday, _between, _date_after, _leap_year), (4, 3, 3, 2))[0]
+    draw = random.choices((_weekday, _between, _date_after, _leap_year, _weekday_of), (4, 4, 3, 2, 6))[0]
     while True:
         numbers, problem = draw(random)
         if kept(f"{problem.cell} {numbers}") == held:
@@ -81,13 +95,18 @@ def _weekday(random: Random) -> tuple[str, Problem]:
     question = random.choice(_BEFORE if back else _AFTER).format(day=WEEKDAYS[first], n=count)
     if count == 1:
         question = question.replace("1 days", "1 day")
-    return f"{first} {count}", Problem("weekday", question, WEEKDAYS[last], thoughts(f"{rest}", "\n".join(lines)))
+    # The last day's number and name are a glance, as the steps by 7 are.
+    medium = f"{divided(count, 7, Effort.MEDIUM)},{first + 1}{sign}{rest}={moved}"
+    return f"{first} {count}", Problem("weekday", question, WEEKDAYS[last], thoughts(medium, "\n".join(lines)))
 
 
 def _between(random: Random) -> tuple[str, Problem]:
     """What is left of the first month, whole months, the days of the last; each added to the sum so far."""
     first = _day(random)
     last = first + timedelta(random.randrange(1, random.choice((28, 60, 150))))
+    if random.random() < 0.3:
+        first = first.replace(month=random.randrange(1, 7), day=random.choice((1, 1, random.randrange(1, 29))))
+        last = date(first.year, 12, 31) - timedelta(random.randrange(183))
     lines, sums = [], []
     if (first.year, first.month) == (last.year, last.month):
         lines.append(f"{last.day}-{first.day}={last.day - first.day}")
@@ -127,6 +146,48 @@ def _leap_year(random: Random) -> tuple[str, Problem]:
     year = 100 * random.randrange(16, 25) if random.random() < 0.25 else random.randrange(1600, 2400)
     question, answer = random.choice(_LEAP).format(year), "Yes." if isleap(year) else "No."
     return str(year), Problem("leap year", question, answer, thoughts(leap(year)))
+
+
+def _weekday_of(random: Random) -> tuple[str, Problem]:
+    """Of a day from 1900 to 2099, in any of three ways to write it."""
+    day = date(1900, 1, 1) + timedelta(random.randrange(73049))
+    if random.random() < 0.1:
+        day = day.replace(year=random.choice((1900, 2000)), day=min(day.day, 28))
+    name = MONTHS[day.month - 1]
+    form = random.choice((str(day), str(day), f"{day.day} {name} {day.year}", f"{name} {day.day}, {day.year}"))
+    question = worded(random, random.choice(_WEEKDAY_OF)).format(d=form)
+    medium, high = (dated(day, effort) for effort in (Effort.MEDIUM, Effort.HIGH))
+    return str(day), Problem("weekday of a date", question, WEEKDAYS[day.weekday()], thoughts(medium, high))
+
+
+def dated(day: date, effort: Effort) -> str:
+    """The weekday of a date: codes of century and month, the year and a quarter of it, and the day, are added up.
+
+    >>> print(dated(date(2024, 2, 29), Effort.HIGH))
+    c20=6,y24/4=6r0:leap,m02=February=2,d29
+    c6+y24=30,30+6=36,36+m2=38,38+d29=67
+    67/7
+    a6b7/x7
+    a06=0r6b67=9r4
+    =9r4
+    4 Thursday
+    >>> dated(date(2024, 2, 29), Effort.MEDIUM)
+    '6,24/4=6r0:leap,2,29,67,0r6,9r4'
+    """
+    century, year = divmod(day.year, 100)
+    known = leap(day.year)
+    codes = [_CENTURY_CODES[century], year, year // 4, _MONTH_CODES[known.split(":")[-1]][day.month - 1], day.day]
+    total = sum(codes)
+    if effort is not Effort.HIGH:
+        return f"{codes[0]},{known},{codes[3]},{day.day},{total},{divided(total, 7, effort)}"
+    labels = f"c{century}={codes[0]},y{known},m{day.month:02d}={MONTHS[day.month - 1]}={codes[3]},d{day.day}"
+    sums, so_far = list[str](), f"c{codes[0]}"
+    for number, code in enumerate(codes[1:], 1):
+        value = sum(codes[: number + 1])
+        sums.append(f"{so_far}+{('y', '', 'm', 'd')[number - 1]}{code}={value}")
+        so_far = str(value)
+    rest = f"{total % 7} {WEEKDAYS[day.weekday()]}"
+    return "\n".join([labels, ",".join(sums), f"{total}/7", divided(total, 7, effort), rest])
 
 
 def _day(random: Random) -> date:

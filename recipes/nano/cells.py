@@ -1,7 +1,6 @@
 """What is measured: the cells of the card, each a way to draw a conversation that training never contains."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 
 from ossia.harmony import Effort, ToolNamespace
@@ -9,11 +8,11 @@ from recipes.nano.arithmetic import arithmetic, long_arithmetic
 from recipes.nano.browser_tool import BROWSER, looked_up
 from recipes.nano.calendars import calendar_question
 from recipes.nano.case import Case
-from recipes.nano.chat import TOO_LARGE, chat, other_arithmetic, unknown
-from recipes.nano.comparison import comparison
+from recipes.nano.chat import TOO_LARGE, chat, meaningless, other_arithmetic, unknown
+from recipes.nano.comparison import comparison, decimal_comparison
 from recipes.nano.conversation import Prefix
 from recipes.nano.copying import listed, lookup, memory, repetition
-from recipes.nano.division import division, long_division
+from recipes.nano.division import by_zero, division, long_division
 from recipes.nano.expressions import expression, story
 from recipes.nano.facts import facts
 from recipes.nano.fractions import fraction, percentage
@@ -25,8 +24,10 @@ from recipes.nano.logic import conclusion, truth
 from recipes.nano.mixture import draw_date, draw_problem
 from recipes.nano.ordering import ordering
 from recipes.nano.problem import Problem, thoughts
+from recipes.nano.prose import prose
 from recipes.nano.python_tool import PYTHON, code_question
 from recipes.nano.sequences import chained, completed, paired
+from recipes.nano.signed import signed
 from recipes.nano.stories import long_story
 from recipes.nano.structured import Form
 from recipes.nano.units import units
@@ -105,8 +106,10 @@ def _two_calls(toolset: Toolset, random: Random) -> Problem:
 
 
 def _missing(toolset: Toolset, random: Random) -> Problem:
-    problem = toolset.incomplete(random)
-    return problem if not problem.calls else replace(toolset.unfit(random), cell="no function")
+    """Other functions take the place of those that need nothing."""
+    while (problem := toolset.incomplete(random)).calls:
+        toolset.functions[:] = Toolset(random, held=True).functions
+    return problem
 
 
 def _in_a_row(draw: Callable[[Random, Toolset], Problem | None], calls: int, done: int) -> MakeCase:
@@ -143,9 +146,13 @@ def _weather(done: int) -> MakeCase:
     return case
 
 
-def _form(random: Random, effort: Effort) -> Case:
-    form = Form(random, held=True)
-    return Case(Prefix(effort, draw_date(random), form=form.response_format()), (), form.draw(random))
+def _form(*, prose: bool) -> MakeCase:
+    def case(random: Random, effort: Effort) -> Case:
+        while ((form := Form(random, held=True)).person is not None) != prose:
+            pass
+        return Case(Prefix(effort, draw_date(random), form=form.response_format()), (), form.draw(random))
+
+    return case
 
 
 def _instruction(random: Random, effort: Effort) -> Case:
@@ -192,12 +199,12 @@ _LONG_DIVISIONS = (
     *(f"division {size} by 2" for size in (3, 4, 5, 6)),
     *(f"division {size} by 3" for size in (4, 5, 6)),
 )
-_CALENDAR = ("weekday", "days between", "date after", "leap year")
+_CALENDAR = ("weekday", "weekday of a date", "days between", "date after", "leap year")
 _LETTERS = ("spell", "count letters", "count a letter", "reverse", "first letter", "last letter", "palindrome")
 _CASES = ("upper case", "lower case")
 
 
-def _held(draw: Callable[..., Problem], cell: str | None = None, **more: int) -> MakeCase:
+def _held(draw: Callable[..., Problem], cell: str | None = None, **more: int | bool) -> MakeCase:
     """The kept problems of a skill, or those of one of its cells."""
     return _of_cell(lambda random: draw(random, held=True, **more), lambda problem: cell in (None, problem.cell))
 
@@ -208,12 +215,16 @@ CELLS: dict[str, MakeCase] = {
     "subtract b from a": _of_cell(lambda random: arithmetic(random, "-", held=True), _turned),
     **{name: _held(division, name) for name in (*_DIVISIONS, "remainder")},
     **{name: _held(long_division, name) for name in (*_LONG_DIVISIONS, "remainder of long division")},
+    "division by zero": _held(by_zero, "division by zero"),
     "comparison": _held(comparison),
+    "comparison of decimals": _held(decimal_comparison),
+    "signed numbers": _held(signed),
     "expression": _held(expression),
     "fraction": _held(fraction),
     "percentage": _held(percentage),
     "sort numbers": _held(ordering, "sort numbers"),
     "sort words": _held(ordering, "sort words"),
+    "sort numbers, no commas": _held(ordering, "sort numbers", spaced=True),
     "unit": _held(units),
     **{name: _held(calendar_question, name) for name in _CALENDAR},
     "truth": _held(truth),
@@ -222,6 +233,7 @@ CELLS: dict[str, MakeCase] = {
     "story": _held(story),
     "story, 1 step": _held(long_story, count=1),
     **{f"story, {count} steps": _held(long_story, count=count) for count in (2, 3, 4)},
+    **{f"prose, {count} step{'s' * (count > 1)}": _held(prose, count=count) for count in (1, 2, 3)},
     "longer: story, 5 steps": _held(long_story, count=5),
     "longer: sort 7 numbers": _held(ordering, "sort numbers", count=7),
     "longer: repeat 24 values": _held(repetition, count=24),
@@ -252,7 +264,8 @@ CELLS: dict[str, MakeCase] = {
     "browser, open": _with_tool(BROWSER, looked_up, 2, 1),
     "browser, answer and citation": _with_tool(BROWSER, looked_up, 2, 2),
     "browser, nothing found or failed": _with_tool(BROWSER, looked_up, 1, 1),
-    "structured output": _form,
+    "structured output": _form(prose=False),
+    "structured output from prose": _form(prose=True),
     "instruction": _instruction,
     "instruction, language of the greeting": _instructed("applied", "language"),
     "instruction, at most so many words": _instructed("applied", "at most words", of=chat),
@@ -260,6 +273,7 @@ CELLS: dict[str, MakeCase] = {
     "instruction, system over developer": _instructed("system", "begin with", "end with"),
     "wish of the user": _plain(lambda random: wished(random, _sum(random), held=True)),
     "chat": _plain(chat),
+    "meaningless": _held(meaningless),
     "facts": _plain(facts),
     "known facts": _plain(known),
     "facts beyond": _held(unknown_fact),

@@ -7,15 +7,28 @@ from random import Random
 from typing import Any
 
 from recipes.nano.arithmetic import asked
-from recipes.nano.problem import Problem, thoughts
+from recipes.nano.problem import Problem, kept, thoughts
 from recipes.nano.words import WORDS
 
-__all__ = ["CANNOT", "TOO_LARGE", "chat", "opened", "other_arithmetic", "unknown", "varied"]
+__all__ = [
+    "CANNOT",
+    "NOT_UNDERSTOOD",
+    "TOO_LARGE",
+    "chat",
+    "meaningless",
+    "opened",
+    "other_arithmetic",
+    "unknown",
+    "varied",
+]
 
 CANNOT = "I don't know. I am a tiny model, and I know very little."
 TOO_LARGE = "That is too large for me. I add and subtract up to 6 digits, multiply and divide up to 6 by 3."
+NOT_UNDERSTOOD = "Sorry, I did not understand that."
 
 _OPENED = 0.3
+# What fingers find on a keyboard without looking.
+_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertzuiop")
 _ENDINGS = ("", "", "", "!", ".")
 
 
@@ -33,6 +46,30 @@ def unknown(random: Random, *, held: bool) -> Problem:
     frames = [frame for index, frame in enumerate(_talk()["unknown"]) if (index % 10 == 3) == held]
     text = random.choice(_talk()["openings"]) + _filled(random, random.choice(frames))
     return Problem("unknown", varied(random, text), CANNOT, thoughts("I don't know."))
+
+
+def meaningless(random: Random, *, held: bool) -> Problem:
+    """What says nothing: a test, signs, an insult, keys hit at random. Every tenth text is kept for evaluation."""
+    texts = [text for index, text in enumerate(_talk()["meaningless"]) if (index % 10 == 3) == held]
+    text = random.choice(texts)
+    if random.random() < 0.5:
+        while kept(text := _struck(random)) != held:
+            pass
+    return Problem("meaningless", text, NOT_UNDERSTOOD, thoughts("That says nothing."))
+
+
+def _struck(random: Random) -> str:
+    """Keys beside each other, one key again and again, or any consonants."""
+    row = random.choice(_ROWS)
+    kind, size = random.random(), random.randrange(3, 12)
+    if kind < 0.4:
+        start = random.randrange(len(row) - 3)
+        return row[start : start + size]
+    if kind < 0.7:
+        return "".join(random.choices(row, k=size))
+    if kind < 0.85:
+        return random.choice(row) * size
+    return "".join(random.choices("bcdfghjklmnpqrstvwxz", k=size)) + random.choice(("", "", ".", "?", "123"))
 
 
 def other_arithmetic(random: Random) -> Problem:

@@ -5,7 +5,7 @@ from random import Random
 from recipes.nano.problem import Problem, thoughts
 from recipes.nano.words import identifier, name, value, word
 
-__all__ = ["listed", "lookup", "memory", "repetition"]
+__all__ = ["found_in_list", "listed", "lookup", "memory", "repetition"]
 
 _REPEAT = (
     "Repeat: {}",
@@ -46,26 +46,43 @@ def lookup(random: Random, *, held: bool) -> Problem:
 
 
 def listed(random: Random, *, held: bool) -> Problem:
-    """The first, the last, or what follows another of a list; with more effort every one gets its number first."""
+    """The first, the last, or what stands next to another of a list; with more effort every one gets its number."""
     things = [value(random, held=held) for _ in range(random.randrange(2, 8))]
     if len(set(things)) < len(things):
         return listed(random, held=held)
     place = random.randrange(1, len(things))
-    question, step, found = random.choice(
+    question, found, known = random.choice(
         (
-            ("What is first", "", 1),
-            ("What is last", "", len(things)),
-            ("Which is the first", "", 1),
-            ("Which is the last", "", len(things)),
-            (f"What comes after {things[place - 1]}", f"{place}+1=", place + 1),
-            (f"What follows {things[place - 1]}", f"{place}+1=", place + 1),
-            (f"What comes before {things[place]}", f"{place + 1}-1=", place),
+            ("What is first", 1, 0),
+            ("What is last", len(things), 0),
+            ("Which is the first", 1, 0),
+            ("Which is the last", len(things), 0),
+            (f"What comes after {things[place - 1]}", place + 1, place),
+            (f"What follows {things[place - 1]}", place + 1, place),
+            (f"What comes before {things[place]}", place, place + 1),
         )
     )
-    text, answer = ", ".join(things), things[found - 1]
+    text = ", ".join(things)
     asked = random.choice((f"{question} in {text}?", f"{question}: {text}", f"{text}. {question}?"))
-    counted = ",".join(f"{number}:{thing}" for number, thing in enumerate(things, 1))
-    return Problem("list", asked, answer, thoughts(f"{counted}\n{step}{found}:{answer}"))
+    return Problem("list", asked, things[found - 1], thoughts(found_in_list(things, found, known)))
+
+
+def found_in_list(things: list[str], found: int, known: int = 0) -> str:
+    """Every thing between its number and its number, then the known one with its number, and the one that is found.
+
+    What is copied is found by what stands before it. So of a thing the number stands behind it as well, after a point,
+    and of a number, with a colon, the thing.
+
+    >>> print(found_in_list(["pear", "fig", "plum"], 1, 2))
+    1:pear.1,2:fig.2,3:plum.3
+    fig.2-1=1:pear
+    >>> print(found_in_list(["pear", "fig"], 2))
+    1:pear.1,2:fig.2
+    2:fig
+    """
+    counted = ",".join(f"{number}:{thing}.{number}" for number, thing in enumerate(things, 1))
+    step = f"{things[known - 1]}.{known}{'-' if found < known else '+'}1=" if known else ""
+    return f"{counted}\n{step}{found}:{things[found - 1]}"
 
 
 def memory(random: Random, *, held: bool) -> Problem:

@@ -10,7 +10,9 @@ from ossia.harmony import Effort
 from recipes.nano.arithmetic import Labelled, asked, first_difference, labelled, written
 from recipes.nano.problem import Problem, kept, thoughts
 
-__all__ = ["divided", "division", "long_division"]
+__all__ = ["BY_ZERO", "by_zero", "divided", "division", "long_division"]
+
+BY_ZERO = "That cannot be divided: nothing is divided by 0."
 
 _FORMS = ("{a} / {b}", "{a}/{b}", "{a} divided by {b}", "{a} \u00f7 {b}")
 _REMAINDERS = (
@@ -39,6 +41,23 @@ def long_division(random: Random, *, held: bool) -> Problem:
             return _asked(random, a, b, f"division {len(str(a))} by {size}", "remainder of long division")
 
 
+def by_zero(random: Random, *, held: bool) -> Problem:
+    """What has no answer, at every effort; a seventh divides zero itself, which has one.
+
+    Numbers that end in zero are many in other divisions: what counts is that nothing stands before it.
+    """
+    while True:
+        a = random.randrange(10 ** random.randrange(1, 7))
+        if kept(f"{a}/0") == held:
+            break
+    if a and random.random() < 1 / 7:
+        by = random.choice([b for b in range(1, 100) if kept(f"0/{b}") == held])
+        return _asked(random, 0, by, "zero divided", "zero divided")
+    zero = "zero" if random.random() < 0.1 else "0"
+    question = random.choice(_REMAINDERS).format(a=a, b=zero) if random.random() < 0.25 else _phrase(random, a, zero)
+    return Problem("division by zero", question, BY_ZERO, thoughts("By 0."))
+
+
 def divided(a: int, b: int, effort: Effort) -> str:
     """Digit after digit from the left: what is left before it and the digit, divided, and what is left then.
 
@@ -47,10 +66,10 @@ def divided(a: int, b: int, effort: Effort) -> str:
     >>> divided(964, 7, Effort.MEDIUM)
     '1r2,3r5,7r5'
     >>> divided(964, 48, Effort.MEDIUM)
-    '2r0,0r4'
+    '2:096:00,0:000:04'
 
     By more than one digit each digit of the quotient gets a letter as well, and the last line but one gathers them and
-    those of the last rest.
+    those of the last rest. At medium effort its product with the divisor stands between digit and rest.
     """
     digits, size = labelled(a, "abcdef"), len(str(b))
     rest, steps = int("".join(str(digit) for _, digit in digits[: size - 1]) or 0), []
@@ -58,7 +77,7 @@ def divided(a: int, b: int, effort: Effort) -> str:
     for letter, digit in digits[size - 1 :]:
         total = 10 * rest + digit
         if effort is not Effort.HIGH:
-            steps.append(f"{total // b}r{total % b}")
+            steps.append(_glanced(total, b))
         elif size == 1:
             steps.append(f"{letter}{total:02d}={total // b}r{total % b}")
         else:
@@ -72,6 +91,13 @@ def divided(a: int, b: int, effort: Effort) -> str:
         lines.append(f"{written(found)},{written(_rest(rest, size))}")
     lines.append(f"={a // b}r{a % b}")
     return "\n".join(line for line in lines if line)
+
+
+def _glanced(total: int, b: int) -> str:
+    """A digit and what is left; by more than one digit, where that is too much for a glance, the product as well."""
+    digit, rest = divmod(total, b)
+    size = len(str(b))
+    return f"{digit}r{rest}" if size == 1 else f"{digit}:{digit * b:0{size + 1}d}:{rest:0{size}d}"
 
 
 def _rest(rest: int, size: int) -> Labelled:
@@ -128,8 +154,11 @@ def _asked(random: Random, a: int, b: int, cell: str, remainder: str) -> Problem
     reasoning = thoughts(divided(a, b, Effort.MEDIUM), divided(a, b, Effort.HIGH))
     if random.random() < 0.2:
         return Problem(remainder, random.choice(_REMAINDERS).format(a=a, b=b), str(rest), reasoning)
-    if random.random() < 0.15:
-        question = random.choice((f"Divide {a} by {b}", f"Divide {a} by {b}.", f"divide {a} by {b}"))
-    else:
-        question = asked(random, random.choice(_FORMS).format(a=a, b=b))
+    question = _phrase(random, a, b)
     return Problem(cell, question, f"{quotient} remainder {rest}" if rest else str(quotient), reasoning)
+
+
+def _phrase(random: Random, a: int, b: int | str) -> str:
+    if random.random() < 0.15:
+        return random.choice((f"Divide {a} by {b}", f"Divide {a} by {b}.", f"divide {a} by {b}"))
+    return asked(random, random.choice(_FORMS).format(a=a, b=b))

@@ -1,16 +1,16 @@
 """Two operations after each other: expressions of three numbers, and the same told as stories."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from random import Random
 
 from ossia.harmony import Effort
 from recipes.nano.arithmetic import asked, held_out, working
 from recipes.nano.division import divided
-from recipes.nano.problem import Problem, worded
+from recipes.nano.problem import Problem, kept, worded
 from recipes.nano.words import WORDS
 
-__all__ = ["NAMES", "Step", "composed", "expression", "result", "story", "worked"]
+__all__ = ["NAMES", "Step", "any_kept", "composed", "expression", "result", "story", "worked"]
 
 Step = tuple[str, int, int]
 
@@ -22,7 +22,7 @@ _STORIES = (
     ("-", "{who} has {a} {things} and [gives away|loses|sells|breaks] {b}. How many are left?"),
     (
         "-",
-        "There [were|are] {a} {things}, and {b} [were sold|were lost|are broken|are taken]. How many {things} remain?",
+        "There [were|are] {a} {things}, and {b} [were sold|were lost|are broken]. How many {things} are left?",
     ),
     ("-", "{who} needs {a} {things} and has {b}. How many are missing?"),
     ("*", "{who} has {a} [boxes|bags|piles|baskets] with {b} {things} each. How many {things} are there[| in all]?"),
@@ -47,7 +47,7 @@ def expression(random: Random, *, held: bool) -> Problem:
         if kind == "(a-b)*c" and a < b:
             continue
         steps = _steps(kind, a, b, c)
-        if held_out(*steps[0]) == held:
+        if held_out(*steps[0]) == held and (held or not any_kept(steps)):
             break
     text = "".join({"a": str(a), "b": str(b), "c": str(c)}.get(sign, sign) for sign in kind)
     if random.random() < 0.6:
@@ -66,7 +66,7 @@ def story(random: Random, *, held: bool) -> Problem:
         steps: list[Step] = [(kind[0], a, b)]
         if len(kind) == 2:
             steps.append((kind[1], result(steps[0]), c))
-        if held_out(*steps[0]) == held and result(steps[-1]) >= 0:
+        if held_out(*steps[0]) == held and result(steps[-1]) >= 0 and (held or not any_kept(steps)):
             break
     words = {"who": random.choice(NAMES), "things": random.choice(WORDS["things"])}
     words |= {"a": str(a), "b": str(b), "c": str(c)}
@@ -88,6 +88,16 @@ def _steps(kind: str, a: int, b: int, c: int) -> list[Step]:
     signs = [sign for sign in kind if sign in "+-*"]
     first: Step = (signs[0], a, b)
     return [first, (signs[1], result(first), c)]
+
+
+def any_kept(steps: Iterable[Step]) -> bool:
+    """Whether an operation among them is kept as a question of its own: its working would give that away."""
+    for sign, a, b in steps:
+        # Below zero a sum is worked out as a difference, and a difference as a sum.
+        done = {"+": "-", "-": "+"}.get(sign, sign) if a < 0 else sign
+        if kept(f"{a}/{b}") if sign == "/" else held_out(done, abs(a), b):
+            return True
+    return False
 
 
 def result(step: Step) -> int:

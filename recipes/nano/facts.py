@@ -12,7 +12,7 @@ from typing import Any
 from recipes.nano.chat import opened, varied
 from recipes.nano.problem import Problem, thoughts
 
-__all__ = ["CAPITALS", "capitals", "facts", "opposites", "taught_questions", "the"]
+__all__ = ["CAPITALS", "capitals", "facts", "glosses", "opposites", "taught_questions", "the"]
 
 CAPITALS = (
     "What is the capital of {}?",
@@ -52,6 +52,12 @@ def capitals() -> frozenset[str]:
 def opposites() -> dict[str, str]:
     """Opposites of everyday words, which go before WordNet's."""
     return dict(_tables()["opposites"])
+
+
+@cache
+def glosses() -> dict[str, tuple[str, str]]:
+    """What an everyday thing is, and of what kind, in our words: WordNet's bank is "sloping land"."""
+    return {word: (gloss, kind) for word, gloss, kind in _tables()["glosses"]}
 
 
 @cache

@@ -134,7 +134,7 @@ def _joined(random: Random, first: tuple[int, int], sign: str, second: tuple[int
     high = _written([*steps, f"{x}{sign}{y}", working(sign, x, y, Effort.HIGH), *reducing(total, below)])
     question = asked(random, random.choice(_JOINED[sign]).format(f"{a}/{b}", f"{c}/{d}"))
     lines = reduced(total, below)
-    return Problem(f"fraction {sign}", question, lines[-1], thoughts(",".join(lines), high))
+    return Problem(f"fraction {sign}", question, lines[-1], thoughts(",".join([*steps, *lines]), high))
 
 
 def _written(lines: list[str]) -> str:

@@ -72,6 +72,26 @@ _NAMED = (
     " where {k} is {v}",
     " ({k} {v})",
 )
+# Where both are given, most say them together; a destination alone says its name, since "to" is also a recipient's.
+_JOURNEYS = (" from {} to {}", " from {} to {}", " between {} and {}", " ({} to {})")
+# One of a few values needs no name: nothing else can have it.
+_CHOSEN = (" in {}", " in {}", ", {}", " as {}", " ({})", " with {}")
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "unit": ("celsius", "fahrenheit", "kelvin"),
+    "units": ("metric", "imperial"),
+    "format": ("text", "json", "csv", "table"),
+    "size": ("small", "medium", "large"),
+    "color": ("red", "green", "blue", "black", "white"),
+    "language": ("english", "german", "french", "spanish"),
+    "order": ("ascending", "descending"),
+    "priority": ("low", "normal", "high"),
+}
+# What people say besides the values, and no parameter takes.
+_ASIDES = (
+    *(" tomorrow", " today", " now", " please", " for me", " right now", " tonight", " this week", " again"),
+    *(" next week", " quickly", ", please", ", thanks", " if you can", " on Monday", " this morning"),
+)
+_ASIDE = 0.12
 _ERRORS = ("not found", "no access", "timeout", "too many requests", "invalid value", "service is down")
 
 
@@ -207,6 +227,9 @@ def parameter(random: Random, *, held: bool) -> tuple[str, dict[str, Any]]:
     if random.random() < 0.45:
         key = random.choice(list(_PHRASES))
         return key, _described(random, key, {"type": "integer" if key in _INTEGERS else "string"})
+    if random.random() < 0.12:
+        key = random.choice(list(_CHOICES))
+        return key, _described(random, key, {"type": "string", "enum": list(_CHOICES[key])})
     key = identifier(random, held=held)
     kind = random.choices(("string", "integer", "enum", "boolean"), (5, 3, 2, 1))[0]
     if kind == "enum":
@@ -233,17 +256,28 @@ def spoken(given: Any) -> str:
     return ("yes" if given else "no") if isinstance(given, bool) else str(given)
 
 
-def given_phrases(random: Random, arguments: Mapping[str, Any]) -> str:
-    """The values as a question gives them, in any order."""
+def given_phrases(random: Random, arguments: Mapping[str, Any], of: Mapping[str, Mapping[str, Any]]) -> str:
+    """The values as a question gives them, in any order; `of` are the schemas of the parameters."""
     keys = list(arguments)
     if random.random() < 0.3:
         random.shuffle(keys)
-    text = ""
+    text, journey = "", set(keys) >= {"origin", "destination"} and random.random() < 0.7
     for key in keys:
-        usual = _PHRASES.get(key, ())
+        if journey and key in ("origin", "destination"):
+            if key == "origin":
+                text += random.choice(_JOURNEYS).format(*(spoken(arguments[one]) for one in ("origin", "destination")))
+            continue
+        usual = _CHOSEN if _only_there(key, of) else _PHRASES.get(key, ())
         phrase = random.choice(usual if usual and random.random() < 0.75 else _NAMED)
         text += phrase.format(spoken(arguments[key]), k=key, v=spoken(arguments[key]))
     return text
+
+
+def _only_there(key: str, of: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the parameter has a few values that no other has."""
+    choices = set(of.get(key, {}).get("enum", ()))
+    others = {value for other, one in of.items() if other != key for value in one.get("enum", ())}
+    return bool(choices) and not choices & others
 
 
 def _described(random: Random, key: str, of: dict[str, Any]) -> dict[str, Any]:
@@ -258,6 +292,8 @@ def _function(random: Random, *, held: bool) -> Function:
     title = f"{verb}_{noun}" if style < 0.6 else f"{verb}{noun.capitalize()}" if style < 0.8 else noun
     description = random.choice((f"{verb.capitalize()} the {noun}", f"{verb.capitalize()} a {noun}", f"The {noun}"))
     parameters = dict(parameter(random, held=held) for _ in range(random.choice((1, 1, 2, 2, 3))))
+    if random.random() < 0.06:
+        parameters = {key: {"type": "string"} for key in ("origin", "destination")} | parameters
     required = tuple(key for key in parameters if random.random() < 0.8)
     return Function(title, verb, noun, description, parameters, required)
 
@@ -275,7 +311,10 @@ def asked_for(random: Random, function: Function, arguments: Mapping[str, Any], 
     text = random.choice(_VERBS[function.verb]).format(function.noun)
     if random.random() < 0.12:
         text = f"{function.verb} {function.noun}"
-    text += given_phrases(random, arguments)
+    text += given_phrases(random, arguments, function.parameters)
+    # With a date to give, "tomorrow" would be one.
+    if "date" not in function.parameters and random.random() < _ASIDE:
+        text += random.choice(_ASIDES)
     if (opening or goes_on) and not text.startswith("I "):
         text = text[0].lower() + text[1:]
     text = opening + text

@@ -7,7 +7,7 @@ the licences. What is kept fits nano: words that its vocabulary spells in few to
 
 Beside what is taught, `beyond` holds several times as many real words that are only ever declined. Which of the common
 words are taught is left to chance, as many of each number of tokens: what nano knows it must know by heart, not by the
-look of a word.
+look of a word. Everyday things that `facts.json` defines in our own words go before all of this.
 """
 
 import argparse

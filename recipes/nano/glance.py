@@ -15,7 +15,7 @@ from recipes.nano.conversation import Format, vocabulary
 from recipes.nano.decode import generate
 from recipes.nano.shape import model_config
 
-_LIMIT, _AT_ONCE = 400, 96
+_LIMIT, _AT_ONCE = 700, 96
 
 _QUICK = [cell for cell in CELLS if not cell.startswith(("python", "browser", "longer"))]
 

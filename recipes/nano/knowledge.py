@@ -1,12 +1,13 @@
-"""Everyday facts by the hundred, from `gathered.json`; and those beyond, asked in the same words, that are not known.
+"""Everyday facts by the hundred, and those beyond, asked in the same words, that are not known.
 
-Beside the words that are taught stand several times as many that are declined, a tenth of them only in the evaluation:
-what is measured is whether the model knows what it knows, and not whether it knows a kind of question or the look of a
-word. A word is known or it is not, whatever is asked of it, but for a language where there are several.
+They are those of `gathered.json`, and of `facts.json` where everyday things are defined in our own words. Beside the
+words that are taught stand several times as many that are declined, a tenth of them only in the evaluation: what is
+measured is whether the model knows what it knows, and not whether it knows a kind of question or the look of a word. A
+word is known or it is not, whatever is asked of it, but for a language where there are several.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -14,7 +15,7 @@ from random import Random
 from typing import Any
 
 from recipes.nano.chat import CANNOT, opened, varied
-from recipes.nano.facts import CAPITALS, capitals, opposites, taught_questions, the
+from recipes.nano.facts import CAPITALS, capitals, glosses, opposites, taught_questions, the
 from recipes.nano.problem import Problem, kept, thoughts
 from recipes.nano.words import WORDS, word
 
@@ -122,8 +123,20 @@ def _taught_elsewhere(kind: _Kind, subject: str) -> bool:
 @cache
 def _tables() -> dict[str, list[Any]]:
     tables = json.loads(files("recipes.nano").joinpath("gathered.json").read_text("utf-8"))
-    ours = opposites()
-    return tables | {"opposites": [*ours.items(), *(row for row in tables["opposites"] if row[0] not in ours)]}
+    ours = {
+        "definitions": {word: gloss for word, (gloss, _) in glosses().items()},
+        "kinds": {word: kind for word, (_, kind) in glosses().items()},
+        "opposites": opposites(),
+    }
+    for name, words in tables.items():
+        if name.startswith("beyond "):
+            tables[name] = [word for word in words if word not in glosses()]
+    return tables | {name: _replaced(tables[name], answers) for name, answers in ours.items()}
+
+
+def _replaced(rows: list[list[str]], ours: Mapping[str, str]) -> list[list[str]]:
+    """Ours go before the rows of the same words."""
+    return [*map(list, ours.items()), *(row for row in rows if row[0] not in ours)]
 
 
 @cache

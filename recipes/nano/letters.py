@@ -11,7 +11,7 @@ from recipes.nano.conversation import vocabulary
 from recipes.nano.problem import Problem, thoughts
 from recipes.nano.words import word
 
-__all__ = ["joined", "numbered", "text_question"]
+__all__ = ["joined", "numbered", "pieces", "text_question"]
 
 _SPELL = ("How do you spell {}?", "Spell {}.", "Spell the word {}", "spell {}")
 _LENGTH = (
@@ -66,6 +66,20 @@ def joined(letters: str, numbers: range) -> str:
     return text
 
 
+def pieces(text: str) -> str:
+    """The tokens of a word, behind each its letters with their numbers: read off what stands just before them.
+
+    >>> pieces("noonish"), pieces("ON")
+    ('no:n1o2,on:o3n4,ish:i5s6h7', 'ON:O1N2')
+    """
+    parts, done = [], 0
+    for token in vocabulary().encode(text):
+        piece = vocabulary().decode([token])
+        parts.append(f"{piece}:" + "".join(f"{letter}{done + number}" for number, letter in enumerate(piece, 1)))
+        done += len(piece)
+    return ",".join(parts)
+
+
 Draw = Callable[[Random, str], Problem]
 
 
@@ -101,27 +115,27 @@ def _first(random: Random, one: str) -> Problem:
 
 
 def _last(random: Random, one: str) -> Problem:
-    return Problem("last letter", random.choice(_LAST).format(one), one[-1], thoughts("Last.", numbered(one)))
+    return Problem("last letter", random.choice(_LAST).format(one), one[-1], thoughts(",".join(one), numbered(one)))
 
 
 def _upper(random: Random, one: str) -> Problem:
     question = random.choice(_UPPER).format(one)
-    return Problem("upper case", question, one.upper(), thoughts("Upper.", _changed(one, one.upper())))
+    return Problem("upper case", question, one.upper(), thoughts(numbered(one), _changed(one, one.upper())))
 
 
 def _lower(random: Random, one: str) -> Problem:
     asked = one.upper()
     question = random.choice(_LOWER).format(asked)
-    return Problem("lower case", question, one, thoughts("Lower.", _changed(asked, one)))
+    return Problem("lower case", question, one, thoughts(numbered(asked), _changed(asked, one)))
 
 
 def _changed(one: str, other: str) -> str:
-    """Every letter of one, then of the other, with the same numbers; then the other's tokens.
+    """Every letter of one by its tokens, then of the other with the same numbers; then the other's tokens.
 
     >>> _changed("noon", "NOON")
-    'n1o2o3n4\\nN1O2O3N4\\nN1O2ON4'
+    'no:n1o2,on:o3n4\\nN1O2O3N4\\nN1O2ON4'
     """
-    return f"{numbered(one)}\n{numbered(other)}\n{joined(other, range(1, len(other) + 1))}"
+    return f"{pieces(one)}\n{numbered(other)}\n{joined(other, range(1, len(other) + 1))}"
 
 
 def _palindrome(random: Random, one: str) -> Problem:

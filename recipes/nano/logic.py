@@ -24,7 +24,9 @@ def truth(random: Random, *, held: bool) -> Problem:
             break
     lines: list[str] = []
     value = _evaluated(tree, lines)
-    return Problem("truth", random.choice(_TRUTH).format(text), _word(value), thoughts(lines[-1], "\n".join(lines)))
+    # Medium effort says of every operator only what it gives.
+    reasoning = thoughts(",".join(line.partition("=")[2] for line in lines), "\n".join(lines))
+    return Problem("truth", random.choice(_TRUTH).format(text), _word(value), reasoning)
 
 
 def conclusion(random: Random, *, held: bool) -> Problem:
@@ -37,7 +39,7 @@ def conclusion(random: Random, *, held: bool) -> Problem:
     premises, asked, answer, high = draw(random, things, name(random, held=held))
     if random.random() < 0.3:
         premises = random.sample(premises, len(premises))
-    return Problem("conclusion", " ".join([*premises, asked]), answer, thoughts(answer, high))
+    return Problem("conclusion", " ".join([*premises, asked]), answer, thoughts(high.partition(":")[0], high))
 
 
 Drawn = tuple[list[str], str, str, str]

@@ -11,11 +11,11 @@ from ossia.train.packing import Document, Group, PrefixedBatch, pack
 from recipes.nano.arithmetic import OPERATIONS, arithmetic, long_arithmetic
 from recipes.nano.browser_tool import BROWSER, looked_up
 from recipes.nano.calendars import calendar_question
-from recipes.nano.chat import chat, other_arithmetic, unknown
-from recipes.nano.comparison import comparison
+from recipes.nano.chat import chat, meaningless, other_arithmetic, unknown
+from recipes.nano.comparison import comparison, decimal_comparison
 from recipes.nano.conversation import Format, Prefix, vocabulary
 from recipes.nano.copying import listed, lookup, memory, repetition
-from recipes.nano.division import division, long_division
+from recipes.nano.division import by_zero, division, long_division
 from recipes.nano.expressions import expression, story
 from recipes.nano.facts import facts
 from recipes.nano.fractions import fraction, percentage
@@ -26,8 +26,10 @@ from recipes.nano.letters import text_question
 from recipes.nano.logic import conclusion, truth
 from recipes.nano.ordering import ordering
 from recipes.nano.problem import Problem
+from recipes.nano.prose import prose
 from recipes.nano.python_tool import PYTHON, code_question
 from recipes.nano.sequences import sequence
+from recipes.nano.signed import signed
 from recipes.nano.stories import long_story
 from recipes.nano.structured import Form
 from recipes.nano.units import units
@@ -57,13 +59,18 @@ _SKILLS = (
     Skill(lambda random: arithmetic(random, random.choices(OPERATIONS, _OPERATION_SHARES)[0], held=False), 40, 23),
     Skill(lambda random: division(random, held=False), 0, 5),
     Skill(lambda random: comparison(random, held=False), 0, 2),
+    Skill(lambda random: by_zero(random, held=False), 0, 0.7),
+    Skill(lambda random: decimal_comparison(random, held=False), 0, 1.5),
+    Skill(lambda random: signed(random, held=False), 0, 2),
     Skill(lambda random: expression(random, held=False), 0, 4),
+    Skill(lambda random: prose(random, held=False), 0, 7),
     Skill(lambda random: story(random, held=False), 0, 4),
     Skill(lambda random: repetition(random, held=False), 34, 6),
     Skill(lambda random: lookup(random, held=False), 14, 6),
     Skill(lambda random: listed(random, held=False), 0, 3),
     Skill(lambda random: memory(random, held=False), 4, 3),
     Skill(chat, 4, 7),
+    Skill(lambda random: meaningless(random, held=False), 0, 0.7),
     Skill(facts, 0, 4),
     Skill(lambda random: unknown(random, held=False), 4, 4),
     Skill(other_arithmetic, 0, 1),
@@ -71,9 +78,9 @@ _SKILLS = (
     Skill(lambda random: long_division(random, held=False), 0, 10, True),
     Skill(lambda random: fraction(random, held=False), 0, 5, True),
     Skill(lambda random: percentage(random, held=False), 0, 3, True),
-    Skill(lambda random: ordering(random, held=False), 0, 4, True),
+    Skill(lambda random: ordering(random, held=False), 0, 8, True),
     Skill(lambda random: units(random, held=False), 0, 4, True),
-    Skill(lambda random: calendar_question(random, held=False), 0, 4, True),
+    Skill(lambda random: calendar_question(random, held=False), 0, 7, True),
     Skill(lambda random: truth(random, held=False), 0, 1, True),
     Skill(lambda random: conclusion(random, held=False), 0, 1, True),
     Skill(lambda random: text_question(random, held=False), 0, 10, True),
@@ -85,7 +92,7 @@ _SKILLS = (
     ),
 )
 # Of each setting, likewise.
-_SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 6), "instruction": (0, 5)}
+_SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 7), "instruction": (0, 5)}
 _WIDER_SETTINGS = {"sequence": 10, "python": 6, "browser": 8}
 _EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 _FIRST_DAY, _DAYS = date(2024, 1, 1), 365 * 8

@@ -6,11 +6,13 @@ from typing import Any
 
 from ossia.harmony import ResponseFormat
 from recipes.nano.functions import given_phrases, parameter, parameter_value, schema
+from recipes.nano.persons import Person
 from recipes.nano.problem import Problem, thoughts
 from recipes.nano.words import identifier, value, word
 
 __all__ = ["Form"]
 
+_PROSE = 0.3
 _OPENINGS = ("Fill in the form", "Make a record", "Extract the data", "Write it down", "New entry", "A {}", "The {}")
 
 
@@ -19,6 +21,10 @@ class Form:
 
     def __init__(self, random: Random, *, held: bool) -> None:
         self.held = held
+        self.person = Person(random, held=held) if random.random() < _PROSE else None
+        if self.person:
+            self.name, self.fields = self.person.title, self.person.fields
+            return
         self.name = word(random, held=held)
         self.fields = dict(parameter(random, held=held) for _ in range(random.randrange(1, 5)))
         kind = random.random()
@@ -39,11 +45,17 @@ class Form:
 
     def draw(self, random: Random) -> Problem:
         """Values for the fields, told in a text."""
+        if self.person:
+            return self.person.draw(random)
         record = {key: self._value(random, of) for key, of in self.fields.items()}
         flat: dict[str, Any] = {}
         for key, given in record.items():
             flat |= given if isinstance(given, dict) else {key: _told(given)}
-        text = random.choice(_OPENINGS).format(self.name) + given_phrases(random, flat) + random.choice(("", "."))
+        text = (
+            random.choice(_OPENINGS).format(self.name)
+            + given_phrases(random, flat, self.fields)
+            + random.choice(("", "."))
+        )
         high = ",".join(f"{key} {_spoken(given)}" for key, given in flat.items())
         return Problem("structured", text, json.dumps(record), thoughts("JSON.", f"{high}."))
 

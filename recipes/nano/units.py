@@ -76,13 +76,12 @@ def _to_small(random: Random) -> tuple[int, Problem]:
     pair = random.choice(LARGER)
     amount = random.randrange(1, 100) if pair in _TIME else random.randrange(1, 10 ** random.randrange(1, 4))
     product = amount * pair.factor
-    high = [_said(pair)]
-    if pair in _TIME:
-        high += [f"{amount}*{pair.factor}", working("*", amount, pair.factor, Effort.HIGH)]
-    else:
-        high.append(f"{amount}*{pair.factor}={product}")
+    term = f"{amount}*{pair.factor}"
+    # Medium effort multiplies at a glance, high digit by digit where digits are more than moved.
+    medium = f"{_said(pair)}\n{term}={product}"
+    high = f"{_said(pair)}\n{term}\n{working('*', amount, pair.factor, Effort.HIGH)}" if pair in _TIME else medium
     question = _asked(random, amount, pair.large, pair.small)
-    return amount, Problem("unit, to smaller", question, str(product), thoughts(_said(pair), "\n".join(high)))
+    return amount, Problem("unit, to smaller", question, str(product), thoughts(medium, high))
 
 
 def _to_large(random: Random) -> tuple[int, Problem]:
@@ -91,9 +90,9 @@ def _to_large(random: Random) -> tuple[int, Problem]:
     if random.random() < 0.5:
         amount *= 10
     answer = shifted(amount, len(str(pair.factor)) - 1)
-    high = f"{_said(pair)}\n{amount}/{pair.factor}={answer}"
     question = _asked(random, amount, pair.small, pair.large)
-    return amount, Problem("unit, to larger", question, answer, thoughts(_said(pair), high))
+    working = f"{_said(pair)}\n{amount}/{pair.factor}={answer}"
+    return amount, Problem("unit, to larger", question, answer, thoughts(working))
 
 
 def _to_both(random: Random) -> tuple[int, Problem]:
@@ -101,10 +100,13 @@ def _to_both(random: Random) -> tuple[int, Problem]:
     amount = random.randrange(pair.factor + 1, pair.factor * random.choice((4, 10, 16)))
     quotient, rest = divmod(amount, pair.factor)
     large, small = pair.large[0], pair.small[0]
-    high = f"{_said(pair)}\n{amount}/{pair.factor}\n{divided(amount, pair.factor, Effort.HIGH)}"
+    medium, high = (
+        f"{_said(pair)}\n{amount}/{pair.factor}\n{divided(amount, pair.factor, effort)}"
+        for effort in (Effort.MEDIUM, Effort.HIGH)
+    )
     question = random.choice(_MIXED).format(large=large, small=small, n=amount)
     answer = f"{_counted(quotient, large)} {_counted(rest, small)}" if rest else _counted(quotient, large)
-    return amount, Problem("unit, time", question, answer, thoughts(_said(pair), high))
+    return amount, Problem("unit, time", question, answer, thoughts(medium, high))
 
 
 def _temperature(random: Random) -> tuple[int, Problem]:
@@ -112,12 +114,12 @@ def _temperature(random: Random) -> tuple[int, Problem]:
     celsius = 5 * random.randrange(-8, 41)
     fahrenheit = celsius * 9 // 5 + 32
     if random.random() < 0.5:
-        question = _asked(random, celsius, _CELSIUS, _FAHRENHEIT)
-        high = f"{celsius}*9/5={celsius * 9 // 5}\n{celsius * 9 // 5}+32={fahrenheit}"
-        return celsius, Problem("unit, temperature", question, str(fahrenheit), thoughts("*9/5+32", high))
-    question = _asked(random, fahrenheit, _FAHRENHEIT, _CELSIUS)
-    high = f"{fahrenheit}-32={fahrenheit - 32}\n{fahrenheit - 32}*5/9={celsius}"
-    return fahrenheit, Problem("unit, temperature", question, str(celsius), thoughts("-32*5/9", high))
+        question, part = _asked(random, celsius, _CELSIUS, _FAHRENHEIT), celsius * 9 // 5
+        reasoning = thoughts(f"{part}+32", f"{celsius}*9/5={part}\n{part}+32={fahrenheit}")
+        return celsius, Problem("unit, temperature", question, str(fahrenheit), reasoning)
+    question, part = _asked(random, fahrenheit, _FAHRENHEIT, _CELSIUS), fahrenheit - 32
+    reasoning = thoughts(f"{part}*5/9", f"{fahrenheit}-32={part}\n{part}*5/9={celsius}")
+    return fahrenheit, Problem("unit, temperature", question, str(celsius), reasoning)
 
 
 def _asked(random: Random, amount: int, of: tuple[str, ...], to: tuple[str, ...]) -> str:

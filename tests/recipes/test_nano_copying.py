@@ -32,17 +32,21 @@ def test_what_is_listed_is_counted_before_it_is_found(held: bool):
     for _ in range(MANY):
         one = listed(random, held=held)
         counted, last = one.reasoning[Effort.HIGH].split("\n")
-        things = [each.split(":", 1) for each in counted.split(",")]
-        assert [number for number, _ in things] == [str(number) for number in range(1, len(things) + 1)]
-        assert ", ".join(thing for _, thing in things) in one.question
-        term, found, answer = re.fullmatch(r"(?:(.*)=)?(\d):(.*)", last).groups()  # type: ignore[union-attr] # it matches
-        assert answer == one.answer == things[int(found) - 1][1]
-        if term:
-            assert eval(term) == int(found)
-            asked = things[int(term[0]) - 1][1]
-            assert f"{'after' if '+' in term else 'before'} {asked}" in one.question.replace("follows", "comes after")
+        things = re.findall(r"(\d):([^.:]+)\.(\d)(?:,|$)", counted)
+        assert [(first, second) for first, _, second in things] == [(str(n), str(n)) for n in range(1, len(things) + 1)]
+        said = [thing for _, thing, _ in things]
+        assert ", ".join(said) in one.question
+        found = re.fullmatch(r"(?:([^.:]+)\.(\d)([+-])1=)?(\d):([^.:]+)", last)
+        assert found, last
+        known, number, sign, place, answer = found.groups()
+        assert answer == one.answer == said[int(place) - 1]
+        if known:
+            assert known == said[int(number) - 1]
+            assert int(place) == eval(f"{number}{sign}1")
+            asked = f"{'after' if sign == '+' else 'before'} {known}"
+            assert asked in one.question.replace("follows", "comes after")
         else:
-            assert int(found) == (1 if "first" in one.question else len(things))
+            assert int(place) == (1 if "first" in one.question else len(things))
 
 
 def test_words_are_the_same_tokens_wherever_they_stand():

@@ -9,7 +9,8 @@ import pycountry
 import pytest
 
 from recipes.nano.chat import CANNOT, chat, unknown
-from recipes.nano.facts import facts
+from recipes.nano.conversation import vocabulary
+from recipes.nano.facts import facts, glosses
 from recipes.nano.gather import GATHERED, antonyms, definitions, read_senses, tender
 from recipes.nano.knowledge import known, unknown_fact
 
@@ -62,6 +63,18 @@ def test_a_newcomers_words_are_known():
     ours = questions(known, 15 * MANY)
     for question in ("what does dog mean", "what is the meaning of water", "what is gold", "what is a house"):
         assert question in ours, question
+
+
+def test_everyday_things_are_defined_in_short_words_of_our_own():
+    ours, tokens = questions(known, 15 * MANY), vocabulary()
+    assert ours["what is a bank"] == {"A place that keeps and lends money."}
+    assert ours["what kind of thing is an elephant"] == {"Animal."}
+    for word, (gloss, kind) in glosses().items():
+        assert word not in gloss.split()
+        assert kind != word
+        assert len(tokens.encode(word)) <= 4
+        assert len(tokens.encode(gloss)) <= 28
+        assert len(gloss.split()) <= 11
 
 
 def test_a_country_has_its_own_currency():

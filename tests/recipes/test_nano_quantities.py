@@ -2,7 +2,7 @@
 
 import re
 from calendar import isleap
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from math import prod
 from random import Random
@@ -60,6 +60,9 @@ def test_fractions_are_worth_what_python_says(held: bool):
         sign = -1 if re.search(r"\d ?- ?\d|minus", one.question) else 1
         assert one.answer == str(numbers[0] + (sign * numbers[1] if len(numbers) == 2 else 0))
         assert one.reasoning[Effort.HIGH].endswith(one.answer)
+        products = re.findall(r"(\d+)\*(\d+)=(\d+)", one.reasoning[Effort.MEDIUM])
+        assert all(int(a) * int(b) == int(product) for a, b, product in products)
+        assert len(products) == (3 if len({*re.findall(r"\d/(\d+)", one.question)}) == 2 else 0)
 
 
 @HELD
@@ -108,6 +111,31 @@ def weekday_moved(one: Problem) -> str:
     return f"{there:%A}"
 
 
+def day_said(question: str) -> date:
+    """2024-02-29, 29 February 2024 or February 29, 2024."""
+    for form, shape in (
+        (r"\d{4}-\d\d-\d\d", "%Y-%m-%d"),
+        (r"\d+ [A-Z]\w+ \d{4}", "%d %B %Y"),
+        (r"[A-Z]\w+ \d+, \d{4}", "%B %d, %Y"),
+    ):
+        if found := re.search(form, question):
+            return datetime.strptime(found[0], shape).date()
+    raise AssertionError(question)
+
+
+@HELD
+def test_the_codes_of_a_date_add_up_step_by_step(held: bool):
+    seen = 0
+    for one in drawn(calendar_question, held):
+        if one.cell == "weekday of a date":
+            _, sums, division, *_, last = one.reasoning[Effort.HIGH].split("\n")
+            assert all(eval(re.sub("[a-z]", "", a)) == int(b) for a, b in (step.split("=") for step in sums.split(",")))
+            assert sums.endswith(f"={division.removesuffix('/7')}")
+            assert last.startswith(str(int(division.removesuffix("/7")) % 7))
+            seen += 1
+    assert seen > 50
+
+
 @HELD
 def test_dates_are_those_of_the_calendar(held: bool):
     for one in drawn(calendar_question, held):
@@ -120,9 +148,44 @@ def test_dates_are_those_of_the_calendar(held: bool):
             case "date after":
                 count = re.findall(r"\b(\d+) days", one.question)[0]
                 expected = str(days[0] + timedelta(int(count)))
+            case "weekday of a date":
+                expected = f"{day_said(one.question):%A}"
             case _:
                 expected = "Yes." if isleap(int(re.findall(r"\d{4}", one.question)[0])) else "No."
         assert one.answer == expected, one
+
+
+@HELD
+def test_a_weekday_at_medium_effort_is_a_few_glances(held: bool):
+    for one in drawn(calendar_question, held):
+        if one.cell == "weekday":
+            *steps, last = one.reasoning[Effort.MEDIUM].split(",")
+            rest = 0
+            for step, digit in zip(steps, re.findall(r"\d+", one.question)[0], strict=True):
+                quotient, left = step.split("r")
+                assert divmod(10 * rest + int(digit), 7) == (int(quotient), int(left))
+                rest = int(left)
+            day, sign, by, moved = re.fullmatch(r"(\d)([+-])(\d)=(-?\d+)", last).groups()  # type: ignore[union-attr]
+            assert WEEKDAYS[int(day) - 1] in one.question
+            assert int(by) == rest
+            assert WEEKDAYS[(eval(f"{day}{sign}{by}") - 1) % 7] == WEEKDAYS[(int(moved) - 1) % 7] == one.answer
+
+
+@HELD
+def test_units_at_medium_effort_have_what_high_effort_works_out(held: bool):
+    for one in drawn(units, held):
+        medium = one.reasoning[Effort.MEDIUM]
+        if term := re.search(r"(\d+)([*/])(\d+)=(\S+)$", medium):
+            a, sign, b, result = term.groups()
+            assert Fraction(result) == (int(a) * int(b) if sign == "*" else Fraction(int(a), int(b)))
+            assert result == one.answer
+        elif found := re.fullmatch(r"(-?\d+)(\+32|\*5/9)", medium):
+            assert int(one.answer) == (int(found[1]) + 32 if "+" in medium else Fraction(int(found[1]) * 5, 9))
+        else:
+            # Of each step the digit of the quotient stands first, the rest last.
+            a, b = re.findall(r"^(\d+)/(\d+)$", medium, re.M)[0]
+            steps = [re.split("[r:]", step) for step in medium.split("\n")[-1].split(",")]
+            assert (int("".join(step[0] for step in steps)), int(steps[-1][-1])) == divmod(int(a), int(b))
 
 
 @HELD

@@ -13,6 +13,7 @@ from recipes.nano.comparison import comparison
 from recipes.nano.division import divided, division, long_division
 from recipes.nano.expressions import NAMES, expression, story
 from recipes.nano.problem import Problem
+from recipes.nano.prose import prose
 from recipes.nano.stories import long_story
 from recipes.nano.words import WORDS
 
@@ -49,9 +50,22 @@ def test_every_step_of_a_long_division_holds(a: int, b: int):
         assert int(guess) == min(9, shown // int(leading))
         assert int(guess) >= number // b  # so that going down finds it
     assert text.endswith(f"\n={a // b}r{a % b}")
-    steps = re.findall(r"(\d+)r(\d+)", divided(a, b, Effort.MEDIUM))
-    assert int("".join(quotient for quotient, _ in steps)) == a // b
-    assert int(steps[-1][1]) == a % b
+
+
+@given(st.integers(0, 999_999), st.integers(10, 999))
+def test_a_long_division_at_a_glance_goes_on_from_each_rest(a: int, b: int):
+    size, text = len(str(b)), divided(a, b, Effort.MEDIUM)
+    if len(str(a)) < size:
+        assert text == f"0r{a}"
+        return
+    rest, quotient = int(str(a)[: size - 1]), ""
+    for step, digit in zip(text.split(","), str(a)[size - 1 :], strict=True):
+        found, product, left = step.split(":")
+        assert (len(found), len(product), len(left)) == (1, size + 1, size)
+        assert int(found) * b == int(product)
+        assert 10 * rest + int(digit) - int(product) == int(left) < b
+        rest, quotient = int(left), quotient + found
+    assert (int(quotient), rest) == divmod(a, b)
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -153,9 +167,22 @@ def test_a_story_is_read_before_it_is_worked_out(draw: object, held: bool):
         assert headers == [number + rest for (number, _), rest in zip(steps, after, strict=True)]
 
 
+def test_learned_stories_say_some_sentences_and_numbers_again():
+    """Of two sentences that differ in their numbers alone, or not at all, neither may be skipped."""
+    alike = same = 0
+    stories = [one for one in drawn(long_story, False) if "4 steps" in one.cell]
+    for one in stories:
+        events = re.findall(r"[^.?]+[.?]", one.question)[1:-1]
+        alike += len({re.sub(r"\d+", "n", event) for event in events}) < 4
+        same += len(set(events)) < 4
+    assert 0.2 < alike / len(stories) < 0.7
+    assert 0 < same / len(stories) < 0.2
+
+
 def test_sentences_that_are_kept_are_not_learned():
     random = Random(1)
-    learned = " ".join(long_story(random, held=False).question for _ in range(20 * MANY))
+    draws = (long_story, story, prose)
+    learned = " ".join(draw(random, held=False).question for draw in draws for _ in range(20 * MANY))
     kept = " ".join(one.question for one in drawn(long_story, True))
     for words in (
         r"starts with \d",

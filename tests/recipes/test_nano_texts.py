@@ -22,22 +22,90 @@ def drawn(draw: object, held: bool) -> list[Problem]:
     return [draw(random, held=held) for _ in range(MANY)]  # type: ignore[operator] # the skills themselves
 
 
+# What questions say around the items.
+SAID = {
+    *("sort", "these", "numbers", "put", "in", "order", "ascending", "from", "smallest", "to", "largest", "descending"),
+    *("backwards", "words", "alphabetically", "alphabetical", "a", "z", "reverse"),
+}
+
+
+def items_of(question: str) -> list[str]:
+    """Between commas; without any, all that is no word of the question."""
+    if "," in question:
+        return re.findall(r"\w+(?=,)|(?<=, )\w+", question)
+    return [text for text in re.findall(r"\w+", question) if text.lower() not in SAID]
+
+
+def sorted_by_python(one: Problem) -> list[str]:
+    items = items_of(one.question)
+    backwards = re.search("descending|largest to|backwards|from z|reverse|z to a", one.question) is not None
+    return sorted(items, key=int if one.cell == "sort numbers" else str, reverse=backwards)
+
+
 @HELD
 def test_what_is_sorted_is_what_python_sorts(held: bool):
     for one in drawn(ordering, held):
-        items = re.findall(r"\w+(?=,)|(?<=, )\w+", one.question)
-        backwards = re.search("descending|largest to|backwards|from z|reverse|z to a", one.question) is not None
-        key = int if one.cell == "sort numbers" else str
-        assert one.answer == ", ".join(sorted(items, key=key, reverse=backwards))
-        said, *grouped, ordered = one.reasoning[Effort.HIGH].split("\n")[1:]
-        assert [part.split(":")[1] for part in said.split(",")] == items
-        assert ", ".join(without_marks(ordered)) == one.answer
-        assert all(sorted(without_marks(line)) == sorted(items) for line in grouped)
+        expected = sorted_by_python(one)
+        assert one.answer == ", ".join(expected)
+        *_, known, order = one.reasoning[Effort.MEDIUM].split("\n")
+        items = {part[0]: part.split("=")[1] for part in known.split(",")}
+        assert [items[label] for label in order.split(",")] == expected
 
 
-def without_marks(line: str) -> list[str]:
-    """The items of a working's line: groups "2:18,63;3:155", or words with their beginnings."""
-    return [part.rpartition(":")[2] for part in re.split("[,;]", line)]
+@HELD
+def test_every_comparison_of_a_sorting_holds_and_places_follow(held: bool):
+    compared = 0
+    for one in drawn(ordering, held):
+        _, said, keys, *rows, last = one.reasoning[Effort.HIGH].split("\n")
+        items = dict(part.split("=") for part in said.split(","))
+        assert list(items.values()) == items_of(one.question)
+        assert [row[0] for row in rows] == list(items) == [key[0] for key in keys.split(",")]
+        parts = {key[0]: key_of(key[1:], items[key[0]]) for key in keys.split(",")}
+        places = {row[0]: checked(row, parts) for row in rows}
+        compared += sum(len(row) for row in rows)
+        ordered = re.findall(r"(\d)([A-Z])=(\w+)", last)
+        assert all((int(place), item) == (places[label], items[label]) for place, label, item in ordered)
+        assert [item for *_, item in ordered] == sorted_by_python(one)
+    assert compared > MANY
+
+
+def key_of(written: str, item: str) -> dict[str, str]:
+    """The parts of a key by their marks: they are the item's beginning, or a length and the item."""
+    marked = written if item.isalpha() else f"0{written}"
+    parts = dict(zip(marked[::2], marked[1::2], strict=True))
+    if item.isalpha():
+        assert "".join(parts.values()) == item[:4]
+    else:
+        assert parts["0"] + "".join(parts.values())[1:] == f"{len(item)}{item}"
+    return parts
+
+
+def checked(row: str, parts: dict[str, dict[str, str]]) -> int:
+    """The place that a row finds; every other label is compared in it once, part by part to the first that differs."""
+    label, place, others = row[0], 1, list[str]()
+    for other, steps, new in re.findall(r"([A-Z])([^A-Z:#]+):(\d)", row[2:]):
+        steps = re.findall(r"(\w??)(\w)([<=>])(\w)", steps)
+        assert [mark or "0" for mark, *_ in steps] == list(parts[label])[: len(steps)]
+        for number, (mark, mine, sign, its) in enumerate(steps, 1):
+            assert (mine, its) == (parts[label][mark or "0"], parts[other][mark or "0"])
+            assert sign == ("<" if mine < its else ">" if mine > its else "=")
+            assert (sign == "=") == (number < len(steps))
+        place += steps[-1][2] == ">"
+        assert int(new) == place
+        others.append(other)
+    assert others == [other for other in parts if other != label]
+    assert row.endswith(f":{place}#{place}{label}")
+    return place
+
+
+def test_more_items_than_were_ever_sorted_have_labels_that_were_met():
+    random = Random(0)
+    labels = {label for _ in range(MANY) for label in placed_labels(ordering(random, held=False))}
+    assert set(placed_labels(ordering(random, held=True, count=7))) <= labels
+
+
+def placed_labels(one: Problem) -> list[str]:
+    return re.findall(r"([A-Z])=", one.reasoning[Effort.HIGH].split("\n")[1])
 
 
 def by_python(one: Problem, word: str) -> str:
@@ -89,8 +157,22 @@ def test_what_is_joined_at_last_is_the_answer_token_by_token(held: bool):
             pieces = re.findall(r"([A-Za-z]+)(\d+)", last)
             assert "".join(piece for piece, _ in pieces) == one.answer
             assert [piece for piece, _ in pieces] == [TOKENS.decode([token]) for token in TOKENS.encode(one.answer)]
-            letters = dict(zip(re.findall(r"\d+", first), re.findall(r"[A-Za-z]", first), strict=True))
+            letters = {number: letter for letter, number in re.findall(r"([A-Za-z])(\d+)", first)}
             assert all(letters[number].lower() == piece[-1].lower() for piece, number in pieces)
+
+
+@HELD
+def test_a_word_to_be_changed_is_spelled_token_by_token(held: bool):
+    for one in drawn(text_question, held):
+        if one.cell in ("upper case", "lower case"):
+            first, changed, _ = one.reasoning[Effort.HIGH].split("\n")
+            parts = [part.split(":") for part in first.split(",")]
+            word = "".join(piece for piece, _ in parts)
+            assert word in one.question
+            assert [piece for piece, _ in parts] == [TOKENS.decode([token]) for token in TOKENS.encode(word)]
+            assert all(re.sub(r"\d+", "", letters) == piece for piece, letters in parts)
+            assert "".join(letters for _, letters in parts) == numbered(word) == one.reasoning[Effort.MEDIUM]
+            assert changed == numbered(one.answer)
 
 
 @HELD
@@ -101,6 +183,9 @@ def test_truth_is_what_python_says(held: bool):
         assert one.answer == f"{eval(code)}.", one
         for a, sign, b, result in re.findall(r"(true|false) (and|or) (true|false)=(\w+)", one.reasoning[Effort.HIGH]):
             assert eval(f"{a.title()} {sign} {b.title()}") == eval(result.title())
+        values = re.findall(r"=(\w+)", one.reasoning[Effort.HIGH])
+        assert one.reasoning[Effort.MEDIUM] == ",".join(values)
+        assert one.answer == f"{values[-1].title()}."
 
 
 def verdict(possible: set[bool]) -> str:
