@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, partial
 from random import Random
 
 from ossia.harmony import Effort
@@ -35,9 +35,11 @@ from recipes.nano.structured import Form
 from recipes.nano.units import units
 from recipes.nano.weather import DECLARATION, weather
 
-__all__ = ["Mixture", "Setting", "draw_date", "draw_problem", "draw_setting"]
+__all__ = ["SHARED", "Mixture", "Setting", "Shares", "draw_date", "draw_problem", "draw_setting"]
 
 Draw = Callable[[Random], Problem]
+Shares = tuple[tuple[str, float], ...]
+"""Of skills and settings by name: what they have instead of their later share."""
 
 _OPERATION_SHARES = (0.3, 0.34, 0.36)
 
@@ -54,46 +56,66 @@ class Skill:
     later: float
     wide: bool = False
 
+    @property
+    def name(self) -> str:
+        """The function that draws it."""
+        return getattr(self.draw, "func", self.draw).__name__
+
+
+def sums(random: Random) -> Problem:
+    """One operation on whole numbers."""
+    return arithmetic(random, random.choices(OPERATIONS, _OPERATION_SHARES)[0], held=False)
+
+
+def long_sums(random: Random) -> Problem:
+    """One operation on long ones, most of them products."""
+    return long_arithmetic(random, random.choices(OPERATIONS, (1, 1, 3))[0], held=False)
+
+
+def wished_sums(random: Random) -> Problem:
+    """One operation, and what the user wishes of its answer."""
+    return wished(random, arithmetic(random, random.choice(OPERATIONS), held=False), held=False)
+
 
 _SKILLS = (
-    Skill(lambda random: arithmetic(random, random.choices(OPERATIONS, _OPERATION_SHARES)[0], held=False), 40, 23),
-    Skill(lambda random: division(random, held=False), 0, 5),
-    Skill(lambda random: comparison(random, held=False), 0, 2),
-    Skill(lambda random: by_zero(random, held=False), 0, 0.7),
-    Skill(lambda random: decimal_comparison(random, held=False), 0, 1.5),
-    Skill(lambda random: signed(random, held=False), 0, 2),
-    Skill(lambda random: expression(random, held=False), 0, 4),
-    Skill(lambda random: prose(random, held=False), 0, 7),
-    Skill(lambda random: story(random, held=False), 0, 4),
-    Skill(lambda random: repetition(random, held=False), 34, 6),
-    Skill(lambda random: lookup(random, held=False), 14, 6),
-    Skill(lambda random: listed(random, held=False), 0, 3),
-    Skill(lambda random: memory(random, held=False), 4, 3),
+    Skill(sums, 40, 23),
+    Skill(partial(division, held=False), 0, 5),
+    Skill(partial(comparison, held=False), 0, 2),
+    Skill(partial(by_zero, held=False), 0, 0.7),
+    Skill(partial(decimal_comparison, held=False), 0, 1.5),
+    Skill(partial(signed, held=False), 0, 2),
+    Skill(partial(expression, held=False), 0, 4),
+    Skill(partial(prose, held=False), 0, 7),
+    Skill(partial(story, held=False), 0, 4),
+    Skill(partial(repetition, held=False), 34, 6),
+    Skill(partial(lookup, held=False), 14, 6),
+    Skill(partial(listed, held=False), 0, 3),
+    Skill(partial(memory, held=False), 4, 3),
     Skill(chat, 4, 7),
-    Skill(lambda random: meaningless(random, held=False), 0, 0.7),
+    Skill(partial(meaningless, held=False), 0, 0.7),
     Skill(facts, 0, 4),
-    Skill(lambda random: unknown(random, held=False), 4, 4),
+    Skill(partial(unknown, held=False), 4, 4),
     Skill(other_arithmetic, 0, 1),
-    Skill(lambda random: long_arithmetic(random, random.choices(OPERATIONS, (1, 1, 3))[0], held=False), 0, 12, True),
-    Skill(lambda random: long_division(random, held=False), 0, 10, True),
-    Skill(lambda random: fraction(random, held=False), 0, 5, True),
-    Skill(lambda random: percentage(random, held=False), 0, 3, True),
-    Skill(lambda random: ordering(random, held=False), 0, 8, True),
-    Skill(lambda random: units(random, held=False), 0, 4, True),
-    Skill(lambda random: calendar_question(random, held=False), 0, 7, True),
-    Skill(lambda random: truth(random, held=False), 0, 1, True),
-    Skill(lambda random: conclusion(random, held=False), 0, 1, True),
-    Skill(lambda random: text_question(random, held=False), 0, 10, True),
-    Skill(lambda random: long_story(random, held=False), 0, 12, True),
+    Skill(long_sums, 0, 12, True),
+    Skill(partial(long_division, held=False), 0, 10, True),
+    Skill(partial(fraction, held=False), 0, 5, True),
+    Skill(partial(percentage, held=False), 0, 3, True),
+    Skill(partial(ordering, held=False), 0, 8, True),
+    Skill(partial(units, held=False), 0, 4, True),
+    Skill(partial(calendar_question, held=False), 0, 7, True),
+    Skill(partial(truth, held=False), 0, 1, True),
+    Skill(partial(conclusion, held=False), 0, 1, True),
+    Skill(partial(text_question, held=False), 0, 10, True),
+    Skill(partial(long_story, held=False), 0, 12, True),
     Skill(known, 0, 16, True),
-    Skill(lambda random: unknown_fact(random, held=False), 0, 12, True),
-    Skill(
-        lambda random: wished(random, arithmetic(random, random.choice(OPERATIONS), held=False), held=False), 0, 2, True
-    ),
+    Skill(partial(unknown_fact, held=False), 0, 12, True),
+    Skill(wished_sums, 0, 2, True),
 )
 # Of each setting, likewise.
 _SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 7), "instruction": (0, 5)}
 _WIDER_SETTINGS = {"sequence": 10, "python": 6, "browser": 8}
+SHARED = (*(skill.name for skill in _SKILLS), *_SETTINGS, *_WIDER_SETTINGS)
+"""The names of all that have shares."""
 _EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 _FIRST_DAY, _DAYS = date(2024, 1, 1), 365 * 8
 
@@ -112,7 +134,8 @@ class Mixture:
 
     At first most prefixes are one short line; from `full_from` on, a part of the run, all are real system messages. In
     the `first_part` only what all others stand on is learned: arithmetic, copying, calls. A `wide` mixture has all
-    skills afterwards, one that is not has those of whole numbers, copying, calls of one function and talk.
+    skills afterwards, one that is not has those of whole numbers, copying, calls of one function and talk. `shares` are
+    others than the recipe's, to teach something to weights that know the rest.
     """
 
     format: Format
@@ -123,6 +146,7 @@ class Mixture:
     full_from: float = 0.5
     first_part: float = 0.3
     wide: bool = False
+    shares: Shares = ()
 
     def __call__(self, step: int, rank: int) -> PrefixedBatch:
         """The batch of one step for one process."""
@@ -134,7 +158,8 @@ class Mixture:
 
     def _group(self, random: Random, effort: Effort, room: int, done: float) -> Group:
         full = random.random() < (1.0 if done >= self.full_from else self.full_at_first)
-        setting = draw_setting(random, effort, full=full, first=done < self.first_part, wide=self.wide)
+        first = done < self.first_part
+        setting = draw_setting(random, effort, full=full, first=first, wide=self.wide, shares=self.shares)
         tokens = self.format.prefix(setting.prefix)
         documents: list[Document] = []
         room -= len(tokens)
@@ -146,7 +171,7 @@ class Mixture:
 
     def _document(self, random: Random, setting: Setting) -> Document:
         turns = random.choices((0, 1, 2, 3), (86, 9, 4, 1))[0]
-        history = [draw_problem(random, wide=self.wide) for _ in range(turns)]
+        history = [draw_problem(random, wide=self.wide, shares=self.shares) for _ in range(turns)]
         # To the model, no effort is low effort with an empty analysis already written.
         effort = setting.prefix.effort
         silent = effort is Effort.LOW and random.random() < 0.25
@@ -158,17 +183,21 @@ def _size(group: Group) -> int:
 
 
 def draw_setting(
-    random: Random, effort: Effort, *, full: bool = True, first: bool = False, wide: bool = False
+    random: Random,
+    effort: Effort,
+    *,
+    full: bool = True,
+    first: bool = False,
+    wide: bool = False,
+    shares: Shares = (),
 ) -> Setting:
     """A setting of that effort to learn in, with any date or none."""
     day = draw_date(random)
-    shares = {kind: early if first else late for kind, (early, late) in _SETTINGS.items()}
-    if wide and not first:
-        shares |= _WIDER_SETTINGS
-    kind = random.choices(list(shares), list(shares.values()))[0]
+    kinds = _kinds(first, wide, shares)
+    kind = random.choices(list(kinds), list(kinds.values()))[0]
 
     def plain(random: Random) -> Problem:
-        return draw_problem(random, first=first, wide=wide)
+        return draw_problem(random, first=first, wide=wide, shares=shares)
 
     match kind:
         case "functions":
@@ -199,6 +228,14 @@ def draw_setting(
             return Setting(Prefix(effort, day, full=full), plain)
 
 
+def _kinds(first: bool, wide: bool, others: Shares) -> dict[str, float]:
+    """The settings, and the share of each."""
+    if first:
+        return {kind: early for kind, (early, _) in _SETTINGS.items()}
+    kinds = {kind: late for kind, (_, late) in _SETTINGS.items()} | (_WIDER_SETTINGS if wide else {})
+    return kinds | {kind: share for kind, share in others if kind in kinds}
+
+
 def _instructed(random: Random, effort: Effort, day: str | None, plain: Draw, *, full: bool, wide: bool) -> Setting:
     """A developer's wish; in a wide mixture also one that the user contradicts, or that contradicts the system's."""
     instruction = Instruction.drawn(random, held=False, wide=wide)
@@ -217,20 +254,21 @@ def draw_date(random: Random) -> str | None:
     return None if random.random() < 0.1 else (_FIRST_DAY + timedelta(random.randrange(_DAYS))).isoformat()
 
 
-def draw_problem(random: Random, *, first: bool = False, wide: bool = False) -> Problem:
+def draw_problem(random: Random, *, first: bool = False, wide: bool = False, shares: Shares = ()) -> Problem:
     """A problem to learn from, of any skill that needs no tools; `first` of those that all others stand on."""
-    draws, weights = _weights(first, wide)
+    draws, weights = _weights(first, wide, shares)
     return random.choices(draws, weights)[0](random)
 
 
 @cache
-def _weights(first: bool, wide: bool) -> tuple[Sequence[Draw], Sequence[float]]:
+def _weights(first: bool, wide: bool, others: Shares) -> tuple[Sequence[Draw], Sequence[float]]:
     """The skills, and how often each is drawn: its share of tokens over the tokens that one of its problems has.
 
     By problems alone long workings would crowd the rest out: a text repeated has a few tokens, a product two hundred.
     """
     skills = [skill for skill in _SKILLS if wide or not skill.wide]
-    shares = ((skill.first if first else skill.later) / _tokens_of(skill) for skill in skills)
+    later = {skill.name: skill.later for skill in skills} | dict(others)
+    shares = ((skill.first if first else later[skill.name]) / _tokens_of(skill) for skill in skills)
     return [skill.draw for skill in skills], list(shares)
 
 

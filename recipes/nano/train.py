@@ -6,6 +6,7 @@ from the checkpoint.
 """
 
 import argparse
+import math
 import os
 import signal
 import socket
@@ -24,7 +25,7 @@ from ossia.train.curve import write_curve
 from ossia.train.rows import Rows, aligned
 from ossia.train.trainer import Progress, Trainer, TrainingConfig
 from recipes.nano.conversation import Format, vocabulary
-from recipes.nano.mixture import Mixture
+from recipes.nano.mixture import SHARED, Mixture, Shares
 from recipes.nano.shape import model_config
 
 CHECKPOINT = "checkpoint.pt"
@@ -55,6 +56,7 @@ def new_trainer(
     rows: int = 32,
     *,
     wide: bool = False,
+    shares: Shares = (),
 ) -> Trainer:
     """A trainer of the embedded model over its mixture; `tokens` is for each process and step, or each of `rows`."""
     tokens_of = vocabulary()
@@ -67,6 +69,7 @@ def new_trainer(
         full_at_first=full_at_first,
         first_part=first_part,
         wide=wide,
+        shares=shares,
     )
     if training.device == "cpu":
         return Trainer(config, training, data)
@@ -93,6 +96,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--full-at-first", type=float, default=0.1, help="part of prefixes that are real, at first")
     parser.add_argument("--first-part", type=float, default=0.3, help="of the run: only what all others stand on")
     parser.add_argument("--wide", action="store_true", help="all skills, not those of the first mixture alone")
+    parser.add_argument(
+        "--share", action="append", default=[], type=_share, metavar="NAME=SHARE", help="of a skill or setting: another"
+    )
     parser.add_argument("--save-every", type=float, default=60.0, help="seconds")
     parser.add_argument(
         "--no-compile", dest="compile", action="store_false", help="run elementwise parts as they stand"
@@ -103,6 +109,19 @@ def _arguments() -> argparse.Namespace:
         parser.error(wrong)
     parser.set_defaults(rows=32, processes=2, **({} if given.device == "cpu" else _ON_GPU))
     return parser.parse_args()
+
+
+def _share(text: str) -> tuple[str, float]:
+    name, _, share = text.partition("=")
+    try:
+        value = float(share)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}; a name and a number from 0 on, as ordering=20, is right")
+    if name not in SHARED:
+        raise argparse.ArgumentTypeError(f"no skill or setting is named {name!r}; one of {', '.join(SHARED)} is right")
+    return name, value
 
 
 def _mistake(given: argparse.Namespace) -> str | None:
@@ -139,6 +158,7 @@ def _train(rank: int, arguments: argparse.Namespace, port: int | None) -> None:
         arguments.first_part,
         arguments.rows,
         wide=arguments.wide,
+        shares=tuple(arguments.share),
     )
     checkpoint = arguments.output / CHECKPOINT
     if checkpoint.exists():
