@@ -6,7 +6,7 @@ from ossia.harmony import Conversation, Effort, Message, render
 from recipes.nano.arithmetic import problem
 from recipes.nano.conversation import Format, Prefix, turn, vocabulary
 from recipes.nano.functions import Toolset
-from recipes.nano.mixture import Mixture, draw_problem, draw_setting
+from recipes.nano.mixture import SHARED, Mixture, draw_problem, draw_setting
 from recipes.nano.structured import Form
 from recipes.nano.weather import DECLARATION, weather
 
@@ -146,6 +146,25 @@ def test_a_wide_mixture_has_every_skill_after_its_first_part():
         assert not any(cell.startswith(begin) for cell in narrow | first), begin
     assert any(cell.startswith("known") for cell in wide)
     assert any(cell.startswith("story, 4 steps") for cell in wide)
+
+
+def test_skills_and_settings_have_other_shares_if_so_asked():
+    random = Random(0)
+    shares = (("ordering", 400.0), ("sums", 0.0), ("long_sums", 0.0))
+    cells = [draw_problem(random, wide=True, shares=shares).cell for _ in range(400)]
+    # By tokens, ordering has 400 of some 565; a problem of it has more of them than one of the others on average.
+    assert 0.2 < sum(cell.startswith("sort") for cell in cells) / 400 < 0.7
+    assert not any(cell.startswith(("addition", "subtraction", "multiplication")) for cell in cells)
+    only = (("form", 1.0), *((name, 0.0) for name in SHARED if name != "form"))
+    assert all(draw_setting(random, Effort.HIGH, wide=True, shares=only).prefix.form for _ in range(50))
+    # What all others stand on is learned first, as ever.
+    first = (draw_setting(random, Effort.HIGH, first=True, wide=True, shares=only) for _ in range(50))
+    assert not any(setting.prefix.form for setting in first)
+
+
+def test_every_share_has_a_name_of_its_own():
+    assert len(set(SHARED)) == len(SHARED)
+    assert {"ordering", "sums", "chat", "plain", "browser"} <= set(SHARED)
 
 
 def test_built_in_tools_are_called_where_they_are_and_are_not_doubted():

@@ -93,6 +93,9 @@ def test_two_processes_learn_from_the_batches_of_both(tmp_path: Path):
     [
         ("--rows 4", "--rows are a GPU's; --tokens or --processes, or --device cuda, is right"),
         ("--device cuda --processes 3", "--processes are the processor's, and --device is cuda; --rows is right there"),
+        ("--share ordering", "a name and a number from 0 on, as ordering=20, is right"),
+        ("--share ordering=-1", "a name and a number from 0 on"),
+        ("--share sorting=2", "no skill or setting is named 'sorting'; one of sums,"),
         ("--device gpu", "cpu is right, or cuda where a GPU is and torch was made for it"),
     ],
 )
