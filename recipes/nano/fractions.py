@@ -5,6 +5,7 @@ from random import Random
 from ossia.harmony import Effort
 from recipes.nano.arithmetic import asked, working
 from recipes.nano.division import divided
+from recipes.nano.expressions import Step, any_kept, result
 from recipes.nano.problem import Problem, kept, thoughts
 
 __all__ = ["fraction", "percentage", "reduced", "reducing", "shifted"]
@@ -30,7 +31,8 @@ def fraction(random: Random, *, held: bool) -> Problem:
             (a, b), (c, d) = (_small(random) for _ in "ab")
             if kind == "-" and a * d < c * b:
                 (a, b), (c, d) = (c, d), (a, b)
-            if kept(f"{a}/{b}{kind}{c}/{d}") == held:
+            steps = _steps((a, b), kind, (c, d))
+            if kept(f"{a}/{b}{kind}{c}/{d}") == held and (held or not any_kept(steps)):
                 return _joined(random, (a, b), kind, (c, d))
 
 
@@ -40,7 +42,7 @@ def percentage(random: Random, *, held: bool) -> Problem:
         x = random.choice((5, 10, 15, 20, 25, 50, 75)) if random.random() < 0.4 else random.randrange(1, 100)
         n = random.randrange(1, 10 ** random.randrange(1, 4))
         n *= 10 if random.random() < 0.25 and n < 100 else 1
-        if kept(f"{x}%{n}") == held:
+        if kept(f"{x}%{n}") == held and (held or not any_kept([("*", n, x)])):
             break
     answer = shifted(x * n, 2)
     high = f"{n}*{x}\n{working('*', n, x, Effort.HIGH)}\n{x * n}/100={answer}"
@@ -123,14 +125,19 @@ def _simplification(random: Random, a: int, b: int) -> Problem:
     return Problem("fraction, reduced", question, lines[-1], thoughts(",".join(lines), _written(reducing(a, b))))
 
 
-def _joined(random: Random, first: tuple[int, int], sign: str, second: tuple[int, int]) -> Problem:
-    """Over the product of the denominators, or over the one that both have; then reduced."""
+def _steps(first: tuple[int, int], sign: str, second: tuple[int, int]) -> list[Step]:
+    """Both over the product of the denominators, or over the one that both have, and their sum or difference."""
     (a, b), (c, d) = first, second
-    if b == d:
-        steps, x, y, below = [], a, c, b
-    else:
-        steps, x, y, below = [f"{a}*{d}={a * d},{c}*{b}={c * b},{b}*{d}={b * d}"], a * d, c * b, b * d
-    total = x + y if sign == "+" else x - y
+    return [(sign, a, c)] if b == d else [("*", a, d), ("*", c, b), ("*", b, d), (sign, a * d, c * b)]
+
+
+def _joined(random: Random, first: tuple[int, int], sign: str, second: tuple[int, int]) -> Problem:
+    """The two over one denominator, which are then one fraction, which is then reduced."""
+    (a, b), (c, d) = first, second
+    *products, last = _steps(first, sign, second)
+    steps = [",".join(f"{x}*{y}={x * y}" for _, x, y in products)] if products else []
+    total, below = result(last), b if b == d else b * d
+    _, x, y = last
     high = _written([*steps, f"{x}{sign}{y}", working(sign, x, y, Effort.HIGH), *reducing(total, below)])
     question = asked(random, random.choice(_JOINED[sign]).format(f"{a}/{b}", f"{c}/{d}"))
     lines = reduced(total, below)

@@ -6,6 +6,7 @@ from random import Random
 from ossia.harmony import Effort
 from recipes.nano.arithmetic import working
 from recipes.nano.division import divided
+from recipes.nano.expressions import Step, any_kept
 from recipes.nano.fractions import shifted
 from recipes.nano.problem import Problem, kept, thoughts
 
@@ -63,16 +64,20 @@ _MIXED = (
 _CELSIUS, _FAHRENHEIT = ("Celsius", "degrees Celsius", "\u00b0C"), ("Fahrenheit", "degrees Fahrenheit", "\u00b0F")
 
 
+_Drawn = tuple[int, Problem, list[Step]]
+"""The amount, the problem, and the operations whose working it shows."""
+
+
 def units(random: Random, *, held: bool) -> Problem:
     """One conversion, of the kept amounts or of the others."""
     draw = random.choices((_to_small, _to_large, _to_both, _temperature), (4, 3, 2, 1))[0]
     while True:
-        amount, problem = draw(random)
-        if kept(f"{problem.cell} {amount}") == held:
+        amount, problem, steps = draw(random)
+        if kept(f"{problem.cell} {amount}") == held and (held or not any_kept(steps)):
             return problem
 
 
-def _to_small(random: Random) -> tuple[int, Problem]:
+def _to_small(random: Random) -> _Drawn:
     pair = random.choice(LARGER)
     amount = random.randrange(1, 100) if pair in _TIME else random.randrange(1, 10 ** random.randrange(1, 4))
     product = amount * pair.factor
@@ -81,10 +86,11 @@ def _to_small(random: Random) -> tuple[int, Problem]:
     medium = f"{_said(pair)}\n{term}={product}"
     high = f"{_said(pair)}\n{term}\n{working('*', amount, pair.factor, Effort.HIGH)}" if pair in _TIME else medium
     question = _asked(random, amount, pair.large, pair.small)
-    return amount, Problem("unit, to smaller", question, str(product), thoughts(medium, high))
+    steps: list[Step] = [("*", amount, pair.factor)] if pair in _TIME else []
+    return amount, Problem("unit, to smaller", question, str(product), thoughts(medium, high)), steps
 
 
-def _to_large(random: Random) -> tuple[int, Problem]:
+def _to_large(random: Random) -> _Drawn:
     pair = random.choice(_METRIC)
     amount = random.randrange(1, 10 ** random.randrange(2, 5))
     if random.random() < 0.5:
@@ -92,10 +98,10 @@ def _to_large(random: Random) -> tuple[int, Problem]:
     answer = shifted(amount, len(str(pair.factor)) - 1)
     question = _asked(random, amount, pair.small, pair.large)
     working = f"{_said(pair)}\n{amount}/{pair.factor}={answer}"
-    return amount, Problem("unit, to larger", question, answer, thoughts(working))
+    return amount, Problem("unit, to larger", question, answer, thoughts(working)), []
 
 
-def _to_both(random: Random) -> tuple[int, Problem]:
+def _to_both(random: Random) -> _Drawn:
     pair = random.choice(_TIME)
     amount = random.randrange(pair.factor + 1, pair.factor * random.choice((4, 10, 16)))
     quotient, rest = divmod(amount, pair.factor)
@@ -106,20 +112,20 @@ def _to_both(random: Random) -> tuple[int, Problem]:
     )
     question = random.choice(_MIXED).format(large=large, small=small, n=amount)
     answer = f"{_counted(quotient, large)} {_counted(rest, small)}" if rest else _counted(quotient, large)
-    return amount, Problem("unit, time", question, answer, thoughts(medium, high))
+    return amount, Problem("unit, time", question, answer, thoughts(medium, high)), [("/", amount, pair.factor)]
 
 
-def _temperature(random: Random) -> tuple[int, Problem]:
+def _temperature(random: Random) -> _Drawn:
     """Whole degrees that have whole degrees on the other scale: every fifth of Celsius."""
     celsius = 5 * random.randrange(-8, 41)
     fahrenheit = celsius * 9 // 5 + 32
     if random.random() < 0.5:
         question, part = _asked(random, celsius, _CELSIUS, _FAHRENHEIT), celsius * 9 // 5
         reasoning = thoughts(f"{part}+32", f"{celsius}*9/5={part}\n{part}+32={fahrenheit}")
-        return celsius, Problem("unit, temperature", question, str(fahrenheit), reasoning)
+        return celsius, Problem("unit, temperature", question, str(fahrenheit), reasoning), []
     question, part = _asked(random, fahrenheit, _FAHRENHEIT, _CELSIUS), fahrenheit - 32
     reasoning = thoughts(f"{part}*5/9", f"{fahrenheit}-32={part}\n{part}*5/9={celsius}")
-    return fahrenheit, Problem("unit, temperature", question, str(celsius), reasoning)
+    return fahrenheit, Problem("unit, temperature", question, str(celsius), reasoning), []
 
 
 def _asked(random: Random, amount: int, of: tuple[str, ...], to: tuple[str, ...]) -> str:

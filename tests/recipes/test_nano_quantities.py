@@ -2,6 +2,7 @@
 
 import re
 from calendar import isleap
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from math import prod
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ossia.harmony import Effort
+from recipes.nano.arithmetic import held_out
 from recipes.nano.calendars import MONTHS, WEEKDAYS, calendar_question, leap
 from recipes.nano.fractions import fraction, percentage, reduced, reducing, shifted
 from recipes.nano.problem import Problem
@@ -225,3 +227,14 @@ def test_what_is_kept_is_never_learned(draw: object):
     both = numbers(True) & numbers(False)
     # The same numbers may stand in questions of other units, and of either direction.
     assert not both if draw not in (units, calendar_question) else len(both) < MANY / 10
+
+
+@pytest.mark.parametrize("draw", [fraction, percentage, units])
+def test_workings_that_are_learned_show_no_product_that_is_kept(draw: Callable[..., Problem]):
+    random, seen = Random(0), 0
+    for _ in range(1000):
+        for a, b in re.findall(r"(\d+)\*(\d+)(?![\d/])", draw(random, held=False).reasoning[Effort.HIGH]):
+            if not re.fullmatch("10+", b):  # digits that are only moved
+                seen += 1
+                assert not held_out("*", int(a), int(b))
+    assert seen > 200
