@@ -1,9 +1,10 @@
 """Pack OpenAI's published `o200k_base.tiktoken` into the file that the package embeds.
 
-    python recipes/vocabulary.py o200k_base.tiktoken src/ossia/data/o200k.xz
+    python recipes/vocabulary.py o200k_base.tiktoken src/ossia/data/o200k.zlib
 
 The packed form is the length of every token (one byte each, in the order of rank), then the bytes of every token, under
-xz: less than a quarter of the published file, and five lines to read.
+zlib: little more than a quarter of the published file, and five lines to read. Under xz it would be 18 % smaller, and
+take five times as long to read at every start.
 
 Source: https://openaipublic.blob.core.windows.net/encodings/o200k_base.tiktoken (MIT licence, see NOTICE).
 """
@@ -11,17 +12,11 @@ Source: https://openaipublic.blob.core.windows.net/encodings/o200k_base.tiktoken
 import argparse
 import base64
 import hashlib
-import lzma
 import sys
+import zlib
 from pathlib import Path
 
 SHA256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
-
-# Four bits of literal context and no position bits: what token bytes, which are text without alignment, pack best with;
-# a dictionary just larger than the data, since the reader allocates it whole.
-FILTERS = [
-    {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0, "dict_size": 1 << 21}
-]
 
 
 def pack(published: bytes) -> bytes:
@@ -30,7 +25,7 @@ def pack(published: bytes) -> bytes:
     if found != SHA256:
         raise ValueError(f"not the published o200k_base.tiktoken: its sha256 is {found}, it would be {SHA256}")
     tokens = [base64.b64decode(line.split()[0]) for line in published.splitlines()]
-    return lzma.compress(bytes(map(len, tokens)) + b"".join(tokens), filters=FILTERS)
+    return zlib.compress(bytes(map(len, tokens)) + b"".join(tokens), 9)
 
 
 def main() -> int:

@@ -138,6 +138,41 @@ def test_damaged_copies_are_made_anew(checkpoint: Checkpoint, folder: Path, dama
     np.testing.assert_array_equal(third["lm_head.weight"].panels, first["lm_head.weight"].panels)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("name", ["model.layers.0.self_attn.k_proj.weight", "lm_head.weight"])
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_bit_in_any_part_is_noticed(
+    checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, ahead: bool
+):
+    monkeypatch.setenv("OSSIA_CACHE", str(folder))
+    first, _ = of(checkpoint, folder)
+    assert first.kept is not None
+    panels = first.copies[name].panels
+    content = bytearray(first.kept.read_bytes())
+    place = content.index(panels.tobytes())
+    first.kept.unlink()  # what is mapped stays as it was
+    for at in (place, place + panels.nbytes - 1):
+        content[at] ^= 0x80
+        first.kept.write_bytes(content)
+        first.kept.chmod(0o600)
+        opening = loading.open_weights(checkpoint, precision="fast")
+        loaded = (opening.look_ahead() if ahead else opening).loaded()
+        assert loaded.copies is not None
+        assert loaded.copies.written
+        np.testing.assert_array_equal(loaded.copies.copies[name].panels, panels)
+        content[at] ^= 0x80
+
+
+def test_sound_copies_looked_at_ahead_are_computed_with(
+    checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("OSSIA_CACHE", str(folder))
+    first, _ = of(checkpoint, folder)
+    monkeypatch.setattr(Copies, "of", lambda *_: pytest.fail("they were looked at twice"))
+    loaded = loading.open_weights(checkpoint, precision="fast").look_ahead().loaded()
+    assert loaded.copies is not None
+    assert (loaded.copies.kept, loaded.copies.written) == (first.kept, False)
+
+
 def test_what_another_user_could_have_written_is_not_believed(checkpoint: Checkpoint, folder: Path):
     first, _ = of(checkpoint, folder)
     assert first.kept is not None

@@ -157,7 +157,9 @@ def test_an_engine_stops_where_the_vocabulary_and_the_checkpoint_say(path: Path)
     assert (config.context, config.max_requests) == (64, 3)
 
 
-def test_what_is_wrong_with_a_tensor_names_the_file(path: Path):
+@pytest.mark.parametrize("backend", ["reference", "native"])
+@pytest.mark.parametrize("ahead", [True, False])
+def test_what_is_wrong_with_a_tensor_names_the_file(path: Path, backend: str, ahead: bool):
     checkpoint = open_checkpoint(path)
     name = "model.layers.0.mlp.experts.down_proj"
     packed = checkpoint.tensors[name]
@@ -165,8 +167,9 @@ def test_what_is_wrong_with_a_tensor_names_the_file(path: Path):
     scales = packed.scales.copy()
     scales[0, 0, 0] = 255
     damaged = replace(checkpoint, tensors={**checkpoint.tensors, name: Packed(packed.blocks, scales)})
+    opening = loading.open_weights(damaged, backend=backend)
     with pytest.raises(TensorError) as caught:
-        loading.load_weights(damaged, backend="reference")
+        (opening.look_ahead() if ahead else opening).loaded()
     assert str(caught.value).startswith(f"{path}: {name}: the scale of block [0, 0, 0] is 255")
 
 

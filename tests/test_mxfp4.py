@@ -58,6 +58,12 @@ def test_a_nan_scale_is_refused_with_its_place() -> None:
         check_scales(packed, "bad")
 
 
+def test_what_is_checked_is_not_looked_at_again() -> None:
+    packed = Packed(np.zeros((2, 3, 16), np.uint8), np.full((2, 3), 255, np.uint8), checked=True)
+    check_scales(packed, "believed")
+    check_scales(packed[1:], "a part of it")
+
+
 def test_orders_are_pairs_of_neighbours_and_halves_of_a_block() -> None:
     nibbles = np.arange(32) % 16
     neighbours = (nibbles[0::2] | nibbles[1::2] << 4).astype(np.uint8)

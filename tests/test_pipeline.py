@@ -54,7 +54,7 @@ def test_load_says_what_is_in_effect(path: Path):
 
 
 def test_what_can_be_refused_is_refused_before_the_weights_are_loaded(path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pipeline, "load_weights", lambda *_, **__: pytest.fail("the weights were loaded"))
+    monkeypatch.setattr(pipeline, "open_weights", lambda *_, **__: pytest.fail("the weights were loaded"))
     with pytest.raises(ConfigError, match=f"the model was made for {CONTEXT} tokens"):
         pipeline.load(str(path), context=CONTEXT + 1)
 

@@ -34,7 +34,7 @@ extern "C" {
 // The library
 
 // Changes when a function or struct does; the Python side refuses a library of another version.
-#define OSSIA_ABI_VERSION 2
+#define OSSIA_ABI_VERSION 3
 OSSIA_API int32_t ossia_abi_version(void);
 
 typedef enum {
@@ -138,9 +138,25 @@ OSSIA_API int32_t ossia_read_bandwidth(ossia_context* context, const void* data,
 //
 // With `wait` 1 it is read into memory, in pages of 2 MiB where the file system can keep them so, and into this
 // process's page tables: products read such pages twice to four times as fast as pages of 4 KiB that lie scattered.
-// Waits for the disk, on Linux from 5.14 on. With 0 the disk is only asked for it, and for nothing beyond it: for
-// memory that cannot hold all.
+// Waits for the disk, on Linux from 5.14 on. With 2 nothing is read yet, but whoever comes to a page of it first will
+// bring all of its 2 MiB. With 0 the disk is only asked for it, and for nothing beyond it: for memory that cannot hold
+// all.
 OSSIA_API void ossia_will_need(const void* data, int64_t bytes, int32_t wait);
+
+// Rows of `bytes` each, one after another: part of a mapped file that is to be looked at before it is used.
+typedef struct {
+  const void* data;
+  int64_t rows;
+  int64_t bytes;
+} ossia_rows;
+
+// Stores the sum of each row's 64-bit words, row by row and part by part, at `sums`; a row is a multiple of 8 bytes, at
+// a multiple of 8. All parts in one call and with all threads, and read ahead as by ossia_will_need with `wait` 1.
+OSSIA_API int32_t ossia_sum_rows(ossia_context* context, const ossia_rows* parts, int64_t count, uint64_t* sums);
+
+// Stores at `*part` the number of the first part that has a byte of this value, or -1; reads as ossia_sum_rows does.
+OSSIA_API int32_t ossia_find_byte(ossia_context* context, const ossia_rows* parts, int64_t count, uint8_t value,
+                                  int64_t* part);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Attention and norms

@@ -27,5 +27,9 @@ int32_t ossia_read_bandwidth(ossia_context* context, const void* data, int64_t b
 }
 
 void ossia_will_need(const void* data, int64_t bytes, int32_t wait) {
-  if (data != nullptr && bytes > 0) ossia::read_ahead(data, static_cast<size_t>(bytes), wait != 0);
+  if (data == nullptr || bytes <= 0) return;
+  const size_t size = static_cast<size_t>(bytes);
+  if (wait == 0) return ossia::ask_for(data, size);
+  ossia::prefer_huge_pages(data, size);
+  if (wait == 1) ossia::populate(data, size);
 }

@@ -77,6 +77,17 @@ constexpr size_t kPopulated = size_t{16} << 20;
 // One call reads no more than the device's read-ahead, whatever it is asked for: 128 KiB where nobody has changed it.
 constexpr size_t kAdvised = size_t{128} << 10;
 
+// The whole pages that some bytes lie in.
+struct Pages {
+  char *begin, *end;
+
+  Pages(const void* memory, size_t bytes) {
+    const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), address = reinterpret_cast<uintptr_t>(memory);
+    begin = reinterpret_cast<char*>(address & ~(page - 1));
+    end = reinterpret_cast<char*>((address + bytes + page - 1) & ~(page - 1));
+  }
+};
+
 // madvise for [at, end) piece by piece; false at the first that is refused.
 bool advise(char* at, char* end, size_t piece, int advice) {
   for (; at < end; at += piece) {
@@ -87,18 +98,21 @@ bool advise(char* at, char* end, size_t piece, int advice) {
 }
 }  // namespace
 
-void read_ahead(const void* memory, size_t bytes, bool wait) {
-  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), address = reinterpret_cast<uintptr_t>(memory);
-  char* const begin = reinterpret_cast<char*>(address & ~(page - 1));
-  char* const end = reinterpret_cast<char*>((address + bytes + page - 1) & ~(page - 1));
-  if (!wait) {
-    advise(begin, end, kAdvised, MADV_WILLNEED);
-    return;
-  }
+void ask_for(const void* memory, size_t bytes) {
+  const Pages pages(memory, bytes);
+  advise(pages.begin, pages.end, kAdvised, MADV_WILLNEED);
+}
+
+void prefer_huge_pages(const void* memory, size_t bytes) {
   // Pages of a file that are read for such a range come in pieces of 2 MiB where the file system can. Where it cannot,
   // or the pages are there already, nothing changes.
-  madvise(begin, static_cast<size_t>(end - begin), MADV_HUGEPAGE);
-  if (!advise(begin, end, kPopulated, kPopulateRead)) advise(begin, end, kAdvised, MADV_WILLNEED);
+  const Pages pages(memory, bytes);
+  madvise(pages.begin, static_cast<size_t>(pages.end - pages.begin), MADV_HUGEPAGE);
+}
+
+void populate(const void* memory, size_t bytes) {
+  const Pages pages(memory, bytes);
+  if (!advise(pages.begin, pages.end, kPopulated, kPopulateRead)) ask_for(memory, bytes);
 }
 
 #else
@@ -130,7 +144,11 @@ bool tiles_allowed() { return false; }
 
 void yield() { std::this_thread::yield(); }
 
-void read_ahead(const void*, size_t, bool) {}
+void ask_for(const void*, size_t) {}
+
+void prefer_huge_pages(const void*, size_t) {}
+
+void populate(const void*, size_t) {}
 
 #endif
 

@@ -47,9 +47,11 @@ void yield();
 void* allocate(size_t bytes);
 void release(void* memory, size_t bytes);
 
-// Reads a mapping into memory and into this process's page tables, in huge pages where that can be; without `wait` the
-// disk is only asked for it. A hint: what fails is not reported.
-void read_ahead(const void* memory, size_t bytes, bool wait);
+// Hints about a mapping, which do not report what fails: the disk is asked for it; or it is to come in huge pages where
+// that can be, whoever touches it first; or it is read into memory and into this process's page tables.
+void ask_for(const void* memory, size_t bytes);
+void prefer_huge_pages(const void* memory, size_t bytes);
+void populate(const void* memory, size_t bytes);
 
 // While it lives, this thread rounds to nearest and keeps subnormal numbers, whatever its caller had set (a library
 // built with -ffast-math may have turned them to zero); then the caller's setting returns. Without it the same product

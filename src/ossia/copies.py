@@ -14,7 +14,6 @@ import stat
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -29,7 +28,7 @@ from ossia.errors import CapacityError, CheckpointError, OssiaError
 from ossia.int8 import Int8, int8_bytes
 from ossia.ops import Ops
 
-__all__ = ["Copies", "copies_folder", "forget", "in_8_bits"]
+__all__ = ["Copies", "Kept", "copies_folder", "forget", "in_8_bits"]
 
 WORTH_KEEPING = 256 << 20
 """Bytes of copies from which on they are kept: making fewer takes less than a tenth of a second."""
@@ -37,6 +36,7 @@ WORTH_KEEPING = 256 << 20
 _VERSION = 2  # of how a matrix in 8 bits lies: 2 has scales in bfloat16 for each 64 columns
 _ABANDONED_SECONDS = 3600.0
 _CHECKSUMS = "checksums"
+_WORD = 8
 _MATRICES = ("q_proj.weight", "k_proj.weight", "v_proj.weight", "o_proj.weight", "lm_head.weight")
 
 
@@ -62,6 +62,29 @@ def in_8_bits(checkpoint: Checkpoint) -> dict[str, tuple[int, int]]:
 
 
 @dataclass(frozen=True, eq=False)
+class Kept:
+    """The copies in a file, which are not to be computed with before they are found to be sound."""
+
+    file: Path
+    copies: Mapping[str, Int8]
+    sums: np.ndarray
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, folder: Path | None) -> "Kept | None":
+        """The copies of a checkpoint; None where there are none, or none of these, or they may be another user's."""
+        wanted = in_8_bits(checkpoint)
+        try:
+            file = None if folder is None or _are_few(wanted) else folder / _name(checkpoint.path)
+            return None if file is None else _read(file, wanted)
+        except OSError:
+            return None
+
+    def are_sound(self, ops: Ops) -> bool:
+        """Whether their sums are what they were when they were written."""
+        return np.array_equal(self.sums, _checksums(self.copies, ops))
+
+
+@dataclass(frozen=True, eq=False)
 class Copies(Mapping[str, Tensor | Int8]):
     """The tensors of a checkpoint, those of `in_8_bits` as such.
 
@@ -79,19 +102,31 @@ class Copies(Mapping[str, Tensor | Int8]):
     @classmethod
     def of(cls, checkpoint: Checkpoint, ops: Ops, folder: Path | None) -> "Copies":
         """The copies of a checkpoint, from their file in `folder`, or made by `ops`, and then kept there."""
+        kept = Kept.of(checkpoint, folder)
+        if kept is not None and kept.are_sound(ops):
+            return cls.believed(checkpoint, kept)
+        return cls.made(checkpoint, ops, folder)
+
+    @classmethod
+    def believed(cls, checkpoint: Checkpoint, kept: Kept) -> "Copies":
+        """Copies that were found to be sound."""
+        return cls(checkpoint.tensors, kept.copies, kept.file)
+
+    @classmethod
+    def made(cls, checkpoint: Checkpoint, ops: Ops, folder: Path | None) -> "Copies":
+        """Copies made now, and kept in `folder` if they are worth it."""
         wanted = in_8_bits(checkpoint)
-        small = sum(int8_bytes(*shape) for shape in wanted.values()) < WORTH_KEEPING
-        if small or folder is None:
+        if _are_few(wanted) or folder is None:
             return cls(checkpoint.tensors, _all_made(checkpoint, ops, wanted))
         made: dict[str, Int8] = {}
         try:
             file = folder / _name(checkpoint.path)
-            if (found := _read(file, wanted)) is not None:
-                return cls(checkpoint.tensors, found, file)
             made = _all_made(checkpoint, ops, wanted)
-            _write(file, made, checkpoint.path)
+            _write(file, made, checkpoint.path, ops)
             # What was made takes memory of its own; the file's is shared, and given back when wanted.
-            return cls(checkpoint.tensors, _read(file, wanted) or made, file, written=True)
+            found = _read(file, wanted)
+            sound = found is not None and found.are_sound(ops)
+            return cls(checkpoint.tensors, found.copies if found and sound else made, file, written=True)
         except (CheckpointError, CapacityError, OSError) as error:
             made = made or _all_made(checkpoint, ops, wanted)
             return cls(checkpoint.tensors, made, refused=str(error))
@@ -125,6 +160,11 @@ def forget(checkpoint: Path, folder: Path | None) -> int:
     return freed
 
 
+def _are_few(wanted: Mapping[str, tuple[int, int]]) -> bool:
+    """Whether matrices of these sizes are not worth keeping."""
+    return sum(int8_bytes(*shape) for shape in wanted.values()) < WORTH_KEEPING
+
+
 def _all_made(checkpoint: Checkpoint, ops: Ops, wanted: Mapping[str, tuple[int, int]]) -> dict[str, Int8]:
     return {name: ops.round_int8(cast(np.ndarray, checkpoint.tensors[name])) for name in wanted}
 
@@ -148,8 +188,8 @@ def _hash(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-def _read(file: Path, wanted: Mapping[str, tuple[int, int]]) -> dict[str, Int8] | None:
-    """The copies in a file; None where there is none, or not these, or they are damaged or may be another user's."""
+def _read(file: Path, wanted: Mapping[str, tuple[int, int]]) -> Kept | None:
+    """The copies in a file; None where there is none, or not these, or they may be another user's."""
     try:
         if not _is_own(file):
             return None
@@ -158,7 +198,8 @@ def _read(file: Path, wanted: Mapping[str, tuple[int, int]]) -> dict[str, Int8] 
         copies = {name: Int8(arrays[name], *shape) for name, shape in wanted.items()}
     except (OssiaError, OSError, KeyError):
         return None
-    return copies if np.array_equal(sums, _checksums(copies)) else None
+    aligned = all(copy.panels.ctypes.data % _WORD == 0 for copy in copies.values())
+    return Kept(file, copies, sums) if aligned else None
 
 
 def _is_own(file: Path) -> bool:
@@ -169,12 +210,12 @@ def _is_own(file: Path) -> bool:
     return found.st_uid in (os.getuid(), 0) and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _write(file: Path, copies: Mapping[str, Int8], checkpoint: Path) -> None:
+def _write(file: Path, copies: Mapping[str, Int8], checkpoint: Path, ops: Ops) -> None:
     """Keep copies in a file that its user alone can read, in place of what was there; then remove what is of no use.
 
     Raises CheckpointError, CapacityError or OSError when the disk does not allow it.
     """
-    arrays = {name: copy.panels for name, copy in copies.items()} | {_CHECKSUMS: _checksums(copies)}
+    arrays = {name: copy.panels for name, copy in copies.items()} | {_CHECKSUMS: _checksums(copies, ops)}
     about = {"format": "ossia int8", "checkpoint": os.fsencode(checkpoint.resolve()).hex()}
     opening, slots = header({name: ("U8", array.shape) for name, array in arrays.items()}, about)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -203,14 +244,14 @@ def _is_orphan(file: Path) -> bool:
         return False  # not ours to judge
 
 
-def _checksums(copies: Mapping[str, Int8]) -> np.ndarray:
-    """uint8 [4 x copies], in the order of the names."""
-    with ThreadPoolExecutor() as threads:  # sums are made without the interpreter's lock
-        sums = list(threads.map(lambda name: _checksum(name, copies[name]), sorted(copies)))
-    return np.array(sums, np.uint32).view(np.uint8)
+def _checksums(copies: Mapping[str, Int8], ops: Ops) -> np.ndarray:
+    """uint8 [4 x copies], in the order of the names.
 
-
-def _checksum(name: str, copy: Int8) -> int:
-    """The CRC of name and shape, and of the sums of all panels' 64-bit words: at the speed of memory."""
-    sums = copy.panels.view(np.uint64).sum(axis=1, dtype=np.uint64)
-    return zlib.crc32(sums.tobytes(), zlib.crc32(f"{name} {copy.shape}".encode()))
+    Of each the CRC of name and shape, and of the sums of all panels' 64-bit words: at the speed of memory.
+    """
+    names = sorted(copies)
+    sums = ops.row_sums([copies[name].panels for name in names])
+    ends = np.cumsum([len(copies[name].panels) for name in names])
+    each = zip(names, np.split(sums, ends[:-1]), strict=True)
+    found = [zlib.crc32(part.tobytes(), zlib.crc32(f"{name} {copies[name].shape}".encode())) for name, part in each]
+    return np.array(found, np.uint32).view(np.uint8)

@@ -2,26 +2,29 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors, find, open_checkpoint
 from ossia.config import FULL, ModelConfig
-from ossia.copies import Copies, copies_folder
+from ossia.copies import Copies, Kept, copies_folder
 from ossia.engine import EngineConfig, LoadedModel, SamplingParams
 from ossia.engine.memory import needed_bytes, slot_bytes
 from ossia.errors import CapacityError, CheckpointError, RequestError, TensorError, VocabularyError
 from ossia.harmony import Effort, Vocabulary
 from ossia.int8 import Int8
 from ossia.model import Weights, hidden, prepare, unembed
+from ossia.mxfp4 import NAN_SCALE, Packed
 from ossia.ops import Batch, CacheDtype, Ops, Precision, make_ops
 
 __all__ = [
     "Defaults",
     "Loaded",
+    "Opening",
     "affordable_context",
     "available_bytes",
     "check_cache",
@@ -29,6 +32,7 @@ __all__ = [
     "defaults_of",
     "engine_config",
     "load_weights",
+    "open_weights",
     "parameters",
     "token_bytes",
     "vocabulary_of",
@@ -160,20 +164,91 @@ def load_weights(
     Raises ModelNotFoundError, ConfigError, CheckpointError or TensorError when the model cannot be read, BackendError
     when the backend cannot run here.
     """
+    return open_weights(
+        model, backend=backend, precision=precision, threads=threads, kv_cache_dtype=kv_cache_dtype
+    ).loaded(progress)
+
+
+def open_weights(
+    model: str | Checkpoint,
+    *,
+    backend: str = "native",
+    precision: str | None = None,
+    threads: int | None = None,
+    kv_cache_dtype: str | None = None,
+) -> "Opening":
+    """`load_weights` in two steps, so that something else can be done between them.
+
+    Raises ModelNotFoundError, ConfigError, CheckpointError or TensorError when the model cannot be read, BackendError
+    when the backend cannot run here.
+    """
     checkpoint = open_checkpoint(find(model)) if isinstance(model, str) else model
     free = available_bytes()  # before anything is made that takes some of it
     ops = make_ops(backend, precision or default_precision(checkpoint.config), threads, kv_cache_dtype)
-    copies = Copies.of(checkpoint, ops, copies_folder()) if ops.precision is Precision.FAST else None
-    tensors: Mapping[str, Tensor | Int8] = checkpoint.tensors if copies is None else copies
+    return Opening(checkpoint, ops, free)
+
+
+class Opening:
+    """A checkpoint whose weights are to be handed to a backend, and may be looked at before, beside other work."""
+
+    def __init__(self, checkpoint: Checkpoint, ops: Ops, free: int | None) -> None:
+        self._checkpoint = checkpoint
+        self._ops = ops
+        self._free = free
+        self._looking: Future[None] | None = None
+        self._copies: Copies | None = None
+
+    def look_ahead(self) -> Self:
+        """Begin to check copies and scales, with the backend's threads; what is damaged is for `loaded` to tell."""
+        thread = ThreadPoolExecutor(1, "weights")
+        self._looking = thread.submit(self._look)
+        thread.shutdown(wait=False)
+        return self
+
+    def loaded(self, progress: Callable[[float], None] | None = None) -> Loaded:
+        """Hand the weights over; `progress` is told, tensor by tensor, what share of them was, from 0 to 1.
+
+        Raises TensorError for what cannot be right.
+        """
+        if self._looking is not None:
+            self._looking.result()
+        checkpoint, ops, copies = self._checkpoint, self._ops, self._copies
+        if ops.precision is Precision.FAST and copies is None:
+            copies = Copies.of(checkpoint, ops, copies_folder())
+        weights = _prepared(checkpoint, ops, checkpoint.tensors if copies is None else copies, progress)
+        loaded = Loaded(checkpoint, ops, weights, copies, self._free)
+        if loaded.free is not None:
+            ops.read_ahead(experts=loaded.fits(loaded.free))
+        return loaded
+
+    def _look(self) -> None:
+        """In few long calls: each is without the interpreter's lock, and may have to wait to get it back."""
+        packed = _views_of_packed(self._checkpoint)
+        if packed and self._ops.first_with([tensor.scales for tensor in packed.values()], NAN_SCALE) is None:
+            checked = {name: replace(tensor, checked=True) for name, tensor in packed.items()}
+            self._checkpoint = replace(self._checkpoint, tensors={**self._checkpoint.tensors, **checked})
+        kept = Kept.of(self._checkpoint, copies_folder()) if self._ops.precision is Precision.FAST else None
+        if kept is not None and kept.are_sound(self._ops):
+            self._copies = Copies.believed(self._checkpoint, kept)
+
+
+def _views_of_packed(checkpoint: Checkpoint) -> dict[str, Packed]:
+    """The tensors in MXFP4, where they are views of the file; a GGUF's are computed each time they are asked for."""
+    if checkpoint.experts != "mxfp4" or checkpoint.path.is_file():
+        return {}
+    return {name: tensor for name, tensor in checkpoint.tensors.items() if isinstance(tensor, Packed)}
+
+
+def _prepared(
+    checkpoint: Checkpoint,
+    ops: Ops,
+    tensors: Mapping[str, Tensor | Int8],
+    progress: Callable[[float], None] | None,
+) -> Weights:
     try:
-        counted = _Counted(tensors, progress) if progress else tensors
-        weights = prepare(ops, checkpoint.config, counted)
+        return prepare(ops, checkpoint.config, _Counted(tensors, progress) if progress else tensors)
     except TensorError as error:  # a backend knows no files
         raise error if str(checkpoint.path) in str(error) else TensorError(f"{checkpoint.path}: {error}") from error
-    loaded = Loaded(checkpoint, ops, weights, copies, free)
-    if loaded.free is not None:
-        ops.read_ahead(experts=loaded.fits(loaded.free))
-    return loaded
 
 
 class _Counted(Mapping[str, Tensor | Int8]):

@@ -17,7 +17,7 @@ from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.errors import ConversationError, RequestError
 from ossia.grammar import Compiler, Late, Rules
 from ossia.harmony import Conversation, Effort, Message, Vocabulary
-from ossia.loading import Defaults, Loaded, defaults_of, engine_config, load_weights, vocabulary_of
+from ossia.loading import Defaults, Loaded, defaults_of, engine_config, open_weights, vocabulary_of
 
 __all__ = ["Model", "load", "pipeline"]
 
@@ -108,13 +108,15 @@ def load(
     with _timed(start, "checkpoint"):
         checkpoint = open_checkpoint(find(model))
         EngineConfig(context=context).context_of(checkpoint.config)
+        # The other processors look at the weights while this one makes the vocabulary.
+        opening = open_weights(
+            checkpoint, backend=backend, precision=precision, threads=threads, kv_cache_dtype=kv_cache_dtype
+        ).look_ahead()
     with _timed(start, "vocabulary"):
         vocabulary, defaults = vocabulary_of(checkpoint), defaults_of(checkpoint)
     compile_grammar = _compiling(vocabulary, start)
     with _timed(start, "weights"):
-        loaded = load_weights(
-            checkpoint, backend=backend, precision=precision, threads=threads, kv_cache_dtype=kv_cache_dtype
-        )
+        loaded = opening.loaded()
     with _timed(start, "engine"):
         config = engine_config(loaded, vocabulary, defaults, context, max_requests=1)
         engine = Engine(loaded.model, config, compile_grammar)

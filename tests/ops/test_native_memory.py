@@ -82,6 +82,19 @@ class Recording:
         self.library.ossia_will_need(address, size, wait)
 
 
+def test_all_that_is_wanted_is_said_before_any_of_it_is_read():
+    # A step that comes to a page before the reader does then brings 2 MiB, not 64 KiB in pages that lie scattered.
+    ops = NativeOps()
+    recording: Any = Recording(ops._library)
+    ops._library = recording
+    kept = [ops.prepare(np.zeros((rows, 64), bfloat16), Role.LINEAR, "w") for rows in (16, 32)]
+    ops.read_ahead()
+    assert ops._reader is not None
+    ops._reader.join()
+    spans = [span for weight in kept for span in weight.spans]
+    assert recording.asked == [(*span, wait) for wait in (2, 1) for span in spans]
+
+
 def test_where_memory_is_short_chosen_experts_are_read_before_they_are_computed_with():
     experts, width, rows = 8, 64, {"gate_up": 128, "down": 64}
     packed = {

@@ -3,7 +3,7 @@
 Safetensors checkpoints are memory-mapped, and every tensor is a read-only view of the map. Opening touches the headers
 alone, so that a model larger than memory opens at once. One check needs the data and is left to whoever first uses a
 tensor: `mxfp4.check_scales(packed, name)`, for the scale byte that is no number; backends call it as they prepare a
-tensor. It reads 1/17 of the tensor.
+tensor that nobody has looked at before. It reads 1/17 of the tensor.
 
 A file that another program cuts short while it is mapped ends the process at the next read behind its end (SIGBUS):
 nothing in Python can turn that into an error. Writers that rename, as ours does, never cause it.

@@ -14,7 +14,6 @@ import argparse
 import importlib
 import importlib.util
 import os
-import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
@@ -49,6 +48,8 @@ class Verb(Protocol):
 
 def verbs() -> dict[str, Verb]:
     """Every verb by its name. Imports them all: for the program's own help and for errors."""
+    import pkgutil
+
     modules = (module.name for module in pkgutil.iter_modules(__path__))
     names = [name.replace("_", "-") for name in modules if not name.startswith("_")]
     found = {name: _verb(name) for name in names}

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from ossia.errors import VocabularyError
 
 if TYPE_CHECKING:
-    import regex
     import tiktoken
 
 __all__ = [
@@ -158,10 +157,8 @@ class BytePairs:
             parts[at : at + 2] = [parts[at] + parts[at + 1]]
 
     @cached_property
-    def _cutter(self) -> "regex.Pattern[str]":
-        import regex  # noqa: PLC0415
-
-        return regex.compile(self._pattern)
+    def _cutter(self) -> re.Pattern[str]:
+        return re.compile(_for_ascii(self._pattern))
 
     @cached_property
     def _pieces(self) -> "tiktoken.Encoding":
@@ -175,6 +172,29 @@ class BytePairs:
         import tiktoken  # noqa: PLC0415
 
         return tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=self._ranks, special_tokens={})
+
+
+def _for_ascii(pattern: str) -> str:
+    """One of our own patterns for ASCII, in the words of `re`: `regex` and its tables take 15 ms more of a start."""
+    parts: list[str] = []
+    within = False
+    for part in re.split(r"(\\p\{\w+\}|\\.|[][])", pattern):
+        characters = _IN_ASCII.get(part)
+        if characters is None:
+            within = part == "[" or (within and part != "]")
+        parts.append(part if characters is None else characters if within else f"[{characters}]")
+    return "".join(parts)
+
+
+_IN_ASCII = {
+    r"\p{Lu}": "A-Z",
+    r"\p{Ll}": "a-z",
+    r"\p{L}": "A-Za-z",
+    r"\p{N}": "0-9",
+    r"\s": r"\t-\r ",
+    r"\S": r"^\t-\r ",
+} | dict.fromkeys((r"\p{Lt}", r"\p{Lm}", r"\p{Lo}", r"\p{M}"), "")
+"""What Unicode's classes hold of ASCII; `\\s` is only what is white in Unicode, unlike in `re`."""
 
 
 def _long_blanks(text: str) -> Iterator[tuple[int, int]]:

@@ -3,8 +3,8 @@
 Source: openai/tiktoken, tiktoken_ext/openai_public.py, `o200k_harmony`.
 """
 
-import lzma
 import struct
+import zlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -34,8 +34,8 @@ CONTROL_TOKENS: tuple[str, ...] = tuple(_NAMED)
 
 @cache
 def ranks() -> Mapping[bytes, int]:
-    """The ordinary tokens and their ids: under xz, a length byte for each in order, then the bytes of all."""
-    data = lzma.decompress((Path(__file__).parents[1] / "data" / "o200k.xz").read_bytes())
+    """The ordinary tokens and their ids: under zlib, a length byte for each in order, then the bytes of all."""
+    data = zlib.decompress((Path(__file__).parents[1] / "data" / "o200k.zlib").read_bytes())
     # `struct` cuts them all at once.
     cuts = [f"{length}s" for length in range(256)]
     tokens = struct.unpack_from("".join(map(cuts.__getitem__, data[:RANKS])), data, RANKS)

@@ -7,7 +7,7 @@ import ctypes
 import functools
 import os
 import sys
-from ctypes import POINTER, Structure, addressof, c_char, c_char_p, c_float, c_int32, c_int64, c_void_p
+from ctypes import POINTER, Structure, addressof, c_char, c_char_p, c_float, c_int32, c_int64, c_uint8, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ __all__ = [
     "Cache",
     "Draw",
     "LowRank",
+    "Rows",
     "Step",
     "Weight",
     "address",
@@ -30,7 +31,7 @@ __all__ = [
     "reason",
 ]
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 
 F32, BF16, MXFP4, INT8 = range(4)
 
@@ -85,6 +86,16 @@ class Cache(Structure):
     )
 
 
+class Rows(Structure):
+    """`ossia_rows`: bytes that are to be looked at."""
+
+    _fields_ = (
+        ("data", c_void_p),
+        ("rows", c_int64),
+        ("bytes", c_int64),
+    )
+
+
 class Step(Structure):
     """`ossia_step`: the tokens of a step and their pages."""
 
@@ -133,6 +144,8 @@ _ARGUMENTS = {
     "ossia_int8_round": (_P, _P, _P),
     "ossia_sample": (_P, _P, _L, _L, _P, _P, _P, _P, _P),
     "ossia_read_bandwidth": (_P, _P, _L, _P),
+    "ossia_sum_rows": (_P, _P, _L, _P),
+    "ossia_find_byte": (_P, _P, _L, c_uint8, _P),
     "ossia_threads": (_P,),
 }
 _OTHER_RESULTS = {

@@ -7,7 +7,7 @@ chunked and threaded: the order of additions is fixed (native/include/ossia.h, n
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from ctypes import CDLL, byref, c_void_p
+from ctypes import CDLL, byref, c_int64, c_void_p
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,8 @@ from ossia.ops.sampling import Draw, Drawn
 __all__ = ["NativeOps"]
 
 _FLOATS = (np.dtype(np.float32), np.dtype(bfloat16))
-# Whether `ossia_will_need` waits for what it asks for.
-_ASK, _WAIT = 0, 1
+# What `ossia_will_need` does: asks for it, waits for it, or only says that all of it will be wanted.
+_ASK, _WAIT, _WHOLE = 0, 1, 2
 
 _CACHE_DTYPES = {CacheDtype.F32: library.F32, CacheDtype.BF16: library.BF16, CacheDtype.INT8: library.INT8}
 
@@ -87,8 +87,9 @@ class NativeOps:
         check_kind(tensor, self.precision, role, name)
         if isinstance(tensor, Packed):
             packed = self._kept(Weight(tensor), role)
-            self._library.ossia_will_need(*packed.spans[-1], _WAIT)
-            check_scales(tensor, name)
+            if not tensor.checked:
+                self._library.ossia_will_need(*packed.spans[-1], _WAIT)
+                check_scales(tensor, name)
             return packed
         if isinstance(tensor, Int8):
             return self._kept(Weight(tensor), role)
@@ -102,10 +103,23 @@ class NativeOps:
         _check(status, "a matrix to be rounded to 8 bits")
         return rounded
 
+    def row_sums(self, matrices: Sequence[np.ndarray]) -> np.ndarray:
+        arrays, sums = _rows(matrices), np.empty(sum(map(len, matrices)), np.uint64)
+        status = self._library.ossia_sum_rows(self._context, arrays, len(arrays), sums.ctypes.data)
+        _check(status, "rows to be summed")
+        return sums
+
+    def first_with(self, arrays: Sequence[np.ndarray], byte: int) -> int | None:
+        parts, found = _rows([array.reshape(1, -1) for array in arrays]), c_int64()
+        status = self._library.ossia_find_byte(self._context, parts, len(parts), byte, byref(found))
+        _check(status, "bytes to be looked at")
+        return None if found.value < 0 else found.value
+
     def read_ahead(self, *, experts: bool = True) -> None:
         # A mapped file that is not in memory is read as fast as the disk allows, many pieces at a time, instead of page
         # by page as the computation comes to them.
         matrices = self._dense + (self._experts if experts else [])
+        _each_span(matrices, lambda span: self._library.ossia_will_need(*span, _WHOLE))
         self._reader = threading.Thread(target=_read_ahead, args=(self._library, matrices), daemon=True)
         self._dense, self._experts = [], []
         self._reader.start()
@@ -312,12 +326,21 @@ class NativeOps:
         return self._steps
 
 
+def _rows(matrices: Sequence[np.ndarray]) -> Any:
+    """The library's structs for matrices of bytes that lie one row after another."""
+    return (library.Rows * len(matrices))(*((one.ctypes.data, *one.shape) for one in matrices))
+
+
 def _read_ahead(native: CDLL, matrices: Sequence[weakref.ref[Weight]]) -> None:
+    _each_span(matrices, lambda span: native.ossia_will_need(*span, _WAIT))
+
+
+def _each_span(matrices: Sequence[weakref.ref[Weight]], told: Callable[[tuple[int, int]], None]) -> None:
     for reference in matrices:
         # Held while it is asked for; a model that is given up meanwhile is not kept for this.
         if (matrix := reference()) is not None:
             for span in matrix.spans:
-                native.ossia_will_need(*span, _WAIT)
+                told(span)
             del matrix
 
 

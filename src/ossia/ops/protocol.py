@@ -1,5 +1,6 @@
 """The contract between the model and whatever computes it."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -129,6 +130,17 @@ class Ops(Protocol):
 
     def round_int8(self, tensor: np.ndarray) -> Int8:
         """[N, C] bfloat16 or float32 -> [N, C] in 8 bits, as `ossia.int8.encode` defines."""
+        ...
+
+    def row_sums(self, matrices: Sequence[np.ndarray]) -> np.ndarray:
+        """uint8 [N, 8 B] each -> uint64: of each row the sum of its 64-bit words, matrix after matrix.
+
+        The two that look at bytes may run in a thread beside others that do not compute.
+        """
+        ...
+
+    def first_with(self, arrays: Sequence[np.ndarray], byte: int) -> int | None:
+        """The index of the first of some uint8 arrays that has this byte; None where none has."""
         ...
 
     def read_ahead(self, *, experts: bool = True) -> None:

@@ -15,6 +15,7 @@ from ossia.mxfp4 import Packed, check_scales, decode
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
 from ossia.ops.sampling import Draw, Drawn, sample
+from ossia.ops.scanning import Scanning
 
 __all__ = ["ReferenceOps"]
 
@@ -54,7 +55,7 @@ class _Whole:
 _as_the_others = np.errstate(over="ignore", invalid="ignore")
 
 
-class ReferenceOps:
+class ReferenceOps(Scanning):
     """`ossia.ops.Ops` in numpy."""
 
     name = "reference"

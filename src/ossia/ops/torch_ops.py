@@ -19,6 +19,7 @@ from ossia.mxfp4 import GRID, Packed, check_scales
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
 from ossia.ops.sampling import Draw, Drawn, sample
+from ossia.ops.scanning import Scanning
 
 __all__ = ["PackedTensor", "TorchOps", "swiglu"]
 
@@ -53,7 +54,7 @@ class WholeTensor:
         return self.numbers.float() * scales
 
 
-class TorchOps:
+class TorchOps(Scanning):
     """`ossia.ops.Ops` in torch, for tensors on one device."""
 
     name = "torch"
