@@ -163,7 +163,7 @@ def load_weights(
     checkpoint = open_checkpoint(find(model)) if isinstance(model, str) else model
     free = available_bytes()  # before anything is made that takes some of it
     ops = make_ops(backend, precision or default_precision(checkpoint.config), threads, kv_cache_dtype)
-    copies = Copies.of(checkpoint, ops, copies_folder()) if ops.precision is Precision.FAST else None
+    copies = Copies.of(checkpoint, ops, copies_folder()) if ops.precision is not Precision.EXACT else None
     tensors: Mapping[str, Tensor | Int8] = checkpoint.tensors if copies is None else copies
     try:
         counted = _Counted(tensors, progress) if progress else tensors
