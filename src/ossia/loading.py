@@ -54,7 +54,7 @@ class Loaded:
     ops: Ops
     weights: Weights
     copies: Copies | None = None
-    """What `fast` computes with in 8 bits."""
+    """What `fast` and `turbo` compute with in 8 bits."""
     free: int | None = None
     """Memory that could be had when the weights were opened; None where the system does not say."""
 

@@ -56,7 +56,7 @@ def make_ops(
     """The backend of that name. Only the one asked for is imported.
 
     `threads` is for `native` alone (None: one for each processor this process may use). `kv_cache_dtype` None is what
-    fits the precision: f32 for exact, bf16 for fast and turbo. Raises BackendError for an unknown name, precision or dtype, or a
+    fits the precision: f32 for exact, else bf16. Raises BackendError for an unknown name, precision or dtype, or a
     backend that cannot run here.
     """
     from ossia.errors import BackendError  # noqa: PLC0415

@@ -45,7 +45,7 @@ class Precision(StrEnum):
 
 
 FEW_TOKENS, COUNTED_TOKENS = 2, 1024
-"""Where `turbo` rounds an expert's inputs to whole numbers: if at most the first so many of the second so many chose it.
+"""`turbo` rounds an expert's inputs to whole numbers where at most so many tokens, of so many, chose it.
 
 Source: native/src/whole_kernels.h, `kFewTokens`, which says why; native/src/experts.cc, `kMostTokens`.
 """
@@ -178,9 +178,9 @@ class Ops(Protocol):
     def linear(self, x: Array, projection: Linear, adapters: np.ndarray | None = None) -> Array:
         """[T, C] -> [T, N]: x @ weight.T + bias, and the low-rank term of each token's adapter.
 
-        `adapters` [T] int32 says which adapter a token has, -1 none. `fast` and `turbo` round x first: to bfloat16, or, for a
-        weight in 8 bits, to the whole numbers of `ossia.int8.round_activations`; for low-rank terms to bfloat16 always.
-        Products of whole numbers are summed exactly within a segment of columns.
+        `adapters` [T] int32 says which adapter a token has, -1 none. `fast` and `turbo` round x first: to bfloat16, or,
+        for a weight in 8 bits, to the whole numbers of `ossia.int8.round_activations`; for low-rank terms to bfloat16
+        always. Products of whole numbers are summed exactly within a segment of columns.
         """
         ...
 
@@ -267,4 +267,5 @@ def check_kind(tensor: np.ndarray | Packed | Int8, precision: Precision, role: R
     if isinstance(tensor, Packed) and role is not Role.EXPERTS:
         raise BackendError(f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right")
     if isinstance(tensor, Int8) and (precision is Precision.EXACT or role not in (Role.LINEAR, Role.UNEMBEDDING)):
-        raise BackendError(f"{name}: a matrix in 8 bits, as {role} at {precision}; one of `linear`'s at fast or turbo is right")
+        right = "one of `linear`'s at fast or turbo is right"
+        raise BackendError(f"{name}: a matrix in 8 bits, as {role} at {precision}; {right}")

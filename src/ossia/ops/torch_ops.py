@@ -176,9 +176,7 @@ class TorchOps:
     def sample(self, logits: Tensor, draw: Draw) -> Drawn:
         return sample(self.numpy(logits), draw)
 
-    def _of_expert(
-        self, x: Tensor, stack: Linear, expert: int, whole: Tensor, adapters: np.ndarray | None
-    ) -> Tensor:
+    def _of_expert(self, x: Tensor, stack: Linear, expert: int, whole: Tensor, adapters: np.ndarray | None) -> Tensor:
         """[T, C] -> [T, N]: one product of one expert, with inputs in whole numbers where `whole` [T] says so."""
         projection, rounded = stack.of_expert(expert), self._rounded(x)
         if self.precision is not Precision.TURBO or not isinstance(stack.weight, PackedTensor):
