@@ -135,13 +135,28 @@ class _Alone:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ops, name)
 
-    def experts(self, x: "Array", chosen: "Array", shares: "Array", experts: "Experts", limit: float) -> "Array":
+    def experts(
+        self,
+        x: "Array",
+        chosen: "Array",
+        shares: "Array",
+        experts: "Experts",
+        limit: float,
+        adapters: "np.ndarray | None" = None,
+    ) -> "Array":
         """[T, D], [T, A] int32, [T, A] -> [T, D]: as the backend computes it of steps of one token."""
         import numpy as np
 
         rows = (slice(row, row + 1) for row in range(len(x)))
-        parts = [self._ops.experts(x[row], chosen[row], shares[row], experts, limit) for row in rows]
-        return self._ops.array(np.concatenate([self._ops.numpy(part) for part in parts]))
+        parts = [
+            self._ops.numpy(
+                self._ops.experts(
+                    x[row], chosen[row], shares[row], experts, limit, None if adapters is None else adapters[row]
+                )
+            )
+            for row in rows
+        ]
+        return self._ops.array(np.concatenate(parts))
 
 
 def check_tensors(checkpoint: "Checkpoint") -> Finding:
