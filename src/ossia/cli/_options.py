@@ -134,7 +134,12 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--min-p", type=fraction(0, 1), metavar="X", help="only tokens X times as likely as the likeliest"
     )
-    group.add_argument("--seed", type=at_least(0, 2**64 - 1), metavar="N", help="the same seed gives the same answer")
+    group.add_argument(
+        "--seed",
+        type=at_least(0, 2**64 - 1),
+        metavar="N",
+        help="the same seed gives the same answer (at turbo, in the same company)",
+    )
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:
