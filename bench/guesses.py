@@ -89,7 +89,7 @@ def measured(engine: Engine, prompt: list[int], count: int, lengths: list[int], 
 def arguments() -> argparse.Namespace:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("model", nargs="?", default="nano", help="a path, a hub name, or nano")
-    made.add_argument("--precision", help="exact or fast (default: the model's)")
+    made.add_argument("--precision", help="exact, fast or turbo (default: the model's)")
     made.add_argument("--generate", type=int, default=33, help="tokens of an answer")
     made.add_argument("--lengths", type=int, nargs="+", default=[1, 2, 4, 8], help="tokens of a guess")
     made.add_argument("--right", type=float, nargs="+", default=[0.0, 0.5, 0.7, 0.9, 1.0])

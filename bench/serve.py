@@ -46,7 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--prompt", type=int, default=128, help="tokens of each prompt")
     parser.add_argument("--generate", type=int, default=64, help="tokens of each answer")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--precision", default="fast", choices=("exact", "fast"), help="ours (default: fast)")
+    parser.add_argument("--precision", default="fast", choices=("exact", "fast", "turbo"), help="ours (default: fast)")
     parser.add_argument("--skip", nargs="*", default=[], choices=("load", "conversation", "overhead"))
     parser.add_argument("--save", action="store_true", help="keep the result in bench/results, and make the page")
     parser.add_argument("--bare", type=json.loads, help=argparse.SUPPRESS)

@@ -157,6 +157,17 @@ def test_an_engine_stops_where_the_vocabulary_and_the_checkpoint_say(path: Path)
     assert (config.context, config.max_requests) == (64, 3)
 
 
+@pytest.mark.parametrize(
+    ("precision", "copied", "guesses"), [("exact", False, 8), ("fast", True, 8), ("turbo", True, 0)]
+)
+def test_what_a_precision_brings_with_it(path: Path, precision: str, copied: bool, guesses: int):
+    """8-bit copies; and guesses only where a token gets the same bits in any company."""
+    loaded = loading.load_weights(str(path), precision=precision)
+    config = loading.engine_config(loaded, VOCABULARY, loading.defaults_of(loaded.checkpoint), 64)
+    assert ((loaded.copies is not None), config.guesses) == (copied, guesses)
+    assert loaded.settings()["precision"] == precision
+
+
 @pytest.mark.parametrize("backend", ["reference", "native"])
 @pytest.mark.parametrize("ahead", [True, False])
 def test_what_is_wrong_with_a_tensor_names_the_file(path: Path, backend: str, ahead: bool):

@@ -45,7 +45,8 @@ typedef enum {
   OSSIA_UNSUPPORTED = 4,    // an instruction set that this processor lacks or that has no such name
 } ossia_status;
 
-typedef enum { OSSIA_EXACT = 0, OSSIA_FAST = 1 } ossia_precision;
+// OSSIA_TURBO is OSSIA_FAST everywhere but in ossia_experts.
+typedef enum { OSSIA_EXACT = 0, OSSIA_FAST = 1, OSSIA_TURBO = 2 } ossia_precision;
 
 // Threads, scratch memory and the kernels of one instruction set.
 typedef struct ossia_context ossia_context;
@@ -108,7 +109,7 @@ OSSIA_API int32_t ossia_embed(ossia_context* context, const ossia_weight* table,
 // as 0. On "amx" it uses the processor's matrix tiles instead, which add in an order of their own, the same for one
 // token as for many (src/tile_kernels.h).
 //
-// A weight in INT8 is for OSSIA_FAST alone, which then rounds x to 15 bits for each token instead: to the nearest
+// A weight in INT8 is for OSSIA_FAST, which then rounds x to 15 bits for each token instead: to the nearest
 // multiple of its largest magnitude over 16256. Each 64 columns are summed exactly, as integers, and these sums, times
 // the weights' scale, are added in float32, from the first on; then the whole is multiplied by the token's scale. The
 // bits are the same on every instruction set. A token with a value that is not finite gives NaN.
@@ -122,6 +123,13 @@ OSSIA_API int32_t ossia_linear(ossia_context* context, const float* x, int64_t t
 // One expert: h = gate_up x + bias; gate = min(h[0::2], limit), up = clamp(h[1::2], -limit, limit);
 // a = gate * sigmoid(1.702 gate) * (up + 1); down a + bias. Low-rank terms are added to h, and to the result of `down`
 // before the share. OSSIA_FAST rounds x and a to bfloat16, and sums as ossia_linear does.
+//
+// OSSIA_TURBO rounds them to 15 bits instead, as ossia_linear does beside INT8, where a weight is MXFP4 and few tokens
+// chose the expert: at most two of each 1024 tokens of a call, from the first on. So a token's numbers depend, by
+// rounding, on those beside it. For low-rank terms it rounds to bfloat16 always. Where the processor looks up bytes
+// (AVX512_VBMI, VBMI2, on "avx512bf16" and "amx"), products are summed as src/whole_kernels.h says, elsewhere as by
+// OSSIA_EXACT.
+//
 // `gate_up` is [X, 2 F, D], `down` [X, D, F]; the four pointers to terms and adapters may be NULL.
 // OSSIA_BAD_INDEX for an expert outside 0 to X - 1 or an adapter below -1 or from either term's `adapters` on.
 OSSIA_API int32_t ossia_experts(ossia_context* context, const float* x, int64_t tokens, const int32_t* chosen,

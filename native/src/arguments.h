@@ -21,7 +21,7 @@ bool is_low_rank(const ossia_low_rank* terms);
 // Whether all of [count] indices are from `lowest` to `end` - 1.
 bool within(const int32_t* indices, int64_t count, int32_t lowest, int64_t end);
 
-inline bool is_precision(int32_t precision) { return precision == OSSIA_EXACT || precision == OSSIA_FAST; }
+inline bool is_precision(int32_t precision) { return precision >= OSSIA_EXACT && precision <= OSSIA_TURBO; }
 
 }  // namespace ossia
 

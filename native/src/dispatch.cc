@@ -8,6 +8,7 @@
 #include "attend_tile_kernels.h"
 #include "int8_tile_kernels.h"
 #include "tile_kernels.h"
+#include "whole_kernels.h"
 #endif
 
 namespace ossia {
@@ -55,6 +56,16 @@ bool has_avx512bf16() {
 }
 bool has_amx() { return has_avx512bf16() && tiles_allowed(); }
 
+// The kernels of avx512bf16, but products of MXFP4 and whole numbers by lookups of bytes where the processor has them:
+// of all processors with products of bfloat16 one family (Cooper Lake) has not, where `turbo` is slower than `fast`.
+Kernels by_lookup(Kernels kernels) {
+  if (!__builtin_cpu_supports("avx512vbmi") || !__builtin_cpu_supports("avx512vbmi2")) return kernels;
+  kernels.whole_bytes = vbmi::whole_bytes;
+  kernels.whole_pack = vbmi::whole_pack;
+  kernels.whole_products = vbmi::whole_products;
+  return kernels;
+}
+
 // The kernels of avx512bf16, but products of bfloat16 and of 8 bits on tiles, and attention's.
 Kernels on_tiles(Kernels kernels) {
   kernels.isa = "amx";
@@ -71,12 +82,13 @@ Kernels on_tiles(Kernels kernels) {
 const Kernels* choose_kernels(const char* isa) {
 #if defined(OSSIA_X86)
   __builtin_cpu_init();
-  static const Kernels amx = on_tiles(avx512bf16::kTable);
+  static const Kernels bf16 = by_lookup(avx512bf16::kTable);
+  static const Kernels amx = on_tiles(bf16);
 #endif
   const Choice choices[] = {
 #if defined(OSSIA_X86)
       {&amx, has_amx},
-      {&avx512bf16::kTable, has_avx512bf16},
+      {&bf16, has_avx512bf16},
       {&avx512::kTable, has_avx512},
       {&avx2::kTable, has_avx2},
 #endif

@@ -35,6 +35,11 @@ struct Kernels {
   void (*int8_pack)(const float* x, int64_t columns, char* integers, int32_t* offsets, float* scale);
   void (*int8_products)(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens, float* y,
                         int64_t stride);
+  // MXFP4 and whole numbers: whole_kernels.h.
+  int64_t (*whole_bytes)(int64_t columns);
+  void (*whole_pack)(const float* x, int64_t columns, void* packed);
+  void (*whole_products)(const Matrix& matrix, int64_t first, int64_t rows, const void* const* x, int64_t tokens,
+                         float* y, int64_t stride);
   void (*swiglu)(const float* h, int64_t count, float limit, float* a);
 
   // Attention: attend.h.

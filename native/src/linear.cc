@@ -112,12 +112,12 @@ int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, con
   if (x == nullptr || y == nullptr || tokens < 0 || !is_low_rank(terms) || !is_precision(precision)) {
     return OSSIA_BAD_ARGUMENT;
   }
-  if (weight->dtype == OSSIA_INT8 && precision != OSSIA_FAST) return OSSIA_BAD_ARGUMENT;
+  if (weight->dtype == OSSIA_INT8 && precision == OSSIA_EXACT) return OSSIA_BAD_ARGUMENT;
   if (terms != nullptr && adapters != nullptr && !within(adapters, tokens, -1, terms->adapters)) {
     return OSSIA_BAD_INDEX;
   }
   if (tokens == 0) return OSSIA_OK;
   const Call call(context);
   if (weight->dtype == OSSIA_INT8) return int8_linear(*context, x, tokens, *weight, terms, adapters, y);
-  return LinearCall(*context, tokens, *weight, terms, adapters, precision == OSSIA_FAST).run(x, y);
+  return LinearCall(*context, tokens, *weight, terms, adapters, precision != OSSIA_EXACT).run(x, y);
 }

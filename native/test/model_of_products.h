@@ -4,6 +4,7 @@
 #ifndef OSSIA_TEST_MODEL_OF_PRODUCTS_H_
 #define OSSIA_TEST_MODEL_OF_PRODUCTS_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -158,6 +159,28 @@ inline Bounded product(const Weights& weights, int64_t expert, int64_t row, cons
     sum.value += factor * shrunk.value;
     sum.magnitude += std::fabs(factor) * shrunk.magnitude;
   }
+  return sum;
+}
+
+// x as whole numbers up to 16256 of one scale.
+inline std::vector<float> in_whole(const float* x, int64_t columns) {
+  float largest = 0;
+  for (int64_t c = 0; c < columns; ++c) largest = std::max(largest, std::fabs(x[c]));
+  std::vector<float> whole;
+  for (int64_t c = 0; c < columns; ++c) {
+    whole.push_back(largest > 0 ? std::nearbyintf(x[c] * (16256 / largest)) * (largest / 16256) : 0);
+  }
+  return whole;
+}
+
+// `product` with x in whole numbers, but for the low-rank term in bfloat16.
+inline Bounded whole_product(const Weights& weights, int64_t expert, int64_t row, const float* x, const float* whole,
+                             const Terms* terms, int32_t adapter) {
+  Bounded sum = product(weights, expert, row, whole, false);
+  const Bounded with = product(weights, expert, row, x, true, terms, adapter);
+  const Bounded without = product(weights, expert, row, x, true);
+  sum.value += with.value - without.value;
+  sum.magnitude += with.magnitude - without.magnitude;
   return sum;
 }
 

@@ -124,7 +124,7 @@ void check_refusals() {
   CHECK(call(weights.abi, 1, OSSIA_FAST) == OSSIA_OK);
   CHECK(call(weights.abi, 2, OSSIA_FAST) == OSSIA_BAD_INDEX);
   CHECK(call(weights.abi, -2, OSSIA_FAST) == OSSIA_BAD_INDEX);
-  CHECK(call(weights.abi, 0, 2) == OSSIA_BAD_ARGUMENT);
+  CHECK(call(weights.abi, 0, 3) == OSSIA_BAD_ARGUMENT);
   ossia_weight wrong = weights.abi;
   wrong.dtype = 9;
   CHECK(call(wrong, 0, OSSIA_EXACT) == OSSIA_BAD_ARGUMENT);

@@ -26,7 +26,14 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--count", type=int, default=8, help="problems of each cell")
     parser.add_argument("--effort", type=Effort, default=Effort.HIGH)
-    parser.add_argument("--cells", nargs="*", default=_QUICK, help="only these (default: all without built-in tools)")
+    parser.add_argument(
+        "--cells",
+        nargs="*",
+        choices=list(CELLS),
+        default=_QUICK,
+        metavar="CELL",
+        help="only these (default: all without built-in tools)",
+    )
     parser.add_argument("--raw", action="store_true", help="do not round the experts")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""The copies in 8 bits that `fast` computes with: of attention's projections and the unembedding.
+"""The copies in 8 bits that `fast` and `turbo` compute with: of attention's projections and the unembedding.
 
 Those are the large matrices that checkpoints keep in 16 bits. Copies are made at load; those of a large model once, and
 kept in a file that all processes of a user map. The file is safetensors: the panels of each matrix (`ossia.int8`) under

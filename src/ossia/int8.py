@@ -1,8 +1,8 @@
 """Weights in 8 bits: each 64 columns of a row share one scale, and each value keeps a whole number from -127 to 127.
 
-What `fast` computes attention's projections and the unembedding with. Activations meet them as whole numbers too, of 15
-bits and one scale for each token, so that the products of a segment are summed exactly: in any order, on any processor,
-the same bits.
+What `fast` and `turbo` compute attention's projections and the unembedding with. Activations meet them as whole numbers
+too, of 15 bits and one scale for each token, so that the products of a segment are summed exactly: in any order, on any
+processor, the same bits. `turbo` rounds inputs of experts so, too.
 
 The bytes lie as processors like them: rows in panels of 16, a panel as its scales, bfloat16 [S, 16] up to a multiple
 of 64 bytes, and then its values, uint8 [C / 4, 16, 4], C rounded up to a multiple of 64; a byte b stands for b - 128.

@@ -58,7 +58,7 @@ class Loaded:
     ops: Ops
     weights: Weights
     copies: Copies | None = None
-    """What `fast` computes with in 8 bits."""
+    """What `fast` and `turbo` compute with in 8 bits."""
     free: int | None = None
     """Memory that could be had when the weights were opened; None where the system does not say."""
 
@@ -213,7 +213,7 @@ class Opening:
         if self._looking is not None:
             self._looking.result()
         checkpoint, ops, copies = self._checkpoint, self._ops, self._copies
-        if ops.precision is Precision.FAST and copies is None:
+        if ops.precision is not Precision.EXACT and copies is None:
             copies = Copies.of(checkpoint, ops, copies_folder())
         weights = _prepared(checkpoint, ops, checkpoint.tensors if copies is None else copies, progress)
         loaded = Loaded(checkpoint, ops, weights, copies, self._free)
@@ -227,7 +227,7 @@ class Opening:
         if packed and self._ops.first_with([tensor.scales for tensor in packed.values()], NAN_SCALE) is None:
             checked = {name: replace(tensor, checked=True) for name, tensor in packed.items()}
             self._checkpoint = replace(self._checkpoint, tensors={**self._checkpoint.tensors, **checked})
-        kept = Kept.of(self._checkpoint, copies_folder()) if self._ops.precision is Precision.FAST else None
+        kept = Kept.of(self._checkpoint, copies_folder()) if self._ops.precision is not Precision.EXACT else None
         if kept is not None and kept.are_sound(self._ops):
             self._copies = Copies.believed(self._checkpoint, kept)
 

@@ -97,7 +97,7 @@ def load(
     """Open a model to talk to: a path, a hub name, or `nano`.
 
     `precision` None is `exact`, and `fast` from 20b on. `kv_cache_dtype` is what keys and values are kept as, `f32`,
-    `bf16` or `int8`; None is f32 at `exact` and bf16 at `fast`. `context` None is all that the model was made for, or
+    `bf16` or `int8`; None is f32 at `exact` and else bf16. `context` None is all that the model was made for, or
     as much of it as fits half of the free memory; `Model.settings` says what came of it.
 
     Raises what `load_weights` raises, VocabularyError when the tokenizer cannot be read, ConfigError for a context that

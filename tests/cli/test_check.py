@@ -49,6 +49,20 @@ def test_what_a_cache_costs_is_told(tiny: Path, capsys):
     assert len(set(found.values())) == 3
 
 
+@pytest.mark.parametrize("backend", ["native", "reference", pytest.param("torch", marks=pytest.mark.torch)])
+def test_turbo_is_compared_as_answers_are_written(tiny: Path, capsys, backend: str):
+    """With the experts of each token alone, where all inputs are whole numbers: nearer to `exact` than `fast` is."""
+    found = {}
+    for precision in ("fast", "turbo"):
+        options = ["--backend", backend, "--precision", precision, "--tokens", "40"]
+        assert main(["check", str(tiny), *options]) == 0
+        assert f"KL(exact || {precision}) " in capsys.readouterr().out.splitlines()[-1]
+        assert main(["check", str(tiny), *options, "--json"]) == 0
+        found[precision] = json.loads(capsys.readouterr().out)["checks"][-1]
+        assert found[precision]["name"] == precision
+    assert 0 < found["turbo"]["figures"]["kl_mean"] < found["fast"]["figures"]["kl_mean"] < 2e-3
+
+
 def test_another_backend_is_compared_with_the_reference(tiny: Path, capsys):
     assert main(["check", str(tiny), "--tokens", "20", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -33,7 +33,23 @@ class Judged(NamedTuple):
 
 def rounded(x: np.ndarray, precision: Precision) -> np.ndarray:
     """What an operation sees of its input, as float64."""
-    return (x.astype(bfloat16) if precision is Precision.FAST else x).astype(np.float64)
+    return (x if precision is Precision.EXACT else x.astype(bfloat16)).astype(np.float64)
+
+
+def whole(x: Judged) -> Judged:
+    """[C] as multiples of its largest magnitude over 16256.
+
+    The scale is as far off as the largest magnitude is, and by the roundings that make it. A number so near the middle
+    between two that an error reaches there may be the other one.
+    """
+    largest = np.abs(x.value).max()
+    if largest < 2.0**-100:
+        return Judged(np.zeros_like(x.value), x.bound)
+    step, off = largest / 16256, x.bound.max() / largest + 3 * U
+    unsure = x.bound + np.abs(x.value) * off
+    flips = np.rint((x.value - unsure) / step) != np.rint((x.value + unsure) / step)
+    value = np.rint(x.value / step) * step
+    return Judged(value, np.abs(value) * off + np.where(flips, 1.01 * (step + unsure), 0.0))
 
 
 def cached(x: np.ndarray, dtype: CacheDtype) -> tuple[np.ndarray, np.ndarray]:
@@ -138,21 +154,31 @@ def expert(
     limit: float,
     precision: Precision,
     low_rank_of: tuple[Judged, np.ndarray, np.ndarray, float] | None = None,
+    *,
+    in_whole: bool = False,
 ) -> Judged:
-    """[D] -> [D]: one expert's output for one token; `low_rank_of` is (term of h, a, b, scale of down)."""
+    """[D] -> [D]: one expert's output for one token; `low_rank_of` is (term of h, a, b, scale of down).
+
+    `in_whole` has the inputs of both products, but not of low-rank terms, rounded to whole numbers.
+    """
     h = linear(rounded(x, precision), *gate_up)
+    if in_whole:
+        seen = whole(Judged(x.astype(np.float64), np.zeros(len(x))))
+        h = linear(seen.value, *gate_up)
+        h = Judged(h.value, h.bound + seen.bound @ np.abs(gate_up[0].astype(np.float64)).T)
     if low_rank_of is not None:
         h = Judged(h.value + low_rank_of[0].value, h.bound + low_rank_of[0].bound + U * np.abs(h.value))
     exact, error = swiglu(h.value, limit), swiglu_error(h, limit)
-    a = rounded(exact.astype(np.float32), precision)
-    if precision is Precision.FAST:
+    a, seen = rounded(exact.astype(np.float32), precision), whole(Judged(exact, error))
+    if precision is not Precision.EXACT:
         # Near the middle between two bfloat16 a tiny error flips the rounding: then it is off by a whole step of 2^-7.
         flips = rounded((exact - error).astype(np.float32), precision) != rounded(
             (exact + error).astype(np.float32), precision
         )
         error = np.where(flips, 2.0**-7 * np.abs(exact) + error, 0.0)
-    y = linear(a, *down)
-    y = Judged(y.value, y.bound + error @ np.abs(down[0].astype(np.float64)).T)
+    seen = seen if in_whole else Judged(a, error)
+    y = linear(seen.value, *down)
+    y = Judged(y.value, y.bound + seen.bound @ np.abs(down[0].astype(np.float64)).T)
     if low_rank_of is None:
         return y
     term = low_rank(a, *low_rank_of[1:])

@@ -5,12 +5,15 @@ import sys
 import pytest
 
 from ossia.errors import BackendError
-from ossia.ops import make_ops
+from ossia.ops import Precision, make_ops
 
 
-@pytest.mark.parametrize(("backend", "precision"), [("cuda", "exact"), ("native", "turbo")])
-def test_unknown_names_are_told_the_known_ones(backend: str, precision: str):
-    with pytest.raises(BackendError, match=r"reference|exact"):
+@pytest.mark.parametrize(
+    ("backend", "precision", "known"),
+    [("cuda", "exact", "native, reference, torch are"), ("native", "int4", "exact, fast, turbo are")],
+)
+def test_unknown_names_are_told_the_known_ones(backend: str, precision: str, known: str):
+    with pytest.raises(BackendError, match=known):
         make_ops(backend, precision)
 
 
@@ -21,7 +24,7 @@ def test_an_unknown_cache_is_told_the_known_ones():
 
 @pytest.mark.parametrize("backend", ["reference", "native", pytest.param("torch", marks=pytest.mark.torch)])
 def test_the_cache_follows_from_the_precision_unless_it_is_named(backend: str):
-    assert [make_ops(backend, precision).kv_cache_dtype for precision in ("exact", "fast")] == ["f32", "bf16"]
+    assert [make_ops(backend, precision).kv_cache_dtype for precision in Precision] == ["f32", "bf16", "bf16"]
     assert make_ops(backend, "exact", kv_cache_dtype="int8").kv_cache_dtype == "int8"
 
 

@@ -67,8 +67,28 @@ def row_by_row(ops: NativeOps, weights: Weights, x: np.ndarray, adapters: np.nda
 def test_every_row_is_the_same_bits_in_any_batch(ops: NativeOps):
     weights, x, adapters = Weights(ops), normal(90, 150, 96), np.arange(150, dtype=np.int32) % 3 - 1
     whole = row_by_row(ops, weights, x, adapters)
+    # In `turbo` the outputs of experts, last in a row, depend on company by rounding.
+    end = None if ops.batch_invariant else -x.shape[1] * 8  # integers and float32 meet in float64
+    assert ops.batch_invariant is (ops.precision is not Precision.TURBO)
     for rows in (slice(0, 1), slice(7, 9), slice(11, 16), slice(40, 105)):
-        assert row_by_row(ops, weights, x[rows], adapters[rows]) == whole[rows]
+        found = row_by_row(ops, weights, x[rows], adapters[rows])
+        assert [row[:end] for row in found] == [row[:end] for row in whole[rows]]
+
+
+@pytest.mark.parametrize("isa", instruction_sets())
+@pytest.mark.parametrize("width", [2880, 64])
+@pytest.mark.parametrize("tokens", [1, 2, 3, 5])
+def test_turbo_is_the_reference_s(isa: str, width: int, tokens: int):
+    """Both sum in float32 what is mostly exact: closer than bfloat16 by two orders."""
+    packed = encode(weight(1, 4, 128, width, dtype=np.float32) * 4), encode(weight(2, 4, width, 64, dtype=np.float32))
+    x, shares = normal(3, tokens, width), np.full((tokens, 2), 0.5, np.float32)
+    chosen = np.array([[row % 4, (row + 1 + row % 2) % 4] for row in range(tokens)], np.int32)
+    results = []
+    for ops in (NativeOps(Precision.TURBO, 2, isa), ReferenceOps(Precision.TURBO), ReferenceOps(Precision.FAST)):
+        experts = Experts(*(Linear(ops.prepare(one, Role.EXPERTS, "w")) for one in packed))
+        results.append(ops.experts(x, chosen, shares, experts, LIMIT))
+    turbo, reference, fast = results
+    assert np.abs(turbo - reference).max() <= np.abs(fast - reference).max() / 20
 
 
 def test_every_row_is_the_same_bits_with_any_threads(precision: Precision):

@@ -212,12 +212,34 @@ class Mixture:
             linear_of(ops, self.down, self.down_bias, Role.EXPERTS, down_terms),  # type: ignore[arg-type]
         )
 
+    def check(
+        self,
+        y: np.ndarray,
+        x: np.ndarray,
+        chosen: np.ndarray,
+        shares: np.ndarray,
+        precision: Precision,
+        terms: Any = None,
+    ) -> None:
+        """Every token's row; `terms(row)` are those of the token's adapter, None where it has none."""
+        found, counts = np.unique(chosen, return_counts=True)
+        few = set(found[counts <= 2].tolist()) if precision is Precision.TURBO else set[int]()
+        for row in range(len(x)):
+            own = None if terms is None else terms(row)
+            self.judged(x[row], chosen[row], shares[row], precision, own, few).check(y[row])
+
     def judged(
-        self, x: np.ndarray, chosen: np.ndarray, shares: np.ndarray, precision: Precision, terms: Any = None
+        self,
+        x: np.ndarray,
+        chosen: np.ndarray,
+        shares: np.ndarray,
+        precision: Precision,
+        terms: Any,
+        few: set[int],
     ) -> judges.Judged:
         """One token's sum over its experts; `terms` are (a, b, scale, a, b, scale) of its adapter."""
         value, bound = np.zeros(len(x)), np.zeros(len(x))
-        for expert, share in zip(chosen, shares.astype(np.float64), strict=True):
+        for expert, share in zip(chosen.tolist(), shares.astype(np.float64), strict=True):
             own = None
             if terms is not None:
                 a, b, scale, *down = (part if np.ndim(part) == 0 else part[expert] for part in terms)
@@ -229,6 +251,7 @@ class Mixture:
                 LIMIT,
                 precision,
                 own,
+                in_whole=expert in few and isinstance(self.gate_up, Packed),
             )
             value += share * y.value
             bound += np.abs(share) * (y.bound + (len(chosen) + 1) * judges.U * np.abs(y.value))
@@ -247,8 +270,31 @@ def test_experts(ops: Ops, dtype: Any, experts: int, active: int, width: int, in
     shares = rng.dirichlet(np.ones(active), tokens).astype(np.float32).reshape(tokens, active)
     y = ops.numpy(ops.experts(ops.array(x), ops.array(chosen), ops.array(shares), mixture.prepared(ops), LIMIT))
     assert y.shape == (tokens, width)
-    for row in range(tokens):
-        mixture.judged(x[row], chosen[row], shares[row], ops.precision).check(y[row])
+    mixture.check(y, x, chosen, shares, ops.precision)
+
+
+@pytest.mark.parametrize(("tokens", "few"), [(1, True), (2, True), (3, False), (1026, False)])
+def test_turbo_counts_the_tokens_of_an_expert(ops: Ops, tokens: int, few: bool):
+    """Of 1,026 tokens that chose one expert, the first 1,024 are counted together, and the last two."""
+    mixture, x = Mixture(2, 96, 64, Packed), normal(24, tokens, 96)
+    chosen, shares = np.ones((tokens, 1), np.int32), np.ones((tokens, 1), np.float32)
+    y = ops.numpy(ops.experts(ops.array(x), ops.array(chosen), ops.array(shares), mixture.prepared(ops), LIMIT))
+    for row in (0, tokens - 1):
+        counted_few = ops.precision is Precision.TURBO and (few or row >= 1024)
+        expected = mixture.judged(
+            x[row], chosen[row], shares[row], ops.precision, None, {1} if counted_few else set[int]()
+        )
+        expected.check(y[row])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_experts_of_what_is_no_number_give_none(ops: Ops, bad: float):
+    mixture, x = Mixture(4, 96, 64, Packed), normal(24, 2, 96)
+    x[0, 5] = bad
+    chosen, shares = np.array([[0, 2], [1, 2]], np.int32), np.full((2, 2), 0.5, np.float32)
+    y = ops.numpy(ops.experts(ops.array(x), ops.array(chosen), ops.array(shares), mixture.prepared(ops), LIMIT))
+    assert np.isnan(y[0]).any()
+    assert np.isfinite(y[1]).all()
 
 
 @pytest.mark.parametrize("dtype", [bfloat16, np.float32])
@@ -256,8 +302,7 @@ def test_experts_of_odd_widths(ops: Ops, dtype: Any):
     mixture, x = Mixture(3, 50, 23, dtype), normal(24, 4, 50)
     chosen, shares = np.array([[0, 2], [1, 0], [2, 1], [0, 1]], np.int32), np.full((4, 2), 0.5, np.float32)
     y = ops.numpy(ops.experts(ops.array(x), ops.array(chosen), ops.array(shares), mixture.prepared(ops), LIMIT))
-    for row in range(4):
-        mixture.judged(x[row], chosen[row], shares[row], ops.precision).check(y[row])
+    mixture.check(y, x, chosen, shares, ops.precision)
 
 
 @pytest.mark.parametrize("dtype", [Packed, bfloat16])
@@ -269,9 +314,11 @@ def test_experts_with_adapters(ops: Ops, dtype: Any):
     prepared = mixture.prepared(ops, low_rank_of(ops, *terms[:3]), low_rank_of(ops, *terms[3:]))
     chosen, shares = np.array([[3, 1], [0, 2], [2, 1], [1, 3]], np.int32), np.full((4, 2), 0.5, np.float32)
     y = ops.numpy(ops.experts(ops.array(x), ops.array(chosen), ops.array(shares), prepared, LIMIT, adapters))
-    for row, adapter in enumerate(adapters):
-        own = None if adapter < 0 else [part[adapter] for part in terms]
-        mixture.judged(x[row], chosen[row], shares[row], ops.precision, own).check(y[row])
+
+    def own(row: int) -> list[Any] | None:
+        return None if adapters[row] < 0 else [part[adapters[row]] for part in terms]
+
+    mixture.check(y, x, chosen, shares, ops.precision, own)
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-3, 30.0, 1e30])
@@ -281,8 +328,7 @@ def test_experts_at_the_ends_of_swiglu(ops: Ops, size: float):
     chosen, shares = np.array([[0], [1], [0]], np.int32), np.ones((3, 1), np.float32)
     y = ops.numpy(ops.experts(ops.array(x), ops.array(chosen), ops.array(shares), mixture.prepared(ops), LIMIT))
     assert np.all(np.isfinite(y))
-    for row in range(3):
-        mixture.judged(x[row], chosen[row], shares[row], ops.precision).check(y[row])
+    mixture.check(y, x, chosen, shares, ops.precision)
 
 
 @pytest.mark.parametrize("role", [Role.LINEAR, Role.EMBEDDING, Role.UNEMBEDDING, Role.ROUTER, Role.VECTOR])

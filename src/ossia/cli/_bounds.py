@@ -53,14 +53,14 @@ def decode_bytes(
 
 
 def weight_bytes(checkpoint: Checkpoint, batch: int = 1, precision: Precision = Precision.EXACT) -> float:
-    """Bytes of weights that a step of `batch` tokens must read: as the file stores them, or in 8 bits at `fast`.
+    """Bytes of weights that a step of `batch` tokens must read: as the file stores them, or in 8 bits but at `exact`.
 
     All but the embedding, of which each token reads one row, and the experts that no token chose: with independent
     choices a token misses one of X experts with probability 1 - A / X.
     """
     config = checkpoint.config
     share = 1 - (1 - config.num_experts_per_tok / config.num_local_experts) ** batch
-    total, copied = 0.0, in_8_bits(checkpoint) if precision is Precision.FAST else {}
+    total, copied = 0.0, in_8_bits(checkpoint) if precision is not Precision.EXACT else {}
     for name, spec in expected_tensors(config, checkpoint.experts).items():
         stored = stored_bytes(checkpoint.stored[name], spec.parameters)
         if name in copied:

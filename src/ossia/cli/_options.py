@@ -49,9 +49,10 @@ def add_precision(parser: Arguments, default: str | None = None) -> None:
     """How exactly; without a default, as fits the model."""
     parser.add_argument(
         "--precision",
-        choices=("exact", "fast"),
+        choices=("exact", "fast", "turbo"),
         default=default,
-        help=f"exact: float32 throughout; fast: bfloat16 activations (default: {default or 'exact, fast from 20b on'})",
+        help="exact: float32 throughout; fast: bfloat16 activations; turbo: fast, and few tokens' experts in whole "
+        f"numbers, so that company in a batch shows (default: {default or 'exact, fast from 20b on'})",
     )
 
 
@@ -60,7 +61,7 @@ def add_cache_dtype(parser: Arguments) -> None:
     parser.add_argument(
         "--kv-cache-dtype",
         choices=("f32", "bf16", "int8"),
-        help="what keys and values are kept as (default: f32 at exact, bf16 at fast; int8 takes half of bf16's memory)",
+        help="what keys and values are kept as (default: f32 at exact, else bf16; int8 takes half of bf16's memory)",
     )
 
 
@@ -133,7 +134,12 @@ def add_answering(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--min-p", type=fraction(0, 1), metavar="X", help="only tokens X times as likely as the likeliest"
     )
-    group.add_argument("--seed", type=at_least(0, 2**64 - 1), metavar="N", help="the same seed gives the same answer")
+    group.add_argument(
+        "--seed",
+        type=at_least(0, 2**64 - 1),
+        metavar="N",
+        help="the same seed gives the same answer (at turbo, in the same company)",
+    )
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:

@@ -1,9 +1,9 @@
-"""`ossia check`: read a model through, say whether it is whole, and measure what `fast` costs it."""
+"""`ossia check`: read a model through, say whether it is whole, and measure what `fast` or `turbo` costs it."""
 
 import argparse
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ossia.cli import _options
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from ossia.checkpoint import Checkpoint, Tensor
     from ossia.harmony import Vocabulary
     from ossia.loading import Loaded
+    from ossia.ops import Array, Experts, Ops
 
-HELP = "Read every tensor of a model, and measure how far `fast` is from `exact`."
+HELP = "Read every tensor of a model, and measure how far `fast` or `turbo` is from `exact`."
 EXAMPLE = "ossia check nano"
 
 SMALL = 100_000_000
@@ -64,6 +65,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     _options.add_backend(parser)
     _options.add_cache_dtype(parser)
     parser.add_argument(
+        "--precision", choices=("fast", "turbo"), default="fast", help="what is compared with exact (default: fast)"
+    )
+    parser.add_argument(
         "--tokens", type=_options.at_least(2), default=256, metavar="N", help="length of the comparison (default: 256)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -106,17 +110,53 @@ def _findings(checkpoint: "Checkpoint", options: argparse.Namespace) -> Iterator
     exact_model = load_weights(checkpoint, backend=options.backend, precision="exact", threads=options.threads)
     yield compare_with_reference(checkpoint, exact_model, tokens)
     exact = _computed(exact_model, tokens, "exact")
-    # The weights that `exact` keeps for itself are given back before those of `fast` are made.
+    # The weights that `exact` keeps for itself are given back before those of the other are made.
     del exact_model
-    fast_model = load_weights(
+    other = load_weights(
         checkpoint,
         backend=options.backend,
-        precision="fast",
+        precision=options.precision,
         threads=options.threads,
         kv_cache_dtype=options.kv_cache_dtype,
     )
-    cache = f"fast with a cache in {options.kv_cache_dtype}" if options.kv_cache_dtype else "fast"
-    yield divergence(_side_by_side(exact, _computed(fast_model, tokens, "fast"), len(tokens)), cache)
+    if options.precision == "turbo":
+        other = replace(other, ops=_Alone(other.ops))
+    cache = f" with a cache in {options.kv_cache_dtype}" if options.kv_cache_dtype else ""
+    rows = _side_by_side(exact, _computed(other, tokens, options.precision), len(tokens))
+    yield divergence(rows, options.precision, cache)
+
+
+class _Alone:
+    """A backend whose experts see each token alone, as where one answer is written: `turbo` rounds by company."""
+
+    def __init__(self, ops: "Ops") -> None:
+        self._ops = ops
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ops, name)
+
+    def experts(
+        self,
+        x: "Array",
+        chosen: "Array",
+        shares: "Array",
+        experts: "Experts",
+        limit: float,
+        adapters: "np.ndarray | None" = None,
+    ) -> "Array":
+        """[T, D], [T, A] int32, [T, A] -> [T, D]: as the backend computes it of steps of one token."""
+        import numpy as np
+
+        rows = (slice(row, row + 1) for row in range(len(x)))
+        parts = [
+            self._ops.numpy(
+                self._ops.experts(
+                    x[row], chosen[row], shares[row], experts, limit, None if adapters is None else adapters[row]
+                )
+            )
+            for row in rows
+        ]
+        return self._ops.array(np.concatenate(parts))
 
 
 def check_tensors(checkpoint: "Checkpoint") -> Finding:
@@ -237,8 +277,8 @@ def _side_by_side(
             progress.show(done, count)
 
 
-def divergence(pairs: "Iterable[tuple[np.ndarray, np.ndarray]]", name: str = "fast") -> Finding:
-    """How far `fast` is from `exact`: the mean and the largest KL divergence, in nats, over pairs of logits [T, V].
+def divergence(pairs: "Iterable[tuple[np.ndarray, np.ndarray]]", precision: str = "fast", cache: str = "") -> Finding:
+    """How far another precision is from `exact`: the mean and the largest KL divergence, in nats, of logits [T, V].
 
     Takes the pairs as they come, and keeps two numbers of each row.
     """
@@ -250,13 +290,13 @@ def divergence(pairs: "Iterable[tuple[np.ndarray, np.ndarray]]", name: str = "fa
             same += (exact.argmax(axis=1) == fast.argmax(axis=1)).tolist()
             kl += map(_divergence, exact, fast)
     if not np.isfinite(kl).all():
-        return Finding("fast", False, NO_NUMBERS, {"kl_mean": None, "kl_max": None, "tokens": len(kl)})
+        return Finding(precision, False, NO_NUMBERS, {"kl_mean": None, "kl_max": None, "tokens": len(kl)})
     figures = {"kl_mean": float(np.mean(kl)), "kl_max": max(kl), "same_best": float(np.mean(same)), "tokens": len(kl)}
     words = (
-        f"KL(exact || {name}) {figures['kl_mean']:.2e} nats on average, {figures['kl_max']:.2e} at most; "
+        f"KL(exact || {precision}{cache}) {figures['kl_mean']:.2e} nats on average, {figures['kl_max']:.2e} at most; "
         f"same best token {figures['same_best']:.1%} of {len(kl)}"
     )
-    return Finding("fast", True, words, figures)
+    return Finding(precision, True, words, figures)
 
 
 def _divergence(exact: "np.ndarray", fast: "np.ndarray") -> float:

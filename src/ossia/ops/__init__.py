@@ -14,8 +14,11 @@ rounds inside an operation:
     fast    the inputs of `linear` and of both products of `experts` rounded to bfloat16, and keys and values stored as
             bfloat16; everything else, the router and all sums included, in float32. Attention's projections and the
             unembedding come in 8 bits (`ossia.copies`): their inputs are rounded to whole numbers of 15 bits instead
+    turbo   as fast; but where few tokens of a step chose an expert (`few_chose`) and its weights are MXFP4, the inputs
+            of its products are rounded to whole numbers of 15 bits too, and with other company to bfloat16. So a
+            token's numbers depend, by rounding, on what is computed beside it: `batch_invariant` is False
 
-At either precision keys and values may be kept otherwise, as `CacheDtype` says.
+At any precision keys and values may be kept otherwise, as `CacheDtype` says.
 """
 
 from ossia.ops.batch import Batch, Pages
@@ -53,7 +56,7 @@ def make_ops(
     """The backend of that name. Only the one asked for is imported.
 
     `threads` is for `native` alone (None: one for each processor this process may use). `kv_cache_dtype` None is what
-    fits the precision: f32 for exact, bf16 for fast. Raises BackendError for an unknown name, precision or dtype, or a
+    fits the precision: f32 for exact, else bf16. Raises BackendError for an unknown name, precision or dtype, or a
     backend that cannot run here.
     """
     from ossia.errors import BackendError  # noqa: PLC0415

@@ -1,7 +1,8 @@
 """Every operation in C++, on all processors: what serves.
 
 Weights are used as stored, straight from the mapped file. One token's numbers are the same bits however it is batched,
-chunked and threaded: the order of additions is fixed (native/include/ossia.h, native/src/attend.h).
+chunked and threaded: the order of additions is fixed (native/include/ossia.h, native/src/attend.h). Only `turbo` rounds
+by how many tokens chose an expert.
 """
 
 import threading
@@ -31,7 +32,7 @@ _ASK, _WAIT, _WHOLE = 0, 1, 2
 
 _CACHE_DTYPES = {CacheDtype.F32: library.F32, CacheDtype.BF16: library.BF16, CacheDtype.INT8: library.INT8}
 
-_PRECISIONS = {Precision.EXACT: 0, Precision.FAST: 1}
+_PRECISIONS = {Precision.EXACT: 0, Precision.FAST: 1, Precision.TURBO: 2}
 
 
 class NativeOps:
@@ -43,7 +44,6 @@ class NativeOps:
     """
 
     name = "native"
-    batch_invariant = True
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class NativeOps:
         if threads is not None and not 1 <= threads <= 1024:
             raise BackendError(f"{threads} threads cannot be; 1 to 1024, or None for one each processor, are right")
         self.precision = precision
+        self.batch_invariant = precision is not Precision.TURBO
         self._precision = _PRECISIONS[precision]
         self.kv_cache_dtype = self.stored_dtype = kv_cache_dtype or CacheDtype.of(precision)
         self._cache_dtype = _CACHE_DTYPES[self.kv_cache_dtype]

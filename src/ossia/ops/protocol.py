@@ -24,6 +24,7 @@ __all__ = [
     "Precision",
     "Role",
     "check_kind",
+    "few_chose",
 ]
 
 Array = Any
@@ -41,6 +42,14 @@ class Precision(StrEnum):
 
     EXACT = "exact"
     FAST = "fast"
+    TURBO = "turbo"
+
+
+FEW_TOKENS, COUNTED_TOKENS = 2, 1024
+"""`turbo` rounds an expert's inputs to whole numbers where at most so many tokens, of so many, chose it.
+
+Source: native/src/whole_kernels.h, `kFewTokens`, which says why; native/src/experts.cc, `kMostTokens`.
+"""
 
 
 class CacheDtype(StrEnum):
@@ -123,7 +132,7 @@ class Ops(Protocol):
     def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
         """A weight taken in once, at load. `name` is for the error when it cannot be.
 
-        A tensor is bfloat16, float32, packed MXFP4 (experts only) or 8 bits (at `fast`, for `linear` alone). The
+        A tensor is bfloat16, float32, packed MXFP4 (experts only) or 8 bits (not at `exact`, for `linear` alone). The
         backend may keep a view of it.
         """
         ...
@@ -181,9 +190,9 @@ class Ops(Protocol):
     def linear(self, x: Array, projection: Linear, adapters: np.ndarray | None = None) -> Array:
         """[T, C] -> [T, N]: x @ weight.T + bias, and the low-rank term of each token's adapter.
 
-        `adapters` [T] int32 says which adapter a token has, -1 none. `fast` rounds x first: to bfloat16, or, for a
-        weight in 8 bits, to the whole numbers of `ossia.int8.round_activations`; for low-rank terms to bfloat16 always.
-        Products of whole numbers are summed exactly within a segment of columns.
+        `adapters` [T] int32 says which adapter a token has, -1 none. `fast` and `turbo` round x first: to bfloat16, or,
+        for a weight in 8 bits, to the whole numbers of `ossia.int8.round_activations`; for low-rank terms to bfloat16
+        always. Products of whole numbers are summed exactly within a segment of columns.
         """
         ...
 
@@ -240,7 +249,8 @@ class Ops(Protocol):
         One expert: h = gate_up x + bias; gate = min(h[0::2], limit), up = clamp(h[1::2], -limit, limit);
         a = gate * sigmoid(1.702 gate) * (up + 1); down a + bias. The bias of `down` is inside the weighted sum.
         Low-rank terms are added to h before SwiGLU and to the result of `down` before the share. `fast` rounds x and a
-        to bfloat16.
+        to bfloat16; `turbo`, as `few_chose` says, to the whole numbers of `ossia.int8.round_activations`, but for
+        low-rank terms to bfloat16 always.
 
         Source: openai/gpt-oss, gpt_oss/torch/model.py, `MLPBlock` and `swiglu`.
         """
@@ -251,9 +261,23 @@ class Ops(Protocol):
         ...
 
 
+def few_chose(chosen: np.ndarray) -> np.ndarray:
+    """[T, A] int32 -> [T, A] bool: whether few tokens beside this one chose the same expert.
+
+    Counted among each `COUNTED_TOKENS` of a step, from the first on.
+    """
+    few = np.zeros(chosen.shape, bool)
+    for first in range(0, len(chosen), COUNTED_TOKENS):
+        some = chosen[first : first + COUNTED_TOKENS]
+        _, which, counts = np.unique(some, return_inverse=True, return_counts=True)
+        few[first : first + COUNTED_TOKENS] = (counts <= FEW_TOKENS)[which].reshape(some.shape)
+    return few
+
+
 def check_kind(tensor: np.ndarray | Packed | Int8, precision: Precision, role: Role, name: str) -> None:
     """Refuse a weight in a form that is not computed with in this role. Raises BackendError."""
     if isinstance(tensor, Packed) and role is not Role.EXPERTS:
         raise BackendError(f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right")
     if isinstance(tensor, Int8) and (precision is Precision.EXACT or role not in (Role.LINEAR, Role.UNEMBEDDING)):
-        raise BackendError(f"{name}: a matrix in 8 bits, as {role} at {precision}; one of `linear`'s at fast is right")
+        right = "one of `linear`'s at fast or turbo is right"
+        raise BackendError(f"{name}: a matrix in 8 bits, as {role} at {precision}; {right}")

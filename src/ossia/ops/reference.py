@@ -13,7 +13,7 @@ from ossia.config import SWIGLU_ALPHA
 from ossia.int8 import Int8
 from ossia.mxfp4 import Packed, check_scales, decode
 from ossia.ops.batch import Batch, check_indices
-from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
+from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind, few_chose
 from ossia.ops.sampling import Draw, Drawn, sample
 from ossia.ops.scanning import Scanning
 
@@ -166,22 +166,35 @@ class ReferenceOps(Scanning):
         limit: float,
         adapters: np.ndarray | None = None,
     ) -> np.ndarray:
-        x = self._rounded(x)
+        few = few_chose(chosen) if self.precision is Precision.TURBO else np.zeros(chosen.shape, bool)
         parts = np.zeros((*chosen.shape, x.shape[-1]), np.float32)  # [T, A, D]
         for expert in np.unique(chosen):
             tokens, places = np.nonzero(chosen == expert)
             of_tokens = None if adapters is None else adapters[tokens]
-            h = _linear(x[tokens], experts.gate_up.of_expert(expert), of_tokens)
-            a = self._rounded(swiglu(h, limit))
-            parts[tokens, places] = _linear(a, experts.down.of_expert(expert), of_tokens)
+            whole = few[tokens, places]
+            h = self._of_expert(x[tokens], experts.gate_up, expert, whole, of_tokens)
+            a = swiglu(h, limit)
+            parts[tokens, places] = self._of_expert(a, experts.down, expert, whole, of_tokens)
         return np.einsum("ta,tad->td", shares, parts)
 
     @_as_the_others
     def sample(self, logits: np.ndarray, draw: Draw) -> Drawn:
         return sample(logits, draw)
 
+    def _of_expert(
+        self, x: np.ndarray, stack: Linear, expert: int, whole: np.ndarray, adapters: np.ndarray | None
+    ) -> np.ndarray:
+        """[T, C] -> [T, N]: one product of one expert, with inputs in whole numbers where `whole` [T] says so."""
+        projection, rounded = stack.of_expert(expert), self._rounded(x)
+        if self.precision is not Precision.TURBO or not isinstance(stack.weight.values, Packed):
+            return _linear(rounded, projection, adapters)
+        numbers, scale = int8.round_activations(x)
+        seen = np.where(whole[:, None], numbers * scale[:, None], rounded)
+        y = _linear(seen, projection._replace(adapters=None), None)
+        return y + _low_rank(rounded, projection.adapters, adapters)
+
     def _rounded(self, x: np.ndarray) -> np.ndarray:
-        """At `fast`, to the nearest bfloat16, ties to even."""
+        """At `fast` and `turbo`, to the nearest bfloat16, ties to even."""
         return x if self.precision is Precision.EXACT else _to_bfloat16(x)
 
     def _cached(self, x: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from ossia.config import SWIGLU_ALPHA
 from ossia.int8 import Int8
 from ossia.mxfp4 import GRID, Packed, check_scales
 from ossia.ops.batch import Batch, check_indices
-from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
+from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind, few_chose
 from ossia.ops.sampling import Draw, Drawn, sample
 from ossia.ops.scanning import Scanning
 
@@ -162,18 +162,29 @@ class TorchOps(Scanning):
         limit: float,
         adapters: np.ndarray | None = None,
     ) -> Tensor:
-        x = self._rounded(x)
+        few = few_chose(self.numpy(chosen)) if self.precision is Precision.TURBO else np.zeros(chosen.shape, bool)
+        whole = self._tensor(few)
         parts = x.new_zeros(*chosen.shape, x.shape[-1])  # [T, A, D]
         for expert in chosen.unique().tolist():
             tokens, places = torch.nonzero(chosen == expert, as_tuple=True)
             of_tokens = None if adapters is None else adapters[tokens.cpu().numpy()]
-            h = self._linear(x[tokens], experts.gate_up.of_expert(expert), of_tokens)
-            a = self._rounded(swiglu(h, limit))
-            parts[tokens, places] = self._linear(a, experts.down.of_expert(expert), of_tokens)
+            own = whole[tokens, places]
+            h = self._of_expert(x[tokens], experts.gate_up, expert, own, of_tokens)
+            a = swiglu(h, limit)
+            parts[tokens, places] = self._of_expert(a, experts.down, expert, own, of_tokens)
         return (shares[..., None] * parts).sum(1)
 
     def sample(self, logits: Tensor, draw: Draw) -> Drawn:
         return sample(self.numpy(logits), draw)
+
+    def _of_expert(self, x: Tensor, stack: Linear, expert: int, whole: Tensor, adapters: np.ndarray | None) -> Tensor:
+        """[T, C] -> [T, N]: one product of one expert, with inputs in whole numbers where `whole` [T] says so."""
+        projection, rounded = stack.of_expert(expert), self._rounded(x)
+        if self.precision is not Precision.TURBO or not isinstance(stack.weight, PackedTensor):
+            return self._linear(rounded, projection, adapters)
+        seen = torch.where(whole[:, None], _whole(x, float(int8.LARGEST_ACTIVATION)), rounded)
+        y = self._linear(seen, projection._replace(adapters=None), None)
+        return y + self._low_rank(rounded, projection.adapters, adapters)
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         """A tensor over the same memory where the device allows; torch has no read-only tensors and warns of it."""
