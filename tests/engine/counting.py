@@ -125,8 +125,8 @@ class CountingOps:
             added[:, 0] = 1000 * (adapters + 1)
         return added
 
-    def sample(self, logits: np.ndarray, draw: Draw) -> Drawn:
-        return sample(logits, draw)
+    def sample(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> Drawn:
+        return sample(self.linear(x, unembedding), draw)
 
 
 def _read(cache: np.ndarray, batch: Batch, kind: str, request: int, positions: np.ndarray) -> np.ndarray:

@@ -246,10 +246,10 @@ class NativeOps:
         _check(status, "experts")
         return y
 
-    def sample(self, logits: np.ndarray, draw: Draw) -> Drawn:
-        rows, vocabulary = logits.shape
-        logits = _floats(logits, vocabulary, "sample")
+    def sample(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> Drawn:
+        rows, vocabulary = len(x), unembedding.weight.rows
         struct, arrays = _draw(draw, rows)
+        logits = self.linear(x, unembedding)
         tokens = np.empty(rows, np.int32)
         logprobs = np.empty(rows, np.float32)
         top_tokens = np.empty((rows, draw.top_logprobs), np.int32)

@@ -234,8 +234,12 @@ class Ops(Protocol):
         """
         ...
 
-    def sample(self, logits: Array, draw: Draw) -> Drawn:
-        """[L, V] -> [L] tokens with their log-probabilities, as `ossia.ops.sampling` defines."""
+    def sample(self, x: Array, unembedding: Linear, draw: Draw) -> Drawn:
+        """[L, D], [V, D] -> [L] tokens with their log-probabilities.
+
+        Drawn from the logits `linear(x, unembedding)` as `ossia.ops.sampling` defines. It gets no logits because a
+        backend need not compute those that can change nothing.
+        """
         ...
 
 

@@ -176,8 +176,8 @@ class ReferenceOps:
         return np.einsum("ta,tad->td", shares, parts)
 
     @_as_the_others
-    def sample(self, logits: np.ndarray, draw: Draw) -> Drawn:
-        return sample(logits, draw)
+    def sample(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> Drawn:
+        return sample(self.linear(x, unembedding), draw)
 
     def _rounded(self, x: np.ndarray) -> np.ndarray:
         """At `fast`, to the nearest bfloat16, ties to even."""

@@ -171,8 +171,8 @@ class TorchOps:
             parts[tokens, places] = self._linear(a, experts.down.of_expert(expert), of_tokens)
         return (shares[..., None] * parts).sum(1)
 
-    def sample(self, logits: Tensor, draw: Draw) -> Drawn:
-        return sample(self.numpy(logits), draw)
+    def sample(self, x: Tensor, unembedding: Linear, draw: Draw) -> Drawn:
+        return sample(self.numpy(self.linear(x, unembedding)), draw)
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         """A tensor over the same memory where the device allows; torch has no read-only tensors and warns of it."""
