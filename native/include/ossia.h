@@ -34,7 +34,7 @@ extern "C" {
 // The library
 
 // Changes when a function or struct does; the Python side refuses a library of another version.
-#define OSSIA_ABI_VERSION 2
+#define OSSIA_ABI_VERSION 3
 OSSIA_API int32_t ossia_abi_version(void);
 
 typedef enum {
@@ -116,6 +116,12 @@ OSSIA_API int32_t ossia_embed(ossia_context* context, const ossia_weight* table,
 // OSSIA_BAD_INDEX for an adapter below -1 or from `terms->adapters` on.
 OSSIA_API int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
                                const ossia_low_rank* terms, const int32_t* adapters, int32_t precision, float* y);
+
+// As ossia_linear without terms, for some rows of the weight: those whose bit is set in `wanted`, bit n % 32 of word
+// n / 32 being row n's. They get the bits that ossia_linear gives them; the rest of y [T, N] stays as it was, except
+// that a weight in INT8 is computed by panels of 16 rows, all of those that have a wanted one.
+OSSIA_API int32_t ossia_linear_rows(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
+                                    const uint32_t* wanted, int32_t precision, float* y);
 
 // [T, D], [T, A], [T, A] -> [T, D]: the chosen experts' outputs, each times its share, added in the order of `chosen`.
 //

@@ -30,7 +30,7 @@ __all__ = [
     "reason",
 ]
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 
 F32, BF16, MXFP4, INT8 = range(4)
 
@@ -125,6 +125,7 @@ _ARGUMENTS = {
     "ossia_create": (_I, c_char_p, POINTER(c_void_p)),
     "ossia_embed": (_P, _P, _P, _L, _P),
     "ossia_linear": (_P, _P, _L, _P, _P, _P, _I, _P),
+    "ossia_linear_rows": (_P, _P, _L, _P, _P, _I, _P),
     "ossia_experts": (_P, _P, _L, _P, _P, _L, _P, _P, _P, _P, _P, _F, _I, _P),
     "ossia_attend": (_P, _P, _P, _P, _P, _L, _P, _P, _L, _P),
     "ossia_rms_norm": (_P, _P, _P, _L, _L, _F, _P),

@@ -22,6 +22,7 @@ from ossia.ops.library import address
 from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
 from ossia.ops.residence import Cache, Step, Vector, Weight, empty_int8, packed_step, paged_step
 from ossia.ops.sampling import Draw, Drawn
+from ossia.ops.screening import allowed_rows
 
 __all__ = ["NativeOps"]
 
@@ -249,7 +250,7 @@ class NativeOps:
     def sample(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> Drawn:
         rows, vocabulary = len(x), unembedding.weight.rows
         struct, arrays = _draw(draw, rows)
-        logits = self.linear(x, unembedding)
+        logits = self._logits(x, unembedding, draw)
         tokens = np.empty(rows, np.int32)
         logprobs = np.empty(rows, np.float32)
         top_tokens = np.empty((rows, draw.top_logprobs), np.int32)
@@ -259,6 +260,15 @@ class NativeOps:
         del arrays  # were kept alive until here
         _check(status, "sample: temperature, filter, mask or a token of the biases")
         return Drawn(tokens, logprobs, top_tokens, top_values) if draw.logprobs else Drawn(tokens, None, None, None)
+
+    def _logits(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> np.ndarray:
+        """[L, V]: what `linear` gives, or -inf for tokens that will not be drawn."""
+        wanted = self._wanted(x, unembedding, draw)
+        return self.linear(x, unembedding) if wanted is None else self._linear_rows(x, unembedding, wanted)
+
+    def _wanted(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> np.ndarray | None:
+        """The tokens that may be drawn, as a mask; None where all are read."""
+        return allowed_rows(draw, unembedding.weight.rows)
 
     def _kept(self, weight: Weight, role: Role) -> Weight:
         # Of the embedding a step reads a few rows; all others are read whole, sooner or later.
@@ -290,6 +300,23 @@ class NativeOps:
             address(y),
         )
         _check(status, "linear")
+        return y
+
+    def _linear_rows(self, x: np.ndarray, projection: Linear, wanted: np.ndarray) -> np.ndarray:
+        """[T, C] -> [T, N]: what `linear` gives for the rows whose bits are set, and -inf for others."""
+        weight = projection.weight
+        x = _floats(x, weight.columns, "sample")
+        y = np.full((len(x), weight.rows), -np.inf, np.float32)
+        status = self._library.ossia_linear_rows(
+            self._context,
+            address(x),
+            len(x),
+            weight.with_bias(projection.bias),
+            address(wanted),
+            self._precision,
+            address(y),
+        )
+        _check(status, "some rows of the unembedding")
         return y
 
     def _paged_step(self, batch: Batch, kind: str) -> Step:

@@ -1,0 +1,30 @@
+"""Which rows of the unembedding a draw needs, where it does not need all: what makes `sample` read less.
+
+Rows of a weight are computed apart from each other, so those that are computed have the bits that they would have among
+all, and a draw that looks at no others is the same token.
+"""
+
+import numpy as np
+
+from ossia.ops.sampling import Draw
+
+__all__ = ["FEW", "allowed_rows"]
+
+FEW = 8
+"""Rows are read one by one where at most one in so many is wanted.
+
+Scattered rows of 20b's unembedding, an eighth of all, took 0.31 of the time of all of them as stored, and in 8 bits,
+where 16 come together, 0.87; a quarter 0.52 and 1.0 (one thread of a Xeon with AMX).
+"""
+
+
+def allowed_rows(draw: Draw, vocabulary: int) -> np.ndarray | None:
+    """[ceil(V / 32)] int32: the tokens that the mask of any row allows, if they are few; None where they are not.
+
+    Filters and noise only see tokens that are allowed. Log-probabilities are those of all tokens: None.
+    """
+    words = -(-vocabulary // 32)
+    if draw.mask is None or draw.logprobs or draw.mask.shape[-1] < words:
+        return None
+    wanted = np.bitwise_or.reduce(draw.mask[:, :words], axis=0)
+    return wanted if np.bitwise_count(wanted.view(np.uint32)).sum() <= vocabulary // FEW else None
