@@ -231,6 +231,20 @@ OSSIA_API int32_t ossia_sample(ossia_context* context, const float* logits, int6
                                const ossia_draw* draw, int32_t* tokens, float* logprobs, int32_t* top_tokens,
                                float* top_values);
 
+// What ossia_screen wants to know of a matrix [N, C] in INT8: for each row, the root of the sum over its columns of
+// their scale squared, rounded up; NaN where it has a weight that is not finite.
+OSSIA_API int32_t ossia_int8_norms(ossia_context* context, const ossia_weight* weight, float* norms);
+
+// Which tokens ossia_sample may draw from the logits of a weight [V, C], F32 or BF16, at OSSIA_EXACT, told without
+// them: `logits` [L, V] are what ossia_linear gives for x [L, C] and the weight in INT8, and `norms` [V] those of
+// ossia_int8_norms. Sets the bits of those tokens, of all rows
+// together, in `wanted` [V / 32, rounded up], and clears all others: whoever has ossia_linear_rows make those logits,
+// and takes -infinity for the rest, draws the same tokens (src/screen.cc says why). Where nothing is known, all that
+// the masks allow are wanted. The draw has no filters and no log-probabilities.
+OSSIA_API int32_t ossia_screen(ossia_context* context, const float* x, int64_t rows, int64_t columns,
+                               const float* logits, const float* norms, int64_t vocabulary, const ossia_draw* draw,
+                               uint32_t* wanted);
+
 #ifdef __cplusplus
 }
 #endif

@@ -29,6 +29,7 @@ class CountingOps:
     precision = Precision.EXACT
     kv_cache_dtype = stored_dtype = CacheDtype.F32
     batch_invariant = True
+    screens = False
 
     def __init__(self, vocab_size: int, likeliest: float = 6.0) -> None:
         self.vocab_size = vocab_size

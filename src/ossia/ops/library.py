@@ -132,7 +132,9 @@ _ARGUMENTS = {
     "ossia_rope": (_P, _P, _P, _P, _L, _L, _L, _P),
     "ossia_choose": (_P, _P, _L, _L, _L, _P, _P),
     "ossia_int8_round": (_P, _P, _P),
+    "ossia_int8_norms": (_P, _P, _P),
     "ossia_sample": (_P, _P, _L, _L, _P, _P, _P, _P, _P),
+    "ossia_screen": (_P, _P, _L, _L, _P, _P, _L, _P, _P),
     "ossia_read_bandwidth": (_P, _P, _L, _P),
     "ossia_threads": (_P,),
 }

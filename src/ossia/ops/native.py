@@ -14,15 +14,15 @@ import numpy as np
 from ml_dtypes import bfloat16
 
 from ossia.errors import BackendError
-from ossia.int8 import Int8
+from ossia.int8 import Int8, Screened
 from ossia.mxfp4 import Packed, check_scales
 from ossia.ops import library
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.library import address
 from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
-from ossia.ops.residence import Cache, Step, Vector, Weight, empty_int8, packed_step, paged_step
+from ossia.ops.residence import Cache, Screen, Step, Vector, Weight, empty_int8, packed_step, paged_step
 from ossia.ops.sampling import Draw, Drawn
-from ossia.ops.screening import allowed_rows
+from ossia.ops.screening import allowed_rows, few, takes_the_best
 
 __all__ = ["NativeOps"]
 
@@ -45,6 +45,7 @@ class NativeOps:
 
     name = "native"
     batch_invariant = True
+    screens = True
 
     def __init__(
         self,
@@ -84,8 +85,12 @@ class NativeOps:
         """The instruction set in use."""
         return self._library.ossia_isa(self._context).decode()
 
-    def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
+    def prepare(self, tensor: np.ndarray | Packed | Int8 | Screened, role: Role, name: str) -> Handle:
         check_kind(tensor, self.precision, role, name)
+        if isinstance(tensor, Screened):
+            weight = self.prepare(tensor.values, role, name)
+            weight.screen = self._screen(self._kept(Weight(tensor.copy), role))
+            return weight
         if isinstance(tensor, Packed):
             packed = self._kept(Weight(tensor), role)
             self._library.ossia_will_need(*packed.spans[-1], _WAIT)
@@ -250,7 +255,8 @@ class NativeOps:
     def sample(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> Drawn:
         rows, vocabulary = len(x), unembedding.weight.rows
         struct, arrays = _draw(draw, rows)
-        logits = self._logits(x, unembedding, draw)
+        wanted = self._wanted(x, unembedding, draw)
+        logits = self.linear(x, unembedding) if wanted is None else self._linear_rows(x, unembedding, wanted)
         tokens = np.empty(rows, np.int32)
         logprobs = np.empty(rows, np.float32)
         top_tokens = np.empty((rows, draw.top_logprobs), np.int32)
@@ -261,14 +267,41 @@ class NativeOps:
         _check(status, "sample: temperature, filter, mask or a token of the biases")
         return Drawn(tokens, logprobs, top_tokens, top_values) if draw.logprobs else Drawn(tokens, None, None, None)
 
-    def _logits(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> np.ndarray:
-        """[L, V]: what `linear` gives, or -inf for tokens that will not be drawn."""
-        wanted = self._wanted(x, unembedding, draw)
-        return self.linear(x, unembedding) if wanted is None else self._linear_rows(x, unembedding, wanted)
-
     def _wanted(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> np.ndarray | None:
-        """The tokens that may be drawn, as a mask; None where all are read."""
-        return allowed_rows(draw, unembedding.weight.rows)
+        """[ceil(V / 32)] int32: the tokens that may be drawn, if they are few; None where all rows are to be read."""
+        weight = unembedding.weight
+        wanted = allowed_rows(draw, weight.rows)
+        if wanted is not None or weight.screen is None or unembedding.bias is not None or not takes_the_best(draw):
+            return wanted
+        return few(self._reaching(x, weight.screen, draw), weight.rows)
+
+    def _reaching(self, x: np.ndarray, screen: Screen, draw: Draw) -> np.ndarray:
+        """[ceil(V / 32)] int32: the tokens that any row may draw, as far as the copy can tell."""
+        x = _floats(x, screen.copy.columns, "sample")
+        logits = self._linear(x, Linear(screen.copy), None, _PRECISIONS[Precision.FAST])
+        struct, arrays = _draw(draw, len(x))
+        rows, columns, wanted = screen.copy.rows, screen.copy.columns, np.empty(-(-screen.copy.rows // 32), np.int32)
+        status = self._library.ossia_screen(
+            self._context,
+            address(x),
+            len(x),
+            columns,
+            address(logits),
+            address(screen.norms),
+            rows,
+            byref(struct),
+            address(wanted),
+        )
+        del arrays  # were kept alive until here
+        _check(status, "sample: temperature, mask or a token of the biases")
+        return wanted
+
+    def _screen(self, copy: Weight) -> Screen:
+        screen = Screen(copy, np.empty(copy.rows, np.float32))
+        _check(
+            self._library.ossia_int8_norms(self._context, copy.with_bias(None), address(screen.norms)), "a copy's norms"
+        )
+        return screen
 
     def _kept(self, weight: Weight, role: Role) -> Weight:
         # Of the embedding a step reads a few rows; all others are read whole, sooner or later.

@@ -8,7 +8,7 @@ import numpy as np
 
 from ossia.ops.sampling import Draw
 
-__all__ = ["FEW", "allowed_rows"]
+__all__ = ["FEW", "allowed_rows", "few", "takes_the_best"]
 
 FEW = 8
 """Rows are read one by one where at most one in so many is wanted.
@@ -26,5 +26,15 @@ def allowed_rows(draw: Draw, vocabulary: int) -> np.ndarray | None:
     words = -(-vocabulary // 32)
     if draw.mask is None or draw.logprobs or draw.mask.shape[-1] < words:
         return None
-    wanted = np.bitwise_or.reduce(draw.mask[:, :words], axis=0)
+    return few(np.bitwise_or.reduce(draw.mask[:, :words], axis=0), vocabulary)
+
+
+def few(wanted: np.ndarray, vocabulary: int) -> np.ndarray | None:
+    """The same mask, if so few of its bits are set that their rows are better read one by one; otherwise None."""
     return wanted if np.bitwise_count(wanted.view(np.uint32)).sum() <= vocabulary // FEW else None
+
+
+def takes_the_best(draw: Draw) -> bool:
+    """Whether the tokens drawn are the largest scores of their rows, and nothing else is wanted."""
+    filtered = (draw.top_k > 0) | (draw.top_p < 1) | (draw.min_p > 0)
+    return not draw.logprobs and not np.any(filtered & (draw.temperature != 0))

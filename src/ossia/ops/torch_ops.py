@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ossia import int8
 from ossia.config import SWIGLU_ALPHA
-from ossia.int8 import Int8
+from ossia.int8 import Int8, Screened
 from ossia.mxfp4 import GRID, Packed, check_scales
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
@@ -59,6 +59,7 @@ class TorchOps:
     name = "torch"
     stored_dtype = CacheDtype.F32
     batch_invariant = False
+    screens = False
 
     def __init__(
         self,
@@ -70,8 +71,10 @@ class TorchOps:
         self.kv_cache_dtype = kv_cache_dtype or CacheDtype.of(precision)
         self.device = torch.device(device)
 
-    def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
+    def prepare(self, tensor: np.ndarray | Packed | Int8 | Screened, role: Role, name: str) -> Handle:
         check_kind(tensor, self.precision, role, name)
+        if isinstance(tensor, Screened):
+            tensor = tensor.values
         if isinstance(tensor, Packed):
             check_scales(tensor, name)
             return PackedTensor(self._tensor(tensor.blocks), self._tensor(tensor.scales))
