@@ -8,7 +8,7 @@ from ml_dtypes import bfloat16
 
 from ossia.errors import BackendError, TensorError
 from ossia.int8 import Screened, encode
-from ossia.ops import Draw, Linear, Ops, Precision, Role
+from ossia.ops import Draw, Linear, Ops, Precision, Role, make_ops
 from ossia.ops.native import NativeOps
 from ossia.ops.sampling import sample
 from ossia.ops.screening import FEW, allowed_rows, takes_the_best
@@ -136,7 +136,7 @@ def test_screened_draws(ops: NativeOps, size: int, width: int, dtype: Any, monke
         for temperature in (0.0, 0.5, 1.0):
             tokens = [random.choice(size, 5, replace=False).tolist() for _ in range(rows)]
             values = random.choice([-np.inf, -2.0, 0.5, 3.0, 9.0], (rows, 5)).tolist()
-            mask = mask_of([random.choice(size, size // 2, replace=False) for _ in range(rows)], size)
+            mask = mask_of([random.choice(size, size // 2, replace=False).tolist() for _ in range(rows)], size)
             for changes in ({}, biased(tokens, values), {"mask": mask}, {"mask": mask, **biased(tokens, values)}):
                 seeds = random.integers(0, 2**63, rows).astype(np.uint64)
                 wanted = draw(rows, temperature=temperature, seed=seeds, **changes)
@@ -290,6 +290,18 @@ def test_norms_are_of_the_scales(ops: NativeOps):
 def test_a_copy_of_another_shape():
     with pytest.raises(TensorError, match=r"a copy \[8, 64\] of \[8, 65\]"):
         Screened(normal(1, 8, 65), encode(normal(1, 8, 64)))
+
+
+@pytest.mark.parametrize("backend", ["native", "reference", pytest.param("torch", marks=pytest.mark.torch)])
+def test_every_backend_takes_an_unembedding_with_a_copy(backend: str):
+    values, x = normal(8, 50, 64, dtype=bfloat16), normal(9, 2, 64)
+    ops, wanted = make_ops(backend), draw(2)
+    plain = Linear(ops.prepare(values, Role.UNEMBEDDING, "lm_head.weight"))
+    found = [ops.sample(ops.array(x), head, wanted).tokens.tolist() for head in (plain, screened(ops, values))]
+    assert found[0] == found[1]
+    for other, role in ((make_ops(backend), Role.LINEAR), (make_ops(backend, "fast"), Role.UNEMBEDDING)):
+        with pytest.raises(BackendError, match=r"w: a matrix with a copy beside it"):
+            other.prepare(Screened(values, encode(values)), role, "w")
 
 
 def test_draws_that_cannot_be_are_refused_by_a_screen():

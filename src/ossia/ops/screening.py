@@ -1,7 +1,12 @@
 """Which rows of the unembedding a draw needs, where it does not need all: what makes `sample` read less.
 
 Rows of a weight are computed apart from each other, so those that are computed have the bits that they would have among
-all, and a draw that looks at no others is the same token.
+all, and a draw that looks at no others is the same token. It need not look where its mask forbids; nor, where it takes
+the best score, at a token whose score is less than another's for certain. What a copy of the unembedding in 8 bits
+leaves possible of each logit is an interval around what it gives, as wide as rounding can have moved it; adding a bias,
+dividing by a temperature and adding noise keep the order of its ends; and whatever token's upper end lies below another
+one's lower end is not drawn. The widths and their proof stand in native/src/screen.cc. The normaliser of top-p, min-p
+and log-probabilities needs every row, and top-k more than the best.
 """
 
 import numpy as np
