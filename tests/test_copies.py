@@ -12,8 +12,9 @@ from ossia import copies, loading
 from ossia.checkpoint import Checkpoint, open_checkpoint
 from ossia.checkpoint.safetensors import read_file
 from ossia.copies import Copies, copies_folder, in_8_bits
-from ossia.int8 import encode
-from ossia.ops import Ops, make_ops
+from ossia.engine import Engine, EngineConfig, SamplingParams
+from ossia.int8 import Screened, encode
+from ossia.ops import Ops, Precision, make_ops
 from tests.cli.tiny import CONFIG, write_tiny
 
 
@@ -50,7 +51,7 @@ def of(checkpoint: Checkpoint, folder: Path | None) -> tuple[Copies, int]:
 
 
 def test_which_matrices(checkpoint: Checkpoint):
-    wanted = in_8_bits(checkpoint)
+    wanted = in_8_bits(checkpoint.config, Precision.FAST)
     names = {name.split(".")[-2] for name in wanted}
     assert names == {"q_proj", "k_proj", "v_proj", "o_proj", "lm_head"}
     assert len(wanted) == 4 * CONFIG.num_hidden_layers + 1
@@ -59,11 +60,11 @@ def test_which_matrices(checkpoint: Checkpoint):
 
 def test_they_stand_in_place_of_the_checkpoint_s(checkpoint: Checkpoint):
     found, made = of(checkpoint, None)
-    assert made == len(in_8_bits(checkpoint))
+    assert made == len(in_8_bits(checkpoint.config, Precision.FAST))
     assert (found.kept, found.written) == (None, False)
     assert set(found) == set(checkpoint.tensors)
     for name, tensor in checkpoint.tensors.items():
-        if name in in_8_bits(checkpoint):
+        if name in in_8_bits(checkpoint.config, Precision.FAST):
             assert isinstance(tensor, np.ndarray)
             np.testing.assert_array_equal(found.copies[name].panels, encode(tensor).panels)
             assert found[name] is found.copies[name]
@@ -131,7 +132,7 @@ def test_damaged_copies_are_made_anew(checkpoint: Checkpoint, folder: Path, dama
     first.kept.unlink()  # what is mapped stays as it was
     first.kept.write_bytes(content)
     second, made = of(checkpoint, folder)
-    assert made == len(in_8_bits(checkpoint))
+    assert made == len(in_8_bits(checkpoint.config, Precision.FAST))
     assert second.written
     third, made = of(checkpoint, folder)
     assert made == 0
@@ -224,7 +225,7 @@ def test_what_is_of_no_use_is_removed_when_others_are_written(checkpoint: Checkp
 
 def test_what_is_computed_with(checkpoint: Checkpoint):
     found, _ = of(checkpoint, None)
-    replaced = sum(2 * rows * columns for rows, columns in in_8_bits(checkpoint).values())
+    replaced = sum(2 * rows * columns for rows, columns in in_8_bits(checkpoint.config, Precision.FAST).values())
     made = sum(copy.panels.nbytes for copy in found.copies.values())
     assert found.computed_bytes(checkpoint) == checkpoint.bytes - replaced + made
     loaded = loading.load_weights(checkpoint, precision="exact")
@@ -244,7 +245,7 @@ def test_the_file_is_safetensors_that_others_can_read(checkpoint: Checkpoint, fo
     found, _ = of(checkpoint, folder)
     assert found.kept is not None
     read = judge.load_file(found.kept)
-    assert set(read) == {*in_8_bits(checkpoint), "checksums"} == set(read_file(found.kept))
+    assert set(read) == {*in_8_bits(checkpoint.config, Precision.FAST), "checksums"} == set(read_file(found.kept))
 
 
 def test_where_they_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -262,7 +263,99 @@ def test_where_they_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 def test_loading_says_it_once(checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OSSIA_CACHE", str(folder))
-    news = [loading.load_weights(checkpoint, precision=precision).news for precision in ("exact", "fast", "fast")]
-    assert news[0] == news[2] == []
-    assert "are kept in" in news[1][0]
-    assert str(folder) in news[1][0]
+    order = ("exact", "exact", "fast", "fast", "exact")
+    news = [loading.load_weights(checkpoint, precision=precision).news for precision in order]
+    assert news[1] == news[3] == news[4] == []
+    assert "a copy of the unembedding in 8 bits" in news[0][0]
+    assert "are kept in" in news[2][0]
+    assert all(str(folder) in line for line in (news[0][0], news[2][0]))
+
+
+# At exact ----------------------------------------------------------------------------------------
+
+
+class Exact(Counting):
+    """The same at exact."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ops = make_ops("native", "exact")
+
+
+def beside(checkpoint: Checkpoint, folder: Path | None) -> tuple[Copies, int]:
+    ops: Any = Exact()
+    return Copies.of(checkpoint, ops, folder), ops.rounded
+
+
+def test_exact_has_one_of_a_large_unembedding(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
+    assert in_8_bits(checkpoint.config, Precision.EXACT) == {}
+    monkeypatch.setattr(copies, "WORTH_KEEPING", 0)
+    shape = CONFIG.vocab_size, CONFIG.hidden_size
+    assert in_8_bits(checkpoint.config, Precision.EXACT) == {"lm_head.weight": shape}
+
+
+def test_it_stands_beside_what_it_was_made_from(checkpoint: Checkpoint, folder: Path):
+    found, made = beside(checkpoint, folder)
+    assert (made, found.beside, found.written) == (1, True, True)
+    head = found["lm_head.weight"]
+    assert isinstance(head, Screened)
+    stored = checkpoint.tensors["lm_head.weight"]
+    assert isinstance(stored, np.ndarray)
+    assert np.shares_memory(head.values, stored)
+    np.testing.assert_array_equal(head.copy.panels, encode(head.values).panels)
+    assert isinstance(found["model.norm.weight"], np.ndarray)
+    assert found.computed_bytes(checkpoint) == checkpoint.bytes + found.bytes
+    assert beside(checkpoint, folder)[1] == 0
+
+
+def test_exact_reads_what_fast_has_kept_and_neither_removes_the_other_s(checkpoint: Checkpoint, folder: Path):
+    beside(checkpoint, folder)
+    first, made = of(checkpoint, folder)
+    assert (first.written, made) == (True, len(in_8_bits(checkpoint.config, Precision.FAST)))
+    second, again = beside(checkpoint, folder)
+    assert (second.written, again, second.kept) == (False, 0, first.kept)
+    assert of(checkpoint, folder)[1] == 0
+
+
+def test_without_a_folder_exact_has_none(checkpoint: Checkpoint, folder: Path):
+    found, made = beside(checkpoint, None)
+    assert (made, found.copies) == (0, {})
+    assert isinstance(found["lm_head.weight"], np.ndarray)
+
+
+def test_loading_screens_at_exact_where_memory_holds_it(
+    checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("OSSIA_CACHE", str(folder))
+    loaded = loading.load_weights(checkpoint, precision="exact")
+    assert loaded.screened
+    assert loaded.computed_bytes == checkpoint.bytes + folder_bytes(loaded) - CONFIG.vocab_size * CONFIG.hidden_size * 2
+    assert not loading.load_weights(checkpoint, precision="exact", backend="reference").screened
+    assert not loading.load_weights(checkpoint, precision="fast").screened
+    monkeypatch.setattr(loading, "available_bytes", lambda: checkpoint.bytes)
+    assert not loading.load_weights(checkpoint, precision="exact").screened
+    monkeypatch.setattr(loading, "available_bytes", lambda: None)
+    assert loading.load_weights(checkpoint, precision="exact").screened
+    monkeypatch.setenv("OSSIA_CACHE", "")
+    assert not loading.load_weights(checkpoint, precision="exact").screened
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_an_engine_draws_the_same_tokens_with_a_screen(
+    checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch, temperature: float
+):
+    params = SamplingParams(temperature=temperature, max_tokens=24, seed=1)
+    answers = []
+    for cache in ("", str(folder)):
+        monkeypatch.setenv("OSSIA_CACHE", cache)
+        loaded = loading.load_weights(checkpoint, precision="exact")
+        assert loaded.screened == bool(cache)
+        outputs = Engine(loaded.model, EngineConfig(context=64)).generate([5, 6, 7], params)
+        answers.append([token for output in outputs for token in output.tokens])
+    assert answers[0] == answers[1]
+    assert len(answers[0]) == 24
+
+
+def folder_bytes(loaded: loading.Loaded) -> int:
+    assert loaded.copies is not None
+    return loaded.copies.bytes

@@ -34,7 +34,7 @@ extern "C" {
 // The library
 
 // Changes when a function or struct does; the Python side refuses a library of another version.
-#define OSSIA_ABI_VERSION 3
+#define OSSIA_ABI_VERSION 4
 OSSIA_API int32_t ossia_abi_version(void);
 
 typedef enum {
@@ -117,6 +117,12 @@ OSSIA_API int32_t ossia_embed(ossia_context* context, const ossia_weight* table,
 // OSSIA_BAD_INDEX for an adapter below -1 or from `terms->adapters` on.
 OSSIA_API int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
                                const ossia_low_rank* terms, const int32_t* adapters, int32_t precision, float* y);
+
+// As ossia_linear without terms, for some rows of the weight: those whose bit is set in `wanted`, bit n % 32 of word
+// n / 32 being row n's. They get the bits that ossia_linear gives them; the rest of y [T, N] stays as it was, except
+// that a weight in INT8 is computed by panels of 16 rows, all of those that have a wanted one.
+OSSIA_API int32_t ossia_linear_rows(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
+                                    const uint32_t* wanted, int32_t precision, float* y);
 
 // [T, D], [T, A], [T, A] -> [T, D]: the chosen experts' outputs, each times its share, added in the order of `chosen`.
 //
@@ -248,6 +254,20 @@ typedef struct {
 OSSIA_API int32_t ossia_sample(ossia_context* context, const float* logits, int64_t rows, int64_t vocabulary,
                                const ossia_draw* draw, int32_t* tokens, float* logprobs, int32_t* top_tokens,
                                float* top_values);
+
+// What ossia_screen wants to know of a matrix [N, C] in INT8: for each row, the root of the sum over its columns of
+// their scale squared, rounded up; NaN where it has a weight that is not finite.
+OSSIA_API int32_t ossia_int8_norms(ossia_context* context, const ossia_weight* weight, float* norms);
+
+// Which tokens ossia_sample may draw from the logits of a weight [V, C], F32 or BF16, at OSSIA_EXACT, told without
+// them: `logits` [L, V] are what ossia_linear gives for x [L, C] and the weight in INT8, and `norms` [V] those of
+// ossia_int8_norms. Sets the bits of those tokens, of all rows
+// together, in `wanted` [V / 32, rounded up], and clears all others: whoever has ossia_linear_rows make those logits,
+// and takes -infinity for the rest, draws the same tokens (src/screen.cc says why). Where nothing is known, all that
+// the masks allow are wanted. The draw has no filters and no log-probabilities.
+OSSIA_API int32_t ossia_screen(ossia_context* context, const float* x, int64_t rows, int64_t columns,
+                               const float* logits, const float* norms, int64_t vocabulary, const ossia_draw* draw,
+                               uint32_t* wanted);
 
 #ifdef __cplusplus
 }

@@ -31,7 +31,8 @@ class Int8Call {
         low_rank_(context, weight, adapters == nullptr ? nullptr : terms, tokens, panels_ * kPanelRows, true),
         wide_(context, low_rank_.any() ? tokens : 0, weight.columns, true) {}
 
-  int32_t run(const float* x, float* y) {
+  // `wanted` nullptr: all rows; otherwise the panels that have some of them.
+  int32_t run(const float* x, const uint32_t* wanted, float* y) {
     if (!context_.scratch.reserve(room())) return OSSIA_OUT_OF_MEMORY;
     take();
     pack(x);
@@ -41,8 +42,12 @@ class Int8Call {
     }
     const int64_t count = panels_of(weight_.rows);
     context_.pool.run(divide_up(count, panels_), [&](int64_t chunk, int thread) {
-      const int64_t first = chunk * panels_;
-      part(first, std::min(panels_, count - first), y, thread);
+      const int64_t first = chunk * panels_, end = std::min(first + panels_, count);
+      // Threads take chunks in turns.
+      if (wanted == nullptr) return part(first, end - first, first + panels_ * context_.pool.threads(), y, thread);
+      for (int64_t panel = first; panel < end; ++panel) {
+        if (has_any(wanted, panel)) part(panel, 1, count, y, thread);
+      }
     });
     return OSSIA_OK;
   }
@@ -71,11 +76,14 @@ class Int8Call {
     });
   }
 
-  // All tokens at the rows of `count` panels from panel `first` on.
-  void part(int64_t first, int64_t count, float* y, int thread) const {
+  // Whether one of a panel's 16 rows is wanted: its half of a word.
+  static bool has_any(const uint32_t* wanted, int64_t panel) {
+    return (wanted[panel / 2] >> (kPanelRows * (panel % 2)) & 0xFFFF) != 0;
+  }
+
+  // All tokens at the rows of `count` panels from panel `first` on; panel `then` is what comes next, if it is there.
+  void part(int64_t first, int64_t count, int64_t then, float* y, int thread) const {
     const char* panels = static_cast<const char*>(weight_.values);
-    // Threads take chunks in turns.
-    const int64_t then = first + panels_ * context_.pool.threads();
     const char* next = then * kPanelRows < weight_.rows ? panels + then * shape_.panel_bytes() : nullptr;
     const Int8Panels mine{panels + first * shape_.panel_bytes(), next, count};
     const int64_t row = first * kPanelRows, rows = std::min(count * kPanelRows, weight_.rows - row);
@@ -106,7 +114,12 @@ class Int8Call {
 
 int32_t int8_linear(ossia_context& context, const float* x, int64_t tokens, const ossia_weight& weight,
                     const ossia_low_rank* terms, const int32_t* adapters, float* y) {
-  return Int8Call(context, tokens, weight, terms, adapters).run(x, y);
+  return Int8Call(context, tokens, weight, terms, adapters).run(x, nullptr, y);
+}
+
+int32_t int8_linear_rows(ossia_context& context, const float* x, int64_t tokens, const ossia_weight& weight,
+                         const uint32_t* wanted, float* y) {
+  return Int8Call(context, tokens, weight, nullptr, nullptr).run(x, wanted, y);
 }
 
 }  // namespace ossia

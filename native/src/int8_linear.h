@@ -12,6 +12,10 @@ namespace ossia {
 int32_t int8_linear(ossia_context& context, const float* x, int64_t tokens, const ossia_weight& weight,
                     const ossia_low_rank* terms, const int32_t* adapters, float* y);
 
+// ossia_linear_rows, in the same way.
+int32_t int8_linear_rows(ossia_context& context, const float* x, int64_t tokens, const ossia_weight& weight,
+                         const uint32_t* wanted, float* y);
+
 }  // namespace ossia
 
 #endif  // OSSIA_INT8_LINEAR_H_

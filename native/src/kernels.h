@@ -58,6 +58,7 @@ struct Kernels {
 
   // Draws: sample.h.
   void (*sample_best)(const Row& row, int64_t first, int64_t end, Candidate* best);
+  void (*sample_reaching)(const Row& row, int64_t first, int64_t end, float least, uint32_t* reaching);
   float (*sample_largest)(const Row& row, int64_t first, int64_t end);
   void (*sample_classes)(const Row& row, int64_t first, int64_t end, Class* classes);
   int64_t (*sample_members)(const Row& row, int64_t first, int64_t end, int number, Candidate* members);

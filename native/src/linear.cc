@@ -5,6 +5,7 @@
 
 #include "activations.h"
 #include "arguments.h"
+#include "bits.h"
 #include "context.h"
 #include "int8_linear.h"
 #include "low_rank.h"
@@ -28,7 +29,7 @@ int64_t rows_per_chunk(const ossia_context& context, const ossia_weight& weight,
   return std::max<int64_t>(8, rows);
 }
 
-// One call of ossia_linear, its arguments known to be sound.
+// One call of ossia_linear or ossia_linear_rows, its arguments known to be sound.
 class LinearCall {
  public:
   LinearCall(ossia_context& context, int64_t tokens, const ossia_weight& weight, const ossia_low_rank* terms,
@@ -42,7 +43,8 @@ class LinearCall {
         operands_(context, tokens, weight, fast),
         low_rank_(context, weight, adapters == nullptr ? nullptr : terms, tokens, rows_, fast) {}
 
-  int32_t run(const float* x, float* y) {
+  // `wanted` nullptr: all rows.
+  int32_t run(const float* x, const uint32_t* wanted, float* y) {
     if (!context_.scratch.reserve(x_.room() + operands_.room() + low_rank_.room())) return OSSIA_OUT_OF_MEMORY;
     x_.take(context_.scratch);
     operands_.take(context_.scratch, x_.rows());
@@ -53,19 +55,19 @@ class LinearCall {
       context_.pool.run(tokens_, [&](int64_t t, int thread) { low_rank_.shrink(t, 0, x_.row(t), thread); });
     }
     context_.pool.run(divide_up(weight_.rows, rows_), [&](int64_t chunk, int thread) {
-      const int64_t first = chunk * rows_;
-      part(first, std::min(rows_, weight_.rows - first), y, thread);
+      const int64_t first = chunk * rows_, end = std::min(first + rows_, weight_.rows);
+      // Threads take chunks in turns.
+      if (wanted == nullptr) return part(first, end - first, first + rows_ * context_.pool.threads(), y, thread);
+      for_runs(wanted, first, end, [&](int64_t row, int64_t rows) { part(row, rows, weight_.rows, y, thread); });
     });
     return OSSIA_OK;
   }
 
  private:
-  // All tokens at the rows `first` up to `first` + `rows`.
-  void part(int64_t first, int64_t rows, float* y, int thread) const {
+  // All tokens at the rows `first` up to `first` + `rows`; `next` are those that come after them, if there are any.
+  void part(int64_t first, int64_t rows, int64_t next, float* y, int thread) const {
     const Kernels& kernels = context_.kernels;
     Matrix matrix = matrix_of(weight_, 0);
-    // Threads take chunks in turns.
-    const int64_t next = first + rows_ * context_.pool.threads();
     if (next < weight_.rows) matrix = followed_by(matrix, matrix, next);
     operands_.products(matrix, first, rows, 0, tokens_, y + first, weight_.rows);
     if (weight_.bias != nullptr) {
@@ -119,5 +121,18 @@ int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, con
   if (tokens == 0) return OSSIA_OK;
   const Call call(context);
   if (weight->dtype == OSSIA_INT8) return int8_linear(*context, x, tokens, *weight, terms, adapters, y);
-  return LinearCall(*context, tokens, *weight, terms, adapters, precision != OSSIA_EXACT).run(x, y);
+  return LinearCall(*context, tokens, *weight, terms, adapters, precision != OSSIA_EXACT).run(x, nullptr, y);
+}
+
+int32_t ossia_linear_rows(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
+                          const uint32_t* wanted, int32_t precision, float* y) {
+  if (!is_weight(weight) || weight->dtype == OSSIA_MXFP4 || weight->experts != 1) return OSSIA_BAD_ARGUMENT;
+  if (x == nullptr || y == nullptr || wanted == nullptr || tokens < 0 || !is_precision(precision)) {
+    return OSSIA_BAD_ARGUMENT;
+  }
+  if (weight->dtype == OSSIA_INT8 && precision == OSSIA_EXACT) return OSSIA_BAD_ARGUMENT;
+  if (tokens == 0) return OSSIA_OK;
+  const Call call(context);
+  if (weight->dtype == OSSIA_INT8) return int8_linear_rows(*context, x, tokens, *weight, wanted, y);
+  return LinearCall(*context, tokens, *weight, nullptr, nullptr, precision != OSSIA_EXACT).run(x, wanted, y);
 }

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "context.h"
+#include "draws.h"
 
 namespace ossia {
 namespace {
@@ -19,25 +20,6 @@ bool is_better(const Candidate& a, const Candidate& b) {
 }
 
 float cleaned(float logit) { return std::isnan(logit) ? kNothing : std::min(logit, std::numeric_limits<float>::max()); }
-
-bool is_sound(const ossia_draw& draw, int64_t rows, int64_t vocabulary) {
-  for (int64_t row = 0; row < rows; ++row) {
-    if (!(draw.temperature[row] >= 0.f) || std::isinf(draw.temperature[row]) || draw.top_k[row] < 0) return false;
-    if (std::isnan(draw.top_p[row]) || std::isnan(draw.min_p[row])) return false;
-    if (draw.bias_starts[row] < 0 || draw.bias_starts[row + 1] < draw.bias_starts[row]) return false;
-  }
-  return draw.mask == nullptr || draw.mask_words >= divide_up(vocabulary, 32);
-}
-
-bool has_known_tokens(const ossia_draw& draw, int64_t rows, int64_t vocabulary) {
-  const int32_t* tokens = draw.bias_tokens;
-  return rows == 0 || std::all_of(tokens + draw.bias_starts[0], tokens + draw.bias_starts[rows],
-                                  [&](int32_t token) { return token >= 0 && token < vocabulary; });
-}
-
-bool is_filtered(const ossia_draw& draw, int64_t row) {
-  return draw.temperature[row] != 0.f && (draw.top_k[row] > 0 || draw.top_p[row] < 1.f || draw.min_p[row] > 0.f);
-}
 
 // One call: its rows, cut into slices, and the memory for what the slices give.
 class Drawing {
@@ -56,7 +38,7 @@ class Drawing {
   bool prepare(Scratch& scratch) {
     int64_t biased = 0, filtered = 0;
     for (int64_t row = 0; row < rows_count_; ++row) {
-      biased += is_biased(row) ? 1 : 0;
+      biased += is_biased(draw_, row) ? 1 : 0;
       filtered += is_filtered(draw_, row) ? 1 : 0;
     }
     const int64_t parts = rows_count_ * slices_, classes = filtered > 0 ? slices_ * kClasses : 0;
@@ -76,7 +58,7 @@ class Drawing {
     top_ = scratch.take<Candidate>(tops);
     order_ = scratch.take<int32_t>(pool_.threads() * kSlice);
     for (int64_t row = 0; row < rows_count_; ++row) {
-      rows_[row] = row_of(row, is_biased(row) ? scratch.take<float>(vocabulary_) : nullptr);
+      rows_[row] = scored(row, is_biased(draw_, row) ? scratch.take<float>(vocabulary_) : nullptr);
     }
     return true;
   }
@@ -131,22 +113,15 @@ class Drawing {
   }
 
  private:
-  bool is_biased(int64_t row) const { return draw_.bias_starts[row + 1] > draw_.bias_starts[row]; }
   int64_t end_of(int64_t slice) const { return std::min((slice + 1) * kSlice, vocabulary_); }
 
   // `biased` is where to put the scores of a row that has biases, or nullptr.
-  Row row_of(int64_t row, float* biased) const {
+  Row scored(int64_t row, float* biased) const {
     const float* scores = logits_ + row * vocabulary_;
-    if (biased != nullptr) {
-      std::copy_n(scores, vocabulary_, biased);
-      for (int32_t i = draw_.bias_starts[row]; i < draw_.bias_starts[row + 1]; ++i) {
-        biased[draw_.bias_tokens[i]] += draw_.bias_values[i];
-      }
-      scores = biased;
-    }
-    const uint32_t* mask = draw_.mask == nullptr ? nullptr : draw_.mask + row * draw_.mask_words;
-    const uint64_t key = mix(draw_.seed[row] + kGolden * mix(static_cast<uint64_t>(draw_.position[row])));
-    return Row{scores, mask, draw_.temperature[row], key, false, 0.f, kNothing, float{kMostVocabulary}, 0.f};
+    if (biased == nullptr) return row_of(draw_, row, scores);
+    std::copy_n(scores, vocabulary_, biased);
+    add_biases(draw_, row, 0, vocabulary_, biased);
+    return row_of(draw_, row, biased);
   }
 
   // The best `top_logprobs` of a slice; -1 fills the rest of its places.

@@ -62,6 +62,10 @@ namespace OSSIA_ISA {
 // The best token, with its noise unless the temperature is 0, among those that mask and filter leave.
 void sample_best(const Row& row, int64_t first, int64_t end, Candidate* best);
 
+// Sets the bits of the tokens that mask and filter leave whose score, with its noise as above, is at least `least` and
+// more than -infinity: bit v % 32 of word v / 32. `first` is a multiple of 32.
+void sample_reaching(const Row& row, int64_t first, int64_t end, float least, uint32_t* reaching);
+
 // The largest score that the mask leaves.
 float sample_largest(const Row& row, int64_t first, int64_t end);
 

@@ -109,6 +109,27 @@ void sample_best(const Row& row, int64_t first, int64_t end, Candidate* best) {
   *best = lanes.best();
 }
 
+void sample_reaching(const Row& row, int64_t first, int64_t end, float least, uint32_t* reaching) {
+  for (int64_t token = first; token < end; token += kLanes) {
+    const uint32_t bits = allowed_bits(row, token, end);
+    if (bits == 0) continue;
+    F32 x = scores_of(row, token, end, bits);
+    if (row.is_filtered) x = filtered(row, x, add(broadcast(static_cast<float>(token)), load(kCounting)));
+    if (max_lane(x) == kNothing) continue;
+    if (row.temperature != 0.f) {
+      const F32 v = uniform(row.key, token);
+      if (least > kNothing && is_hopeless(x, v, least)) continue;
+      x = add(x, noise_of(v));
+    }
+    if (max_lane(x) < least) continue;
+    float scores[kLanes];
+    store(scores, x);
+    for (int i = 0; i < kLanes; ++i) {
+      if (scores[i] >= least && scores[i] > kNothing) reaching[token / 32] |= 1u << ((token + i) % 32);
+    }
+  }
+}
+
 float sample_largest(const Row& row, int64_t first, int64_t end) {
   F32 most = broadcast(kNothing);
   for (int64_t token = first; token < end; token += kLanes) {

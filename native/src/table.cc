@@ -39,6 +39,7 @@ extern const Kernels kTable = {
     rope,
     choose_experts,
     sample_best,
+    sample_reaching,
     sample_largest,
     sample_classes,
     sample_members,

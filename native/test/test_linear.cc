@@ -57,6 +57,21 @@ void check_tile_order(const LinearCase& shape, const Weights& weights, const std
   }
 }
 
+// Some rows alone have the bits that they have among all, and nothing else is written.
+void check_rows(ossia_context* context, const LinearCase& shape, const Weights& weights, const std::vector<float>& x,
+                int32_t precision, const std::vector<float>& y, Random& random) {
+  std::vector<uint32_t> wanted(static_cast<size_t>(shape.rows + 31) / 32);
+  for (uint32_t& word : wanted) word = static_cast<uint32_t>(random.below(1 << 16)) << random.below(17);
+  std::vector<float> some(y.size(), -7.f);
+  CHECK(ossia_linear_rows(context, x.data(), shape.tokens, &weights.abi, wanted.data(), precision, some.data()) ==
+        OSSIA_OK);
+  for (size_t i = 0; i < y.size(); ++i) {
+    const size_t row = i % static_cast<size_t>(shape.rows);
+    const bool is_wanted = (wanted[row / 32] >> (row % 32) & 1) != 0;
+    CHECK_THAT(some[i] == (is_wanted ? y[i] : -7.f), "row %d of some", static_cast<int>(row));
+  }
+}
+
 void check_case(const LinearCase& shape, int32_t precision, uint32_t seed) {
   Random random(seed);
   const Weights weights(random, shape.dtype, 1, shape.rows, shape.columns, shape.bias);
@@ -78,6 +93,7 @@ void check_case(const LinearCase& shape, int32_t precision, uint32_t seed) {
       const bool shares = shares_bits(isa, shape.dtype, precision == OSSIA_FAST);
       CHECK_THAT(!shares || y == first, "%s differs", isa);
       if (std::string(isa) == "amx" && !shares && !shape.bias && !shape.terms) check_tile_order(shape, weights, x, y);
+      if (terms == nullptr) check_rows(context, shape, weights, x, precision, y, random);
       for (int64_t t = 0; t < shape.tokens; ++t) {
         const std::vector<float> alone(x.begin() + t * shape.columns, x.begin() + (t + 1) * shape.columns);
         const std::vector<float> row =
@@ -135,6 +151,13 @@ void check_refusals() {
   wrong.columns = 0;
   CHECK(call(wrong, 0, OSSIA_EXACT) == OSSIA_BAD_ARGUMENT);
   CHECK(ossia_linear(context, x.data(), 0, &weights.abi, nullptr, nullptr, OSSIA_EXACT, y.data()) == OSSIA_OK);
+  const uint32_t rows = 1;
+  const auto some = [&](const uint32_t* wanted, int32_t precision) {
+    return ossia_linear_rows(context, x.data(), 1, &weights.abi, wanted, precision, y.data());
+  };
+  CHECK(some(&rows, OSSIA_EXACT) == OSSIA_OK);
+  CHECK(some(nullptr, OSSIA_EXACT) == OSSIA_BAD_ARGUMENT);
+  CHECK(some(&rows, 2) == OSSIA_BAD_ARGUMENT);
   ossia_destroy(context);
   CHECK(ossia_create(1, "avx1024", &context) == OSSIA_UNSUPPORTED && context == nullptr);
   CHECK(ossia_create(-1, nullptr, &context) == OSSIA_BAD_ARGUMENT);

@@ -1,10 +1,12 @@
-"""The copies in 8 bits that `fast` and `turbo` compute with: of attention's projections and the unembedding.
+"""The copies in 8 bits of attention's projections and the unembedding.
 
-Those are the large matrices that checkpoints keep in 16 bits. Copies are made at load; those of a large model once, and
-kept in a file that all processes of a user map. The file is safetensors: the panels of each matrix (`ossia.int8`) under
-the matrix's name, and `checksums`, one of each, in the order of the names. The file's own name says what it was made
-from: where the checkpoint lies, and the sizes, times and places on the disk of its files. One that does not fit, whose
-sums are wrong, or that another user could have written, is made anew; one whose checkpoint is gone is removed.
+Those are the large matrices that checkpoints keep in 16 bits. `fast` and `turbo` compute with copies in their place;
+`exact` takes that of a large unembedding beside it, to tell which of its rows a draw needs (`ossia.int8.Screened`).
+Copies are made at load; those of a large model once, and kept in a file that all processes of a user map. The file is
+safetensors: the panels of each matrix (`ossia.int8`) under the matrix's name, and `checksums`, one of each, in the
+order of the names. The file's own name says what it was made from: where the checkpoint lies, and the sizes, times and
+places on the disk of its files. One that does not fit, whose sums are wrong, or that another user could have written,
+is made anew; one whose checkpoint is gone is removed.
 """
 
 import hashlib
@@ -24,20 +26,25 @@ from ossia.checkpoint import Checkpoint, Tensor, expected_tensors
 from ossia.checkpoint.disk import new_file
 from ossia.checkpoint.gguf import parts_of, stored_bytes
 from ossia.checkpoint.safetensors import header, read_file, read_metadata
+from ossia.config import ModelConfig
 from ossia.errors import CapacityError, CheckpointError, OssiaError
-from ossia.int8 import Int8, int8_bytes
-from ossia.ops import Ops
+from ossia.int8 import Int8, Screened, int8_bytes
+from ossia.ops import Ops, Precision
 
 __all__ = ["Copies", "Kept", "copies_folder", "forget", "in_8_bits"]
 
 WORTH_KEEPING = 256 << 20
-"""Bytes of copies from which on they are kept: making fewer takes less than a tenth of a second."""
+"""Bytes of copies from which on they are kept: making fewer takes less than a tenth of a second.
+
+It is also what an unembedding's copy must have for `exact` to screen by it: less is read within 20 ms as it is.
+"""
 
 _VERSION = 2  # of how a matrix in 8 bits lies: 2 has scales in bfloat16 for each 64 columns
 _ABANDONED_SECONDS = 3600.0
 _CHECKSUMS = "checksums"
 _WORD = 8
-_MATRICES = ("q_proj.weight", "k_proj.weight", "v_proj.weight", "o_proj.weight", "lm_head.weight")
+_UNEMBEDDING = "lm_head.weight"
+_MATRICES = ("q_proj.weight", "k_proj.weight", "v_proj.weight", "o_proj.weight", _UNEMBEDDING)
 
 
 def copies_folder() -> Path | None:
@@ -55,10 +62,14 @@ def copies_folder() -> Path | None:
         return None
 
 
-def in_8_bits(checkpoint: Checkpoint) -> dict[str, tuple[int, int]]:
-    """The matrices that `fast` rounds to 8 bits, by name: rows and columns."""
-    specs = expected_tensors(checkpoint.config, checkpoint.experts)
-    return {name: (spec.shape[0], spec.shape[1]) for name, spec in specs.items() if name.endswith(_MATRICES)}
+def in_8_bits(config: ModelConfig, precision: Precision) -> dict[str, tuple[int, int]]:
+    """The matrices that a precision has copies of, by name: rows and columns."""
+    specs = expected_tensors(config, "mxfp4")
+    found = {name: (spec.shape[0], spec.shape[1]) for name, spec in specs.items() if name.endswith(_MATRICES)}
+    if precision is not Precision.EXACT:
+        return found
+    shape = found[_UNEMBEDDING]
+    return {_UNEMBEDDING: shape} if int8_bytes(*shape) >= WORTH_KEEPING else {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +81,9 @@ class Kept:
     sums: np.ndarray
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, folder: Path | None) -> "Kept | None":
-        """The copies of a checkpoint; None where there are none, or none of these, or they may be another user's."""
-        wanted = in_8_bits(checkpoint)
+    def of(cls, checkpoint: Checkpoint, precision: Precision, folder: Path | None) -> "Kept | None":
+        """Those that a precision wants; None where there are none, or none of these, or they may be another user's."""
+        wanted = in_8_bits(checkpoint.config, precision)
         try:
             file = None if folder is None or _are_few(wanted) else folder / _name(checkpoint.path)
             return None if file is None else _read(file, wanted)
@@ -85,9 +96,10 @@ class Kept:
 
 
 @dataclass(frozen=True, eq=False)
-class Copies(Mapping[str, Tensor | Int8]):
-    """The tensors of a checkpoint, those of `in_8_bits` as such.
+class Copies(Mapping[str, Tensor | Int8 | Screened]):
+    """The tensors of a checkpoint, those of `in_8_bits` as such, or at `exact` with their copies beside them.
 
+    beside   whether copies stand beside what they were made from
     kept     the file of the copies; None where they are made at every load
     written  whether that file was written just now
     refused  why it could not be
@@ -95,29 +107,35 @@ class Copies(Mapping[str, Tensor | Int8]):
 
     tensors: Mapping[str, Tensor]
     copies: Mapping[str, Int8]
+    beside: bool = False
     kept: Path | None = None
     written: bool = False
     refused: str = ""
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, ops: Ops, folder: Path | None) -> "Copies":
-        """The copies of a checkpoint, from their file in `folder`, or made by `ops`, and then kept there."""
-        kept = Kept.of(checkpoint, folder)
+        """The copies of a checkpoint, from their file in `folder`, or made by `ops`, and then kept there.
+
+        Without a folder `exact` has none: to make them at each start takes longer than screening saves in many tokens.
+        """
+        kept = Kept.of(checkpoint, ops.precision, folder)
         if kept is not None and kept.are_sound(ops):
-            return cls.believed(checkpoint, kept)
+            return cls.believed(checkpoint, ops, kept)
         return cls.made(checkpoint, ops, folder)
 
     @classmethod
-    def believed(cls, checkpoint: Checkpoint, kept: Kept) -> "Copies":
+    def believed(cls, checkpoint: Checkpoint, ops: Ops, kept: Kept) -> "Copies":
         """Copies that were found to be sound."""
-        return cls(checkpoint.tensors, kept.copies, kept.file)
+        return cls(checkpoint.tensors, kept.copies, ops.precision is Precision.EXACT, kept.file)
 
     @classmethod
     def made(cls, checkpoint: Checkpoint, ops: Ops, folder: Path | None) -> "Copies":
         """Copies made now, and kept in `folder` if they are worth it."""
-        wanted = in_8_bits(checkpoint)
+        wanted, beside = in_8_bits(checkpoint.config, ops.precision), ops.precision is Precision.EXACT
+        if beside and folder is None:
+            wanted = {}
         if _are_few(wanted) or folder is None:
-            return cls(checkpoint.tensors, _all_made(checkpoint, ops, wanted))
+            return cls(checkpoint.tensors, _all_made(checkpoint, ops, wanted), beside)
         made: dict[str, Int8] = {}
         try:
             file = folder / _name(checkpoint.path)
@@ -126,20 +144,28 @@ class Copies(Mapping[str, Tensor | Int8]):
             # What was made takes memory of its own; the file's is shared, and given back when wanted.
             found = _read(file, wanted)
             sound = found is not None and found.are_sound(ops)
-            return cls(checkpoint.tensors, found.copies if found and sound else made, file, written=True)
+            return cls(checkpoint.tensors, found.copies if found and sound else made, beside, file, written=True)
         except (CheckpointError, CapacityError, OSError) as error:
             made = made or _all_made(checkpoint, ops, wanted)
-            return cls(checkpoint.tensors, made, refused=str(error))
+            return cls(checkpoint.tensors, made, beside, refused=str(error))
+
+    @property
+    def bytes(self) -> int:
+        """Of all copies together."""
+        return sum(copy.panels.nbytes for copy in self.copies.values())
 
     def computed_bytes(self, checkpoint: Checkpoint) -> int:
-        """What is computed with of a checkpoint's bytes, the copies in place of what they were made from."""
-        total = checkpoint.bytes
-        for name, copy in self.copies.items():
-            total += copy.panels.nbytes - stored_bytes(checkpoint.stored[name], copy.rows * copy.columns)
+        """What is computed with of a checkpoint's bytes, with the copies, and without what they stand in place of."""
+        total = checkpoint.bytes + self.bytes
+        for name, copy in {} if self.beside else self.copies.items():
+            total -= stored_bytes(checkpoint.stored[name], copy.rows * copy.columns)
         return total
 
-    def __getitem__(self, name: str) -> Tensor | Int8:
-        return self.copies[name] if name in self.copies else self.tensors[name]
+    def __getitem__(self, name: str) -> Tensor | Int8 | Screened:
+        if name not in self.copies:
+            return self.tensors[name]
+        copy = self.copies[name]
+        return Screened(cast(np.ndarray, self.tensors[name]), copy) if self.beside else copy
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.tensors)
@@ -189,17 +215,20 @@ def _hash(text: bytes) -> str:
 
 
 def _read(file: Path, wanted: Mapping[str, tuple[int, int]]) -> Kept | None:
-    """The copies in a file; None where there is none, or not these, or they may be another user's."""
+    """The copies in a file; None where there is none, or not these, or they may be another user's.
+
+    It may have others besides: what `exact` wants is a part of what `fast` does.
+    """
     try:
         if not _is_own(file):
             return None
         arrays = read_file(file)
-        sums = arrays.pop(_CHECKSUMS)
+        sums = dict(zip(sorted(arrays.keys() - {_CHECKSUMS}), arrays[_CHECKSUMS].reshape(-1, 4), strict=True))
         copies = {name: Int8(arrays[name], *shape) for name, shape in wanted.items()}
-    except (OssiaError, OSError, KeyError):
+    except (OssiaError, OSError, KeyError, ValueError):
         return None
     aligned = all(copy.panels.ctypes.data % _WORD == 0 for copy in copies.values())
-    return Kept(file, copies, sums) if aligned else None
+    return Kept(file, copies, np.concatenate([sums[name] for name in sorted(copies)])) if aligned else None
 
 
 def _is_own(file: Path) -> bool:

@@ -25,6 +25,7 @@ __all__ = [
     "SEGMENT",
     "SMALLEST",
     "Int8",
+    "Screened",
     "decode",
     "encode",
     "int8_bytes",
@@ -86,6 +87,22 @@ class Int8:
         values = self.panels[:, _scale_bytes(self.columns) :]
         rows = values.reshape(len(self.panels), -1, PANEL_ROWS, _QUAD).swapaxes(1, 2)
         return (rows.reshape(len(self.panels) * PANEL_ROWS, -1)[: self.rows, : self.columns] ^ _ZERO).view(np.int8)
+
+
+@dataclass(frozen=True, eq=False)
+class Screened:
+    """A matrix as stored, computed with as such, and beside it what tells which of its rows a draw needs.
+
+    values  bfloat16 or float32 [N, C]
+    copy    the same in 8 bits
+    """
+
+    values: np.ndarray
+    copy: Int8
+
+    def __post_init__(self) -> None:
+        if self.values.shape != self.copy.shape:
+            raise TensorError(f"a copy {list(self.copy.shape)} of {list(self.values.shape)}; the same shape is right")
 
 
 def int8_bytes(rows: int, columns: int) -> int:

@@ -11,12 +11,12 @@ import numpy as np
 
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors, find, open_checkpoint
 from ossia.config import FULL, ModelConfig
-from ossia.copies import Copies, Kept, copies_folder
+from ossia.copies import Copies, Kept, copies_folder, in_8_bits
 from ossia.engine import EngineConfig, LoadedModel, SamplingParams
 from ossia.engine.memory import needed_bytes, slot_bytes
 from ossia.errors import CapacityError, CheckpointError, RequestError, TensorError, VocabularyError
 from ossia.harmony import Effort, Vocabulary
-from ossia.int8 import Int8
+from ossia.int8 import Int8, Screened, int8_bytes
 from ossia.model import Weights, hidden, prepare, unembed
 from ossia.mxfp4 import NAN_SCALE, Packed
 from ossia.ops import Batch, CacheDtype, Ops, Precision, make_ops
@@ -58,7 +58,7 @@ class Loaded:
     ops: Ops
     weights: Weights
     copies: Copies | None = None
-    """What `fast` and `turbo` compute with in 8 bits."""
+    """What `fast` and `turbo` compute with in 8 bits, or what `exact` screens the unembedding by."""
     free: int | None = None
     """Memory that could be had when the weights were opened; None where the system does not say."""
 
@@ -108,11 +108,18 @@ class Loaded:
     def _of_copies(self) -> str:
         if self.copies is None or not (self.copies.written or self.copies.refused):
             return ""
-        what = "attention and unembedding in 8 bits"
+        what, are = "attention and unembedding in 8 bits", "are"
+        if self.copies.beside:
+            what, are = "a copy of the unembedding in 8 bits", "is"
         if self.copies.refused:
             return f"{what}: not kept, and made again at the next start: {self.copies.refused}"
-        size = sum(copy.panels.nbytes for copy in self.copies.copies.values())
-        return f"{what}, {_gib(size)}, are kept in {self.copies.kept} from now on (OSSIA_CACHE= keeps none)"
+        size = _gib(self.copies.bytes)
+        return f"{what}, {size}, {are} kept in {self.copies.kept} from now on (OSSIA_CACHE= keeps none)"
+
+    @property
+    def screened(self) -> bool:
+        """Whether draws at `exact` are screened by a copy of the unembedding in 8 bits."""
+        return self.copies is not None and self.copies.beside and bool(self.copies.copies)
 
     def _of_memory(self) -> str:
         if self.free is None or self.fits(self.free):
@@ -213,7 +220,7 @@ class Opening:
         if self._looking is not None:
             self._looking.result()
         checkpoint, ops, copies = self._checkpoint, self._ops, self._copies
-        if ops.precision is not Precision.EXACT and copies is None:
+        if copies is None and _wants_copies(checkpoint, ops, self._free):
             copies = Copies.of(checkpoint, ops, copies_folder())
         weights = _prepared(checkpoint, ops, checkpoint.tensors if copies is None else copies, progress)
         loaded = Loaded(checkpoint, ops, weights, copies, self._free)
@@ -227,9 +234,10 @@ class Opening:
         if packed and self._ops.first_with([tensor.scales for tensor in packed.values()], NAN_SCALE) is None:
             checked = {name: replace(tensor, checked=True) for name, tensor in packed.items()}
             self._checkpoint = replace(self._checkpoint, tensors={**self._checkpoint.tensors, **checked})
-        kept = Kept.of(self._checkpoint, copies_folder()) if self._ops.precision is not Precision.EXACT else None
+        wanted = _wants_copies(self._checkpoint, self._ops, self._free)
+        kept = Kept.of(self._checkpoint, self._ops.precision, copies_folder()) if wanted else None
         if kept is not None and kept.are_sound(self._ops):
-            self._copies = Copies.believed(self._checkpoint, kept)
+            self._copies = Copies.believed(self._checkpoint, self._ops, kept)
 
 
 def _views_of_packed(checkpoint: Checkpoint) -> dict[str, Packed]:
@@ -242,7 +250,7 @@ def _views_of_packed(checkpoint: Checkpoint) -> dict[str, Packed]:
 def _prepared(
     checkpoint: Checkpoint,
     ops: Ops,
-    tensors: Mapping[str, Tensor | Int8],
+    tensors: Mapping[str, Tensor | Int8 | Screened],
     progress: Callable[[float], None] | None,
 ) -> Weights:
     try:
@@ -251,15 +259,23 @@ def _prepared(
         raise error if str(checkpoint.path) in str(error) else TensorError(f"{checkpoint.path}: {error}") from error
 
 
-class _Counted(Mapping[str, Tensor | Int8]):
+def _wants_copies(checkpoint: Checkpoint, ops: Ops, free: int | None) -> bool:
+    """At `exact` only where they are of use, and the memory holds them beside everything else."""
+    if ops.precision is not Precision.EXACT:
+        return True
+    size = sum(int8_bytes(*shape) for shape in in_8_bits(checkpoint.config, ops.precision).values())
+    return ops.screens and size > 0 and (free is None or checkpoint.bytes + size <= free)
+
+
+class _Counted(Mapping[str, Tensor | Int8 | Screened]):
     """Tensors by name, with a word about how many were asked for."""
 
-    def __init__(self, tensors: Mapping[str, Tensor | Int8], progress: Callable[[float], None]) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor | Int8 | Screened], progress: Callable[[float], None]) -> None:
         self._tensors = tensors
         self._progress = progress
         self._asked = 0
 
-    def __getitem__(self, name: str) -> Tensor | Int8:
+    def __getitem__(self, name: str) -> Tensor | Int8 | Screened:
         self._asked += 1
         self._progress(min(self._asked / len(self._tensors), 1.0))
         return self._tensors[name]
@@ -394,7 +410,7 @@ def affordable_context(loaded: Loaded) -> int:
     if free is None:
         return most
     # Weights that are not yet in memory will want their part of it, if they fit at all.
-    left = max(free - loaded.checkpoint.bytes, free // 8) // 2
+    left = max(free - max(loaded.checkpoint.bytes, loaded.computed_bytes), free // 8) // 2
     fits = left // token_bytes(loaded.config, loaded.ops.stored_dtype) // CONTEXT_STEP * CONTEXT_STEP
     return min(most, max(fits, CONTEXT_STEP))
 

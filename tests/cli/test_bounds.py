@@ -39,6 +39,9 @@ def test_the_published_20b_model():
     # Half of attention and unembedding, and a scale of 4 bytes for each 256 columns.
     fast = 1.27e9 + (0.64e9 + 0.58e9) * (1 + 4 / 256)
     assert _bounds.weight_bytes(checkpoint, precision=Precision.FAST) == pytest.approx(fast, rel=0.01)
+    # Screened, the unembedding's copy.
+    screened = 1.27e9 + 1.28e9 + 0.58e9 * (1 + 4 / 256)
+    assert _bounds.weight_bytes(checkpoint, screened=True) == pytest.approx(screened, rel=0.01)
 
 
 def test_sliding_layers_read_their_window_only():

@@ -15,6 +15,7 @@ from ossia.cli import main
 from ossia.cli import run as verb
 from ossia.config import ModelConfig
 from ossia.errors import RequestError
+from ossia.ops import Batch
 from tests.cli.conftest import Scripted
 from tests.cli.tiny import CONTEXT
 
@@ -379,7 +380,7 @@ def test_no_answer_is_said(scripted: Scripted, capsys):
 
 
 def test_logits_that_are_no_numbers_are_a_failure(tiny: Path, monkeypatch, capsys):
-    monkeypatch.setattr("ossia.engine.runner.unembed", lambda ops, config, weights, x: ops.array(_nan(len(x), config)))
+    monkeypatch.setattr("ossia.engine.runner.hidden", lambda ops, config, weights, batch, caches: _nan(batch, config))
     assert main(["run", str(tiny), "Hi", "--backend", "reference"]) == 1
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -387,8 +388,8 @@ def test_logits_that_are_no_numbers_are_a_failure(tiny: Path, monkeypatch, capsy
     assert "ended without an answer" not in shown.err
 
 
-def _nan(rows: int, config: ModelConfig) -> np.ndarray:
-    return np.full((rows, config.vocab_size), np.nan, np.float32)
+def _nan(batch: Batch, config: ModelConfig) -> np.ndarray:
+    return np.full((len(batch.tokens), config.hidden_size), np.nan, np.float32)
 
 
 def test_escape_sequences_reach_a_pipe_as_they_are(scripted: Scripted, capsys):

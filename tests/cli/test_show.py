@@ -25,6 +25,7 @@ def test_published_models(capsys: pytest.CaptureFixture[str], name: str, words: 
     for word in (*words, "64 query heads, 8 key and value heads", "YaRN, factor 32 beyond 4,096, not truncated"):
         assert word in text
     assert "(config only)" in text
+    assert "exact has one of the unembedding, 569.9 MiB, beside it" in text
 
 
 def test_json_has_the_numbers(capsys: pytest.CaptureFixture[str]):
@@ -34,6 +35,7 @@ def test_json_has_the_numbers(capsys: pytest.CaptureFixture[str]):
     assert sum(part["parameters"] for part in about["parts"].values()) == about["parameters"]
     assert sum(part["bytes"] for part in about["parts"].values()) == about["bytes"]
     assert about["config"]["num_local_experts"] == 128
+    assert about["copies"]["fast"] > about["copies"]["exact"] > 201_088 * 2880
 
 
 def test_a_bare_config_is_enough(capsys: pytest.CaptureFixture[str], tmp_path: Path):

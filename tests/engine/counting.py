@@ -29,6 +29,7 @@ class CountingOps:
     precision = Precision.EXACT
     kv_cache_dtype = stored_dtype = CacheDtype.F32
     batch_invariant = True
+    screens = False
 
     def __init__(self, vocab_size: int, likeliest: float = 6.0) -> None:
         self.vocab_size = vocab_size
@@ -125,8 +126,8 @@ class CountingOps:
             added[:, 0] = 1000 * (adapters + 1)
         return added
 
-    def sample(self, logits: np.ndarray, draw: Draw) -> Drawn:
-        return sample(logits, draw)
+    def sample(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> Drawn:
+        return sample(self.linear(x, unembedding), draw)
 
 
 def _read(cache: np.ndarray, batch: Batch, kind: str, request: int, positions: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from ossia.engine import Engine, EngineConfig, LoadedModel, Output, SamplingPara
 from ossia.errors import BackendError, ConfigError, ContextLengthError, OverloadedError, RequestError
 from ossia.model import forward
 from ossia.ops import Batch
+from ossia.ops.sampling import sample
 from tests.engine.counting import CountingOps, counting_model
 from tests.engine.traffic import Oracle, Pattern
 
@@ -235,7 +236,7 @@ def test_a_step_that_fails_can_be_made_again(monkeypatch: pytest.MonkeyPatch):
     engine, prompt = engine_of(model), random_prompt(30, seed=4)
     number = engine.add(prompt, GREEDY)
     engine.step()
-    for owner, name in ((model.ops, "experts"), (runner, "unembed"), (model.ops, "sample")):
+    for owner, name in ((model.ops, "experts"), (runner, "hidden"), (model.ops, "sample")):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, _fail)
             with pytest.raises(BackendError, match="out of order"):
@@ -266,7 +267,8 @@ def test_a_bias_that_forbids_everything_ends_without_a_token(counting: LoadedMod
 
 def test_logits_that_are_no_numbers_end_without_a_token(monkeypatch: pytest.MonkeyPatch):
     model = counting_model()
-    monkeypatch.setattr(runner, "unembed", lambda ops, config, weights, x: np.full((len(x), 53), np.nan, np.float32))
+    nothing = np.full((1, 53), np.nan, np.float32)
+    monkeypatch.setattr(model.ops, "sample", lambda x, unembedding, draw: sample(nothing, draw))
     [output] = engine_of(model).generate([1, 2], GREEDY)
     assert (output.tokens, output.finish) == ((), "no_token")
 

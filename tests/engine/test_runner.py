@@ -66,13 +66,13 @@ def test_every_token_carries_its_requests_adapter():
     assert (batch.adapters.tolist(), batch.adapters.dtype) == ([1, -1, -1, -1, -1, -1], np.int32)
 
 
-def test_a_step_that_draws_nothing_reads_no_logits(counting: LoadedModel):
+def test_a_step_that_draws_nothing_reads_nothing_out(counting: LoadedModel):
     runner = Runner(counting, KINDS)
     wanted = [running(Ledger(KINDS, 4, 64, lambda *_: None), [1, 2, 3, 4, 5, 6], 0, 5)]
     assert runner.forward(wanted, []) is None
-    logits = runner.forward(wanted, [0, 4])
-    assert logits is not None
-    assert logits.shape == (2, counting.config.vocab_size)
+    x = runner.forward(wanted, [0, 4])
+    assert x is not None
+    assert x.shape == (2, counting.config.hidden_size)
 
 
 def test_a_page_is_copied_in_the_layers_of_its_kind_alone():

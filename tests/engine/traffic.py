@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ossia.engine import Engine, EngineConfig, LoadedModel, Logprob, Output, SamplingParams
-from ossia.model import forward
+from ossia.model import hidden, sample
 from ossia.ops import Batch, Draw
 
 BOUNDARY = 7
@@ -101,8 +101,8 @@ def alone(model: LoadedModel, wish: Wish, stop: int = STOP) -> Answer:
         batch = Batch.packed([tokens])
         if wish.adapter is not None:
             batch = replace(batch, adapters=np.full(len(tokens), model.adapters.index(wish.adapter), np.int32))
-        logits = forward(model.ops, model.config, model.weights, batch)[-1:]
-        drawn = model.ops.sample(logits, _draw(model, wish, tokens, grammar))
+        last = hidden(model.ops, model.config, model.weights, batch)[-1:]
+        drawn = sample(model.ops, model.config, model.weights, last, _draw(model, wish, tokens, grammar))
         token = int(drawn.tokens[0])
         if token < 0:
             answer.finish = "stop" if grammar and grammar.at == len(grammar.places) else "no_token"

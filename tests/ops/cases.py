@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from ml_dtypes import bfloat16
 
-from ossia.ops import Batch, Draw, Pages
+from ossia.ops import Array, Batch, Draw, Linear, Ops, Pages, Role
 
 KIND = "full_attention"
 
@@ -81,6 +81,14 @@ def draw(rows: int, **changes: Any) -> Draw:
         filled = name in columns and np.ndim(value) == 0
         columns[name] = np.full_like(columns[name], value) if filled else value
     return Draw(**columns)
+
+
+def reading(ops: Ops, logits: np.ndarray) -> tuple[Array, Linear]:
+    """Rows [L, D] and an unembedding that give exactly these logits [L, V], which are finite where L is not 1."""
+    rows = max(len(logits), 1)
+    weight = np.ascontiguousarray(logits.T) if len(logits) else np.zeros((logits.shape[1], rows), np.float32)
+    x = np.eye(rows, dtype=np.float32)[: len(logits)]
+    return ops.array(x), Linear(ops.prepare(weight, Role.UNEMBEDDING, "unembedding"))
 
 
 def mask_of(allowed: Sequence[Sequence[int]], size: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from ossia.mxfp4 import Packed, encode
 from ossia.ops import Batch, Experts, Linear, LowRank, Pages, Precision, Role
 from ossia.ops.native import NativeOps
 from ossia.ops.reference import ReferenceOps
-from tests.ops.cases import KIND, draw, mask_of, normal, weight
+from tests.ops.cases import KIND, draw, mask_of, normal, reading, weight
 from tests.ops.steps import Steps, instruction_sets
 
 LIMIT = 7.0
@@ -114,16 +114,17 @@ def test_exact_is_the_same_bits_wherever_products_are_fused():
 def test_draws_are_the_same_whatever_the_threads_and_the_batch():
     logits = normal(91, 6, 20000, scale=3.0)
     changes = {"temperature": 0.9, "top_p": 0.9, "logprobs": True, "top_logprobs": 3}
-    whole = NativeOps(threads=1).sample(logits, draw(6, **changes))
+    alone, together = NativeOps(threads=1), draw(6, **changes)
+    whole = alone.sample(*reading(alone, logits), together)
     for threads in (2, 3):
         ops = NativeOps(threads=threads)
         for row in range(6):
             one = draw(1, **changes, seed=np.array([row], np.uint64), position=np.array([row], np.int64))
-            alone = ops.sample(logits[row : row + 1], one)
-            assert alone.tokens[0] == whole.tokens[row]
-            assert alone.logprobs is not None
+            found = ops.sample(*reading(ops, logits[row : row + 1]), one)
+            assert found.tokens[0] == whole.tokens[row]
+            assert found.logprobs is not None
             assert whole.logprobs is not None
-            assert alone.logprobs[0] == whole.logprobs[row]
+            assert found.logprobs[0] == whole.logprobs[row]
 
 
 # Bad input ---------------------------------------------------------------------------------------
@@ -295,7 +296,7 @@ def test_pages_that_are_not_there_to_copy(any_ops: NativeOps, source: int, targe
 )
 def test_draws_that_cannot_be(any_ops: NativeOps, changes: dict[str, Any]):
     with pytest.raises(BackendError, match="sample"):
-        any_ops.sample(normal(0, 2, 40), draw(2, **{"logprobs": True} | changes))
+        any_ops.sample(*reading(any_ops, normal(0, 2, 40)), draw(2, **{"logprobs": True} | changes))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int8])

@@ -7,7 +7,7 @@ import pytest
 
 from ossia.ops import Draw, Drawn, Ops, gumbel_noise
 from ossia.ops.sampling import sample
-from tests.ops.cases import draw, mask_of, normal
+from tests.ops.cases import draw, mask_of, normal, reading
 
 SIZES = [1, 2, 17, 300, 8192, 8193, 20000]
 
@@ -32,7 +32,7 @@ def scores_of(logits: np.ndarray, wanted: Draw, row: int) -> np.ndarray:
 
 
 def drawn(ops: Ops, logits: np.ndarray, wanted: Draw) -> Drawn:
-    return ops.sample(ops.array(logits), wanted)
+    return ops.sample(*reading(ops, logits), wanted)
 
 
 def check_best(tokens: np.ndarray, logits: np.ndarray, wanted: Draw) -> None:
@@ -219,16 +219,18 @@ def test_logits_that_are_no_numbers(ops: Ops, temperature: float, filters: dict[
     logits[2, 31] = np.inf
     logits[3] = -np.inf
     logits[4] = np.inf
-    wanted = draw(5, temperature=temperature, logprobs=True, top_logprobs=3, **filters)
-    result = drawn(ops, logits, wanted)
-    assert result.tokens[0] == result.tokens[3] == -1
-    assert result.tokens[1] % 2 == 1
-    assert result.tokens[2] == 31
-    assert 0 <= result.tokens[4] < 50
-    assert result.top_tokens is not None
-    assert np.all((result.top_tokens >= 0) & (result.top_tokens < 50))
-    assert result.logprobs is not None
-    assert not np.any(np.isnan(result.logprobs))
+    wanted = draw(1, temperature=temperature, logprobs=True, top_logprobs=3, **filters)
+    results = [drawn(ops, row[None], wanted) for row in logits]
+    tokens = [int(result.tokens[0]) for result in results]
+    assert tokens[0] == tokens[3] == -1
+    assert tokens[1] % 2 == 1
+    assert tokens[2] == 31
+    assert 0 <= tokens[4] < 50
+    for result in results:
+        assert result.top_tokens is not None
+        assert np.all((result.top_tokens >= 0) & (result.top_tokens < 50))
+        assert result.logprobs is not None
+        assert not np.any(np.isnan(result.logprobs))
 
 
 def test_no_rows(ops: Ops):

@@ -46,21 +46,26 @@ def decode_bytes(
     depth: int = 0,
     precision: Precision = Precision.EXACT,
     kv_cache_dtype: CacheDtype | None = None,
+    *,
+    screened: bool = False,
 ) -> float:
     """Bytes that one decoding step of `batch` requests must read, each with `depth` tokens behind it."""
     cached = cache_bytes(checkpoint.config, depth, kv_cache_dtype or CacheDtype.of(precision))
-    return weight_bytes(checkpoint, batch, precision) + batch * cached
+    return weight_bytes(checkpoint, batch, precision, screened=screened) + batch * cached
 
 
-def weight_bytes(checkpoint: Checkpoint, batch: int = 1, precision: Precision = Precision.EXACT) -> float:
+def weight_bytes(
+    checkpoint: Checkpoint, batch: int = 1, precision: Precision = Precision.EXACT, *, screened: bool = False
+) -> float:
     """Bytes of weights that a step of `batch` tokens must read: as the file stores them, or in 8 bits but at `exact`.
 
+    Where draws are `screened`, of the unembedding its copy in 8 bits, and so few rows besides that they do not count.
     All but the embedding, of which each token reads one row, and the experts that no token chose: with independent
     choices a token misses one of X experts with probability 1 - A / X.
     """
     config = checkpoint.config
     share = 1 - (1 - config.num_experts_per_tok / config.num_local_experts) ** batch
-    total, copied = 0.0, in_8_bits(checkpoint) if precision is not Precision.EXACT else {}
+    total, copied = 0.0, in_8_bits(config, precision) if screened or precision is not Precision.EXACT else {}
     for name, spec in expected_tensors(config, checkpoint.experts).items():
         stored = stored_bytes(checkpoint.stored[name], spec.parameters)
         if name in copied:

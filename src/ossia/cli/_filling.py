@@ -36,7 +36,7 @@ class _FilledRunner(Runner):
         for kind, layer, cache in zip(config.layer_types, model.weights.layers, self._caches, strict=True):
             # A window of one token: writing is what is wanted.
             ops.attend(q, k, v, layer.sinks, cache, batch, kind, 1)
-        return ops.array(np.zeros((len(logit_rows), config.vocab_size), np.float32)) if logit_rows else None
+        return ops.array(np.zeros((len(logit_rows), config.hidden_size), np.float32)) if logit_rows else None
 
 
 class FilledEngine(Engine):
@@ -46,7 +46,7 @@ class FilledEngine(Engine):
 
     @contextmanager
     def filling(self) -> Iterator[None]:
-        """Within it, the tokens of steps get random keys and values, of order one, and no logits worth the name."""
+        """Within it, the tokens of steps get random keys and values, of order one, and nothing worth reading out."""
         assert isinstance(self._runner, _FilledRunner)
         self._runner.filling = True
         try:

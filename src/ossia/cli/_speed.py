@@ -178,7 +178,10 @@ def summarise(runs: Sequence[Repeat], loaded: Loaded, load: Load, peak: int, ano
     """The medians, beside what the machine's memory would allow."""
     decode = statistics.median(run.decode_tokens_per_second for run in runs)
     middle = load.depth + load.prompt + load.generate // 2
-    needed = decode_bytes(loaded.checkpoint, load.batch, middle, loaded.ops.precision, loaded.ops.stored_dtype)
+    ops = loaded.ops
+    needed = decode_bytes(
+        loaded.checkpoint, load.batch, middle, ops.precision, ops.stored_dtype, screened=loaded.screened
+    )
     threads = loaded.threads or processors()
     bandwidth, of_weights = read_bandwidth(threads), weights_bandwidth(loaded.checkpoint, threads)
     return Speed(

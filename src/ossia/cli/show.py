@@ -59,13 +59,18 @@ def _describe(name: str) -> tuple["ModelConfig", dict[str, Any]]:
 def _numbers(config: "ModelConfig", experts: Any) -> dict[str, Any]:
     """Parameters and bytes, all together and by part."""
     from ossia.checkpoint import active_parameters, expected_tensors
+    from ossia.copies import in_8_bits
+    from ossia.int8 import int8_bytes
+    from ossia.ops import Precision
 
+    copied = {precision: in_8_bits(config, precision).values() for precision in Precision}
     specs = expected_tensors(config, experts)
     parts = {group: [spec for name, spec in specs.items() if _group_of(name) == group] for group in _GROUPS}
     return {
         "parameters": sum(spec.parameters for spec in specs.values()),
         "active_parameters": active_parameters(config),
         "bytes": sum(spec.bytes for spec in specs.values()),
+        "copies": {str(name): sum(int8_bytes(*shape) for shape in shapes) for name, shapes in copied.items()},
         "experts": experts,
         "parts": {
             group: {
@@ -94,6 +99,9 @@ def _print(config: "ModelConfig", about: dict[str, Any]) -> None:
         f"\n{_count(about['parameters'])} parameters, {_count(about['active_parameters'])} active for each token "
         f"(all but the embedding table and the experts not chosen), {_size(about['bytes'])}"
     )
+    fast, exact = about["copies"]["fast"], about["copies"]["exact"]
+    screen = f"; exact has one of the unembedding, {_size(exact)}, beside it" if exact else ""
+    print(f"fast computes with copies in 8 bits of attention and unembedding, {_size(fast)}{screen}")
 
 
 def _architecture(config: "ModelConfig", about: dict[str, Any]) -> list[tuple[str, str]]:

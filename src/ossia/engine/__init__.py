@@ -8,7 +8,7 @@ fairness  who was served how much
 scheduler which tokens of which requests a step computes
 overload  how many may wait, and when to come again
 runner    a step as one batch through the model
-sampler   what each row of logits is wanted for
+sampler   what each row is drawn with, and its draw
 lookup    guessing how a text goes on from its own past
 replay    text that is already there, drawn again
 engine    `step`, which ties them together

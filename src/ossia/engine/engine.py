@@ -87,7 +87,7 @@ class Engine:
         )
         self._pace = Pace(self.config.step_seconds)
         self._overload = Overload(self.config)
-        self._sampler = Sampler(model.ops, model.config.vocab_size)
+        self._sampler = Sampler(model)
         self._requests: dict[int, Request] = {}
         self._undelivered: list[Output] = []
         self._ids = count()
@@ -173,8 +173,8 @@ class Engine:
             prompt_tokens = sum(share.end - share.start for share in shares if not share.request.generating)
             rows = self._sampler.rows(shares)
             with self._sampler.masks(rows) as masks:
-                logits = self._runner.forward(shares, [row.row for row in rows])
-            choices = iter(self._sampler.draw(logits, rows, masks))
+                x = self._runner.forward(shares, [row.row for row in rows])
+            choices = iter(self._sampler.draw(x, rows, masks))
             for share in shares:
                 self._settle(share, choices)
             self._steps += 1

@@ -8,7 +8,7 @@ import numpy as np
 from ossia.config import ModelConfig
 from ossia.engine.pages import Kind
 from ossia.engine.request import Share
-from ossia.model import Weights, hidden, unembed
+from ossia.model import Weights, hidden
 from ossia.ops import Array, Batch, Ops, Pages
 
 __all__ = ["LoadedModel", "Runner"]
@@ -49,11 +49,10 @@ class Runner:
                 self._model.ops.copy_page(cache, self._page_size, source, target)
 
     def forward(self, shares: Sequence[Share], logit_rows: Sequence[int]) -> Array | None:
-        """Compute every share's tokens; the logits [L, V] of these rows of the step, None for no rows."""
+        """Compute every share's tokens; the residual stream [L, D] of these rows of the step, None for no rows."""
         batch = self.batch(shares, logit_rows)
-        ops, config, weights = self._model.ops, self._model.config, self._model.weights
-        x = hidden(ops, config, weights, batch, self._caches)
-        return unembed(ops, config, weights, x[batch.logit_rows]) if logit_rows else None
+        x = hidden(self._model.ops, self._model.config, self._model.weights, batch, self._caches)
+        return x[batch.logit_rows] if logit_rows else None
 
     def batch(self, shares: Sequence[Share], logit_rows: Sequence[int]) -> Batch:
         """The shares side by side, in their order."""

@@ -1,4 +1,4 @@
-"""From a step's logits to the tokens drawn: what each row wants, as one `Draw`.
+"""From what a step computed to the tokens drawn: what each row wants, as one `Draw`.
 
 A draw is keyed by its request's seed and its place in the request, so it is the same whatever else is in the step,
 after a preemption, and for a token that was guessed beforehand: a guess is right if the draw gives that very token.
@@ -14,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ossia.engine.request import Grammar, Logprob, Request, Share
-from ossia.ops import Array, Draw, Drawn, Ops
+from ossia.engine.runner import LoadedModel
+from ossia.model import sample
+from ossia.ops import Array, Draw, Drawn
 
 __all__ = ["Choice", "Masks", "Row", "Sampler"]
 
@@ -26,7 +28,7 @@ ALL = np.int32(-1)
 
 
 class Row(NamedTuple):
-    """One row of logits to draw from: the step's row, and how many tokens ahead of its request come before the draw."""
+    """One row to draw from: the step's row, and how many tokens ahead of its request come before the draw."""
 
     request: Request
     row: int
@@ -47,11 +49,11 @@ class Choice(NamedTuple):
 
 
 class Sampler:
-    """Draws tokens through the backend. `words` is the length of a mask, a bit for each token."""
+    """Draws a model's tokens. `words` is the length of a mask, a bit for each token."""
 
-    def __init__(self, ops: Ops, vocab_size: int) -> None:
-        self._ops = ops
-        self.words = -(-vocab_size // 32)
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+        self.words = -(-model.config.vocab_size // 32)
 
     def rows(self, shares: Sequence[Share]) -> list[Row]:
         """The rows whose logits are needed. A forced token needs none, unless its log-probability is asked for."""
@@ -80,11 +82,15 @@ class Sampler:
         finally:
             begun.exception()  # waits; raised, if there is one, by whoever asks for the result
 
-    def draw(self, logits: Array | None, rows: Sequence[Row], masks: Masks | None = None) -> list[Choice]:
-        """One choice for each row, under the masks that `masks` has begun, or under those computed now."""
-        if logits is None:
+    def draw(self, x: Array | None, rows: Sequence[Row], masks: Masks | None = None) -> list[Choice]:
+        """One choice for each row of the residual stream [L, D]; None: no rows.
+
+        Under the masks that `masks` has begun, or under those computed now.
+        """
+        if x is None:
             return []
-        drawn = self._ops.sample(logits, self.wanted(rows, masks))
+        model = self._model
+        drawn = sample(model.ops, model.config, model.weights, x, self.wanted(rows, masks))
         tokens = drawn.tokens.tolist()
         return [
             Choice(token, None if row.request.params.logprobs is None else _logprob(drawn, index, row))

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from ossia.config import ModelConfig
 from ossia.model.rope import angles
 from ossia.model.weights import Layer, Weights
-from ossia.ops import Array, Batch, Cache, Ops
+from ossia.ops import Array, Batch, Cache, Draw, Drawn, Ops
 
-__all__ = ["attention", "forward", "hidden", "layer", "mixture", "unembed"]
+__all__ = ["attention", "forward", "hidden", "layer", "mixture", "sample", "unembed"]
 
 
 def forward(
@@ -38,6 +38,11 @@ def hidden(
 def unembed(ops: Ops, config: ModelConfig, weights: Weights, x: Array) -> Array:
     """[L, D] -> [L, V]: the residual stream read out as logits."""
     return ops.linear(ops.rms_norm(x, weights.norm, config.rms_norm_eps), weights.unembedding)
+
+
+def sample(ops: Ops, config: ModelConfig, weights: Weights, x: Array, draw: Draw) -> Drawn:
+    """[L, D] -> [L] tokens, drawn from the logits of `unembed`, of which none but those that matter need be made."""
+    return ops.sample(ops.rms_norm(x, weights.norm, config.rms_norm_eps), weights.unembedding, draw)
 
 
 def layer(

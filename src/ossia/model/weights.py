@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ossia.config import ModelConfig
-from ossia.int8 import Int8
+from ossia.int8 import Int8, Screened
 from ossia.mxfp4 import Packed
 from ossia.ops import Experts, Handle, Linear, Ops, Role
 
 __all__ = ["Layer", "Weights", "prepare"]
 
-Tensors = Mapping[str, np.ndarray | Packed | Int8]
+Tensors = Mapping[str, np.ndarray | Packed | Int8 | Screened]
 
 
 @dataclass(frozen=True)

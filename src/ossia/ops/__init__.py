@@ -10,7 +10,8 @@ Shapes are written with one alphabet:
 Activations cross this seam as float32 (numpy arrays, or tensors in the torch backend); what a precision rounds, it
 rounds inside an operation:
 
-    exact   weights as stored; activations, sums and cache in float32
+    exact   weights as stored; activations, sums and cache in float32. A copy of the unembedding in 8 bits may tell a
+            draw which rows it needs (`ossia.ops.screening`), and changes no result
     fast    the inputs of `linear` and of both products of `experts` rounded to bfloat16, and keys and values stored as
             bfloat16; everything else, the router and all sums included, in float32. Attention's projections and the
             unembedding come in 8 bits (`ossia.copies`): their inputs are rounded to whole numbers of 15 bits instead

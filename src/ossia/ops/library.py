@@ -31,7 +31,7 @@ __all__ = [
     "reason",
 ]
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 
 F32, BF16, MXFP4, INT8 = range(4)
 
@@ -136,13 +136,16 @@ _ARGUMENTS = {
     "ossia_create": (_I, c_char_p, POINTER(c_void_p)),
     "ossia_embed": (_P, _P, _P, _L, _P),
     "ossia_linear": (_P, _P, _L, _P, _P, _P, _I, _P),
+    "ossia_linear_rows": (_P, _P, _L, _P, _P, _I, _P),
     "ossia_experts": (_P, _P, _L, _P, _P, _L, _P, _P, _P, _P, _P, _F, _I, _P),
     "ossia_attend": (_P, _P, _P, _P, _P, _L, _P, _P, _L, _P),
     "ossia_rms_norm": (_P, _P, _P, _L, _L, _F, _P),
     "ossia_rope": (_P, _P, _P, _P, _L, _L, _L, _P),
     "ossia_choose": (_P, _P, _L, _L, _L, _P, _P),
     "ossia_int8_round": (_P, _P, _P),
+    "ossia_int8_norms": (_P, _P, _P),
     "ossia_sample": (_P, _P, _L, _L, _P, _P, _P, _P, _P),
+    "ossia_screen": (_P, _P, _L, _L, _P, _P, _L, _P, _P),
     "ossia_read_bandwidth": (_P, _P, _L, _P),
     "ossia_sum_rows": (_P, _P, _L, _P),
     "ossia_find_byte": (_P, _P, _L, c_uint8, _P),

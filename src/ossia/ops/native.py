@@ -15,14 +15,15 @@ import numpy as np
 from ml_dtypes import bfloat16
 
 from ossia.errors import BackendError
-from ossia.int8 import Int8
+from ossia.int8 import Int8, Screened
 from ossia.mxfp4 import Packed, check_scales
 from ossia.ops import library
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.library import address
 from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
-from ossia.ops.residence import Cache, Step, Vector, Weight, empty_int8, packed_step, paged_step
+from ossia.ops.residence import Cache, Screen, Step, Vector, Weight, empty_int8, packed_step, paged_step
 from ossia.ops.sampling import Draw, Drawn
+from ossia.ops.screening import allowed_rows, few, takes_the_best
 
 __all__ = ["NativeOps"]
 
@@ -44,6 +45,7 @@ class NativeOps:
     """
 
     name = "native"
+    screens = True
 
     def __init__(
         self,
@@ -84,8 +86,12 @@ class NativeOps:
         """The instruction set in use."""
         return self._library.ossia_isa(self._context).decode()
 
-    def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
+    def prepare(self, tensor: np.ndarray | Packed | Int8 | Screened, role: Role, name: str) -> Handle:
         check_kind(tensor, self.precision, role, name)
+        if isinstance(tensor, Screened):
+            weight = self.prepare(tensor.values, role, name)
+            weight.screen = self._screen(self._kept(Weight(tensor.copy), role))
+            return weight
         if isinstance(tensor, Packed):
             packed = self._kept(Weight(tensor), role)
             if not tensor.checked:
@@ -261,10 +267,11 @@ class NativeOps:
         _check(status, "experts")
         return y
 
-    def sample(self, logits: np.ndarray, draw: Draw) -> Drawn:
-        rows, vocabulary = logits.shape
-        logits = _floats(logits, vocabulary, "sample")
+    def sample(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> Drawn:
+        rows, vocabulary = len(x), unembedding.weight.rows
         struct, arrays = _draw(draw, rows)
+        wanted = self._wanted(x, unembedding, draw)
+        logits = self.linear(x, unembedding) if wanted is None else self._linear_rows(x, unembedding, wanted)
         tokens = np.empty(rows, np.int32)
         logprobs = np.empty(rows, np.float32)
         top_tokens = np.empty((rows, draw.top_logprobs), np.int32)
@@ -274,6 +281,42 @@ class NativeOps:
         del arrays  # were kept alive until here
         _check(status, "sample: temperature, filter, mask or a token of the biases")
         return Drawn(tokens, logprobs, top_tokens, top_values) if draw.logprobs else Drawn(tokens, None, None, None)
+
+    def _wanted(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> np.ndarray | None:
+        """[ceil(V / 32)] int32: the tokens that may be drawn, if they are few; None where all rows are to be read."""
+        weight = unembedding.weight
+        wanted = allowed_rows(draw, weight.rows)
+        if wanted is not None or weight.screen is None or unembedding.bias is not None or not takes_the_best(draw):
+            return wanted
+        return few(self._reaching(x, weight.screen, draw), weight.rows)
+
+    def _reaching(self, x: np.ndarray, screen: Screen, draw: Draw) -> np.ndarray:
+        """[ceil(V / 32)] int32: the tokens that any row may draw, as far as the copy can tell."""
+        x = _floats(x, screen.copy.columns, "sample")
+        logits = self._linear(x, Linear(screen.copy), None, _PRECISIONS[Precision.FAST])
+        struct, arrays = _draw(draw, len(x))
+        rows, columns, wanted = screen.copy.rows, screen.copy.columns, np.empty(-(-screen.copy.rows // 32), np.int32)
+        status = self._library.ossia_screen(
+            self._context,
+            address(x),
+            len(x),
+            columns,
+            address(logits),
+            address(screen.norms),
+            rows,
+            byref(struct),
+            address(wanted),
+        )
+        del arrays  # were kept alive until here
+        _check(status, "sample: temperature, mask or a token of the biases")
+        return wanted
+
+    def _screen(self, copy: Weight) -> Screen:
+        screen = Screen(copy, np.empty(copy.rows, np.float32))
+        _check(
+            self._library.ossia_int8_norms(self._context, copy.with_bias(None), address(screen.norms)), "a copy's norms"
+        )
+        return screen
 
     def _kept(self, weight: Weight, role: Role) -> Weight:
         # Of the embedding a step reads a few rows; all others are read whole, sooner or later.
@@ -305,6 +348,23 @@ class NativeOps:
             address(y),
         )
         _check(status, "linear")
+        return y
+
+    def _linear_rows(self, x: np.ndarray, projection: Linear, wanted: np.ndarray) -> np.ndarray:
+        """[T, C] -> [T, N]: what `linear` gives for the rows whose bits are set, and -inf for others."""
+        weight = projection.weight
+        x = _floats(x, weight.columns, "sample")
+        y = np.full((len(x), weight.rows), -np.inf, np.float32)
+        status = self._library.ossia_linear_rows(
+            self._context,
+            address(x),
+            len(x),
+            weight.with_bias(projection.bias),
+            address(wanted),
+            self._precision,
+            address(y),
+        )
+        _check(status, "some rows of the unembedding")
         return y
 
     def _paged_step(self, batch: Batch, kind: str) -> Step:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ossia.errors import BackendError
-from ossia.int8 import Int8
+from ossia.int8 import Int8, Screened
 from ossia.mxfp4 import Packed
 from ossia.ops.batch import Batch
 from ossia.ops.sampling import Draw, Drawn
@@ -129,11 +129,15 @@ class Ops(Protocol):
     batch_invariant: bool
     """Whether a token's numbers are the same bits however it is batched, chunked and threaded."""
 
-    def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
+    screens: bool
+    """Whether `sample` reads fewer rows of an unembedding that is `Screened`; where not, its copy is of no use."""
+
+    def prepare(self, tensor: np.ndarray | Packed | Int8 | Screened, role: Role, name: str) -> Handle:
         """A weight taken in once, at load. `name` is for the error when it cannot be.
 
-        A tensor is bfloat16, float32, packed MXFP4 (experts only) or 8 bits (not at `exact`, for `linear` alone). The
-        backend may keep a view of it.
+        A tensor is bfloat16, float32, packed MXFP4 (experts only) or 8 bits (not at `exact`, for `linear` alone), or
+        the unembedding at `exact` with a copy in 8 bits beside it, which changes no result. The backend may keep a
+        view of it.
         """
         ...
 
@@ -256,8 +260,12 @@ class Ops(Protocol):
         """
         ...
 
-    def sample(self, logits: Array, draw: Draw) -> Drawn:
-        """[L, V] -> [L] tokens with their log-probabilities, as `ossia.ops.sampling` defines."""
+    def sample(self, x: Array, unembedding: Linear, draw: Draw) -> Drawn:
+        """[L, D], [V, D] -> [L] tokens with their log-probabilities.
+
+        Drawn from the logits `linear(x, unembedding)` as `ossia.ops.sampling` defines. It gets no logits because a
+        backend need not compute those that can change nothing.
+        """
         ...
 
 
@@ -274,10 +282,14 @@ def few_chose(chosen: np.ndarray) -> np.ndarray:
     return few
 
 
-def check_kind(tensor: np.ndarray | Packed | Int8, precision: Precision, role: Role, name: str) -> None:
+def check_kind(tensor: np.ndarray | Packed | Int8 | Screened, precision: Precision, role: Role, name: str) -> None:
     """Refuse a weight in a form that is not computed with in this role. Raises BackendError."""
     if isinstance(tensor, Packed) and role is not Role.EXPERTS:
         raise BackendError(f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right")
     if isinstance(tensor, Int8) and (precision is Precision.EXACT or role not in (Role.LINEAR, Role.UNEMBEDDING)):
         right = "one of `linear`'s at fast or turbo is right"
         raise BackendError(f"{name}: a matrix in 8 bits, as {role} at {precision}; {right}")
+    if isinstance(tensor, Screened) and (precision is not Precision.EXACT or role is not Role.UNEMBEDDING):
+        raise BackendError(
+            f"{name}: a matrix with a copy beside it, as {role} at {precision}; only the unembedding at exact is right"
+        )

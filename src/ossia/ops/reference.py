@@ -10,7 +10,7 @@ from ml_dtypes import bfloat16
 
 from ossia import int8
 from ossia.config import SWIGLU_ALPHA
-from ossia.int8 import Int8
+from ossia.int8 import Int8, Screened
 from ossia.mxfp4 import Packed, check_scales, decode
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind, few_chose
@@ -62,13 +62,16 @@ class ReferenceOps(Scanning):
     stored_dtype = CacheDtype.F32
     # BLAS adds in another order for one row than for many.
     batch_invariant = False
+    screens = False
 
     def __init__(self, precision: Precision = Precision.EXACT, kv_cache_dtype: CacheDtype | None = None) -> None:
         self.precision = precision
         self.kv_cache_dtype = kv_cache_dtype or CacheDtype.of(precision)
 
-    def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
+    def prepare(self, tensor: np.ndarray | Packed | Int8 | Screened, role: Role, name: str) -> Handle:
         check_kind(tensor, self.precision, role, name)
+        if isinstance(tensor, Screened):
+            tensor = tensor.values
         if isinstance(tensor, Packed):
             check_scales(tensor, name)
         if isinstance(tensor, Int8):
@@ -178,8 +181,8 @@ class ReferenceOps(Scanning):
         return np.einsum("ta,tad->td", shares, parts)
 
     @_as_the_others
-    def sample(self, logits: np.ndarray, draw: Draw) -> Drawn:
-        return sample(logits, draw)
+    def sample(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> Drawn:
+        return sample(self.linear(x, unembedding), draw)
 
     def _of_expert(
         self, x: np.ndarray, stack: Linear, expert: int, whole: np.ndarray, adapters: np.ndarray | None

@@ -16,7 +16,7 @@ from ossia.mxfp4 import Packed
 from ossia.ops import library
 from ossia.ops.batch import Batch
 
-__all__ = ["PACKED_PAGE", "Cache", "Step", "Vector", "Weight", "empty_int8", "packed_step", "paged_step"]
+__all__ = ["PACKED_PAGE", "Cache", "Screen", "Step", "Vector", "Weight", "empty_int8", "packed_step", "paged_step"]
 
 PACKED_PAGE = 64
 """Positions of a page where the caller has no pages: sequences side by side."""
@@ -47,6 +47,8 @@ class Weight:
             self.values, self.scales = np.ascontiguousarray(tensor), None
             self.dtype = library.BF16 if tensor.dtype == bfloat16 else library.F32
         self.experts, self.rows, self.columns = (1, *tensor.shape)[-3:]
+        self.screen: Screen | None = None
+        """Of an unembedding, what tells which of its rows a draw needs, if it came with that."""
         self._paired: tuple[Vector | None, int, library.Weight] | None = None
 
     @property
@@ -81,6 +83,13 @@ class Weight:
             self.columns,
             self.dtype,
         )
+
+
+class Screen(NamedTuple):
+    """A copy of a weight in 8 bits, by which its rows are screened."""
+
+    copy: Weight
+    norms: np.ndarray  # [N] float32, as `ossia_int8_norms` makes them
 
 
 class Cache:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ossia import int8
 from ossia.config import SWIGLU_ALPHA
-from ossia.int8 import Int8
+from ossia.int8 import Int8, Screened
 from ossia.mxfp4 import GRID, Packed, check_scales
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind, few_chose
@@ -60,6 +60,7 @@ class TorchOps(Scanning):
     name = "torch"
     stored_dtype = CacheDtype.F32
     batch_invariant = False
+    screens = False
 
     def __init__(
         self,
@@ -71,8 +72,10 @@ class TorchOps(Scanning):
         self.kv_cache_dtype = kv_cache_dtype or CacheDtype.of(precision)
         self.device = torch.device(device)
 
-    def prepare(self, tensor: np.ndarray | Packed | Int8, role: Role, name: str) -> Handle:
+    def prepare(self, tensor: np.ndarray | Packed | Int8 | Screened, role: Role, name: str) -> Handle:
         check_kind(tensor, self.precision, role, name)
+        if isinstance(tensor, Screened):
+            tensor = tensor.values
         if isinstance(tensor, Packed):
             check_scales(tensor, name)
             return PackedTensor(self._tensor(tensor.blocks), self._tensor(tensor.scales))
@@ -174,8 +177,8 @@ class TorchOps(Scanning):
             parts[tokens, places] = self._of_expert(a, experts.down, expert, own, of_tokens)
         return (shares[..., None] * parts).sum(1)
 
-    def sample(self, logits: Tensor, draw: Draw) -> Drawn:
-        return sample(self.numpy(logits), draw)
+    def sample(self, x: Tensor, unembedding: Linear, draw: Draw) -> Drawn:
+        return sample(self.numpy(self.linear(x, unembedding)), draw)
 
     def _of_expert(self, x: Tensor, stack: Linear, expert: int, whole: Tensor, adapters: np.ndarray | None) -> Tensor:
         """[T, C] -> [T, N]: one product of one expert, with inputs in whole numbers where `whole` [T] says so."""

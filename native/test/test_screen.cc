@@ -1,0 +1,141 @@
+// ossia_screen: what it rules out changes no draw, it rules out most, the same for any thread count; what is refused.
+
+#include <cmath>
+#include <limits>
+
+#include "check.h"
+#include "model_of_products.h"
+
+using namespace ossia::test;
+
+namespace {
+
+constexpr int64_t kRows = 9001, kColumns = 96, kTokens = 3;
+
+// Draws of kTokens rows with one temperature and, perhaps, a mask and a bias.
+struct Wish {
+  std::vector<float> temperature, top_p = {1.f, 1.f, 1.f}, min_p = {0.f, 0.f, 0.f};
+  std::vector<int32_t> top_k = {0, 0, 0}, starts = {0, 0, 1, 1}, tokens = {4000};
+  std::vector<uint64_t> seed = {1, 2, 3};
+  std::vector<int64_t> position = {5, 6, 7};
+  std::vector<float> values;
+  std::vector<uint32_t> mask;
+  int32_t logprobs = 0;
+
+  Wish(float temperature, float bias) : temperature(kTokens, temperature), values{bias} {}
+
+  ossia_draw abi() const {
+    return {temperature.data(),
+            top_k.data(),
+            top_p.data(),
+            min_p.data(),
+            seed.data(),
+            position.data(),
+            starts.data(),
+            tokens.data(),
+            values.data(),
+            mask.empty() ? nullptr : mask.data(),
+            static_cast<int64_t>(mask.size()) / kTokens,
+            0,
+            logprobs};
+  }
+};
+
+// An unembedding, its copy, and inputs with the logits of both.
+struct Case {
+  Random random{31};
+  Weights weights{random, OSSIA_BF16, 1, kRows, kColumns, false};
+  std::vector<float> x = random.normals(kTokens * kColumns);
+  std::vector<char> panels = std::vector<char>(static_cast<size_t>(ossia_int8_bytes(kRows, kColumns)));
+  ossia_weight copy{panels.data(), nullptr, nullptr, 1, kRows, kColumns, OSSIA_INT8};
+  std::vector<float> norms = std::vector<float>(kRows), logits = std::vector<float>(kTokens * kRows), copied = logits;
+
+  explicit Case(ossia_context* context) {
+    CHECK(ossia_int8_round(context, &weights.abi, panels.data()) == OSSIA_OK);
+    CHECK(ossia_int8_norms(context, &copy, norms.data()) == OSSIA_OK);
+    CHECK(ossia_linear(context, x.data(), kTokens, &weights.abi, nullptr, nullptr, OSSIA_EXACT, logits.data()) ==
+          OSSIA_OK);
+    CHECK(ossia_linear(context, x.data(), kTokens, &copy, nullptr, nullptr, OSSIA_FAST, copied.data()) == OSSIA_OK);
+  }
+
+  int32_t screen(ossia_context* context, const Wish& wish, std::vector<uint32_t>& wanted) const {
+    const ossia_draw draw = wish.abi();
+    wanted.assign((kRows + 31) / 32, 0xDEADBEEF);
+    return ossia_screen(context, x.data(), kTokens, kColumns, copied.data(), norms.data(), kRows, &draw, wanted.data());
+  }
+};
+
+std::vector<int32_t> drawn(ossia_context* context, const std::vector<float>& logits, const Wish& wish) {
+  const ossia_draw draw = wish.abi();
+  std::vector<int32_t> tokens(kTokens);
+  CHECK(ossia_sample(context, logits.data(), kTokens, kRows, &draw, tokens.data(), nullptr, nullptr, nullptr) ==
+        OSSIA_OK);
+  return tokens;
+}
+
+void rules_out(ossia_context* context, const Case& of, const Wish& wish, int64_t most) {
+  std::vector<uint32_t> wanted;
+  CHECK(of.screen(context, wish, wanted) == OSSIA_OK);
+  std::vector<float> some(of.logits.size(), -std::numeric_limits<float>::infinity());
+  CHECK(ossia_linear_rows(context, of.x.data(), kTokens, &of.weights.abi, wanted.data(), OSSIA_EXACT, some.data()) ==
+        OSSIA_OK);
+  int64_t count = 0;
+  for (int64_t row = 0; row < kRows; ++row) count += wanted[static_cast<size_t>(row / 32)] >> (row % 32) & 1;
+  CHECK_THAT(count > 0 && count <= most, "%d wanted", static_cast<int>(count));
+  CHECK(drawn(context, some, wish) == drawn(context, of.logits, wish));
+}
+
+void rules_out_most(ossia_context* context, Case& of) {
+  for (float temperature : {0.f, 0.7f, 4.f}) {
+    for (float bias : {0.f, 100.f, -INFINITY}) {
+      Wish wish(temperature, bias);
+      rules_out(context, of, wish, kRows / 8);
+      wish.mask.resize(kTokens * ((kRows + 31) / 32));
+      for (uint32_t& word : wish.mask) word = static_cast<uint32_t>(of.random.below(1 << 16)) * 65537u;
+      rules_out(context, of, wish, kRows / 8);
+    }
+  }
+}
+
+void knows_nothing_of_what_is_no_number(ossia_context* context, Case of) {
+  for (float value : {NAN, INFINITY, -INFINITY}) {
+    of.x[kColumns + 3] = value;  // the second row's
+    std::vector<uint32_t> wanted;
+    CHECK(of.screen(context, Wish(0.f, 0.f), wanted) == OSSIA_OK);
+    for (int64_t row = 0; row < kRows; ++row) CHECK((wanted[static_cast<size_t>(row / 32)] >> (row % 32) & 1) != 0);
+  }
+}
+
+void refusals(ossia_context* context, const Case& of) {
+  std::vector<uint32_t> wanted;
+  const auto status_of = [&](auto change) {
+    Wish wish(1.f, 0.f);
+    change(wish);
+    return of.screen(context, wish, wanted);
+  };
+  CHECK(status_of([](Wish& w) { w.temperature[1] = -1.f; }) == OSSIA_BAD_ARGUMENT);
+  CHECK(status_of([](Wish& w) { w.top_k[2] = 3; }) == OSSIA_BAD_ARGUMENT);
+  CHECK(status_of([](Wish& w) { w.top_p[0] = 0.5f; }) == OSSIA_BAD_ARGUMENT);
+  CHECK(status_of([](Wish& w) { w.min_p[0] = 0.5f; }) == OSSIA_BAD_ARGUMENT);
+  CHECK(status_of([](Wish& w) { w.logprobs = 1; }) == OSSIA_BAD_ARGUMENT);
+  CHECK(status_of([](Wish& w) { w.mask = {1, 1, 1}; }) == OSSIA_BAD_ARGUMENT);
+  CHECK(status_of([](Wish& w) { w.tokens[0] = kRows; }) == OSSIA_BAD_INDEX);
+  CHECK(ossia_int8_norms(context, &of.weights.abi, nullptr) == OSSIA_BAD_ARGUMENT);
+}
+
+}  // namespace
+
+int main() {
+  for (const char* isa : kIsas) {
+    for (int threads : {1, 3}) {
+      ossia_context* context;
+      if (ossia_create(threads, isa, &context) != OSSIA_OK) continue;
+      Case of(context);
+      rules_out_most(context, of);
+      knows_nothing_of_what_is_no_number(context, of);
+      refusals(context, of);
+      ossia_destroy(context);
+    }
+  }
+  return failures;
+}
