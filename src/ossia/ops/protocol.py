@@ -146,7 +146,7 @@ class Ops(Protocol):
         ...
 
     def row_sums(self, matrices: Sequence[np.ndarray]) -> np.ndarray:
-        """uint8 [N, 8 B] each -> uint64: of each row the sum of its 64-bit words, matrix after matrix.
+        """[N, 8 B] uint8 each -> [sum of N] uint64: of each row the sum of its 64-bit words, matrix after matrix.
 
         The two that look at bytes may run in a thread beside others that do not compute.
         """
