@@ -15,6 +15,7 @@ from ossia.int8 import Int8, encode
 from ossia.model import Layer, Weights
 from ossia.ops import Batch, CacheDtype, Draw, Drawn, Experts, Linear, Precision
 from ossia.ops.sampling import sample
+from ossia.ops.scanning import Scanning
 from tests.engine.models import small_config
 
 MODULUS = 1 << 20
@@ -22,7 +23,7 @@ POSITIONS = 4096
 OF_POSITION = np.random.default_rng(5).integers(1, MODULUS, POSITIONS)
 
 
-class CountingOps:
+class CountingOps(Scanning):
     """`ossia.ops.Ops` over whole numbers; weights are None."""
 
     name = "counting"
