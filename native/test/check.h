@@ -1,4 +1,5 @@
-// The whole test framework: CHECK prints what failed, and main returns how often.
+// The whole test framework: CHECK prints what failed and counts it, and main returns whether anything did (an exit
+// status has 8 bits: 256 failures would be none).
 
 #ifndef OSSIA_TEST_CHECK_H_
 #define OSSIA_TEST_CHECK_H_

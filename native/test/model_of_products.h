@@ -19,6 +19,19 @@ namespace ossia::test {
 
 inline const char* const kIsas[] = {"avx512bf16", "avx512", "avx2", "dotprod", "neon", "portable", "amx"};
 
+// Calls body(context) on each instruction set of this processor, with one thread and with three.
+template <class F>
+void on_each_context(F&& body) {
+  for (const char* isa : kIsas) {
+    for (int threads : {1, 3}) {
+      ossia_context* context;
+      if (ossia_create(threads, isa, &context) != OSSIA_OK) continue;
+      body(context);
+      ossia_destroy(context);
+    }
+  }
+}
+
 #if defined(__FP_FAST_FMAF)
 constexpr bool kPortableIsFused = true;
 #else

@@ -147,23 +147,18 @@ void refusals(ossia_context* context) {
 
 int main() {
   std::vector<float> fused[std::size(kShapes)];
-  for (const char* isa : kIsas) {
-    for (int threads : {1, 3}) {
-      ossia_context* context;
-      if (ossia_create(threads, isa, &context) != OSSIA_OK) continue;
-      for (size_t i = 0; i < std::size(kShapes); ++i) {
-        const auto [rows, width] = kShapes[i];
-        norms(context, rows, width, fused[i]);
-        turns(context, rows, width + width % 2);
-      }
-      choices(context, 9, 1, 1);
-      choices(context, 70, 32, 4);
-      choices(context, 150, 128, 4);
-      choices(context, 5, 37, 37);
-      scores_that_are_none(context);
-      refusals(context);
-      ossia_destroy(context);
+  on_each_context([&](ossia_context* context) {
+    for (size_t i = 0; i < std::size(kShapes); ++i) {
+      const auto [rows, width] = kShapes[i];
+      norms(context, rows, width, fused[i]);
+      turns(context, rows, width + width % 2);
     }
-  }
-  return ossia::test::failures > 0;
+    choices(context, 9, 1, 1);
+    choices(context, 70, 32, 4);
+    choices(context, 150, 128, 4);
+    choices(context, 5, 37, 37);
+    scores_that_are_none(context);
+    refusals(context);
+  });
+  return failures > 0;
 }

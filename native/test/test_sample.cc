@@ -180,18 +180,13 @@ void refusals(ossia_context* context) {
 }  // namespace
 
 int main() {
-  for (const char* isa : kIsas) {
-    for (int threads : {1, 3}) {
-      ossia_context* context;
-      if (ossia_create(threads, isa, &context) != OSSIA_OK) continue;
-      draws_are_the_largest(context);
-      filters_keep_the_best(context);
-      masks_and_biases_forbid(context);
-      numbers_that_are_none(context);
-      logprobs_sum_to_one(context);
-      refusals(context);
-      ossia_destroy(context);
-    }
-  }
-  return ossia::test::failures > 0;
+  on_each_context([&](ossia_context* context) {
+    draws_are_the_largest(context);
+    filters_keep_the_best(context);
+    masks_and_biases_forbid(context);
+    numbers_that_are_none(context);
+    logprobs_sum_to_one(context);
+    refusals(context);
+  });
+  return failures > 0;
 }

@@ -31,7 +31,7 @@ from ossia.errors import CapacityError, CheckpointError, OssiaError
 from ossia.int8 import Int8, Screened, int8_bytes
 from ossia.ops import Ops, Precision
 
-__all__ = ["Copies", "Kept", "copies_folder", "forget", "in_8_bits"]
+__all__ = ["Copies", "Kept", "bytes_in_8_bits", "copies_folder", "forget", "in_8_bits"]
 
 WORTH_KEEPING = 256 << 20
 """Bytes of copies from which on they are kept: making fewer takes less than a tenth of a second.
@@ -68,8 +68,13 @@ def in_8_bits(config: ModelConfig, precision: Precision) -> dict[str, tuple[int,
     found = {name: (spec.shape[0], spec.shape[1]) for name, spec in specs.items() if name.endswith(_MATRICES)}
     if precision is not Precision.EXACT:
         return found
-    shape = found[_UNEMBEDDING]
-    return {_UNEMBEDDING: shape} if int8_bytes(*shape) >= WORTH_KEEPING else {}
+    screen = {_UNEMBEDDING: found[_UNEMBEDDING]}
+    return screen if bytes_in_8_bits(screen) >= WORTH_KEEPING else {}
+
+
+def bytes_in_8_bits(matrices: Mapping[str, tuple[int, int]]) -> int:
+    """Of the copies of such matrices, all together."""
+    return sum(int8_bytes(*shape) for shape in matrices.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +193,7 @@ def forget(checkpoint: Path, folder: Path | None) -> int:
 
 def _are_few(wanted: Mapping[str, tuple[int, int]]) -> bool:
     """Whether matrices of these sizes are not worth keeping."""
-    return sum(int8_bytes(*shape) for shape in wanted.values()) < WORTH_KEEPING
+    return bytes_in_8_bits(wanted) < WORTH_KEEPING
 
 
 def _all_made(checkpoint: Checkpoint, ops: Ops, wanted: Mapping[str, tuple[int, int]]) -> dict[str, Int8]:

@@ -11,12 +11,12 @@ import numpy as np
 
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors, find, open_checkpoint
 from ossia.config import FULL, ModelConfig
-from ossia.copies import Copies, Kept, copies_folder, in_8_bits
+from ossia.copies import Copies, Kept, bytes_in_8_bits, copies_folder, in_8_bits
 from ossia.engine import EngineConfig, LoadedModel, SamplingParams
 from ossia.engine.memory import needed_bytes, slot_bytes
 from ossia.errors import CapacityError, CheckpointError, RequestError, TensorError, VocabularyError
 from ossia.harmony import Effort, Vocabulary
-from ossia.int8 import Int8, Screened, int8_bytes
+from ossia.int8 import Int8, Screened
 from ossia.model import Weights, hidden, prepare, unembed
 from ossia.mxfp4 import NAN_SCALE, Packed
 from ossia.ops import Batch, CacheDtype, Ops, Precision, make_ops
@@ -263,7 +263,7 @@ def _wants_copies(checkpoint: Checkpoint, ops: Ops, free: int | None) -> bool:
     """At `exact` only where they are of use, and the memory holds them beside everything else."""
     if ops.precision is not Precision.EXACT:
         return True
-    size = sum(int8_bytes(*shape) for shape in in_8_bits(checkpoint.config, ops.precision).values())
+    size = bytes_in_8_bits(in_8_bits(checkpoint.config, ops.precision))
     return ops.screens and size > 0 and (free is None or checkpoint.bytes + size <= free)
 
 

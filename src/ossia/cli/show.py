@@ -59,18 +59,16 @@ def _describe(name: str) -> tuple["ModelConfig", dict[str, Any]]:
 def _numbers(config: "ModelConfig", experts: Any) -> dict[str, Any]:
     """Parameters and bytes, all together and by part."""
     from ossia.checkpoint import active_parameters, expected_tensors
-    from ossia.copies import in_8_bits
-    from ossia.int8 import int8_bytes
+    from ossia.copies import bytes_in_8_bits, in_8_bits
     from ossia.ops import Precision
 
-    copied = {precision: in_8_bits(config, precision).values() for precision in Precision}
     specs = expected_tensors(config, experts)
     parts = {group: [spec for name, spec in specs.items() if _group_of(name) == group] for group in _GROUPS}
     return {
         "parameters": sum(spec.parameters for spec in specs.values()),
         "active_parameters": active_parameters(config),
         "bytes": sum(spec.bytes for spec in specs.values()),
-        "copies": {str(name): sum(int8_bytes(*shape) for shape in shapes) for name, shapes in copied.items()},
+        "copies": {str(precision): bytes_in_8_bits(in_8_bits(config, precision)) for precision in Precision},
         "experts": experts,
         "parts": {
             group: {
