@@ -1,22 +1,22 @@
-"""Sorting numbers by their lengths first, and words by their first letters.
+"""Sorting by a walk: words along the alphabet, numbers along their lengths and first digits.
 
-To pick the next smallest of several is too much for one glance, and a list that is written anew after every step has
-each item in several places to be found at. So every item gets a label and is compared with every other, a place further
-back for each that is smaller: only known things are compared, and each is found by what stands nowhere else.
+To pick the next smallest of several is too much for one glance. Whether anything begins with an `a` is one look, and
+so is each further letter: all are asked in turn, and what is found there gets the next number.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
+from string import ascii_lowercase, digits
 
+from recipes.nano.letters import numbered
 from recipes.nano.problem import Problem, kept, thoughts
 from recipes.nano.words import word
 
-__all__ = ["glanced", "ordering", "placed"]
+__all__ = ["glanced", "ordering", "walked"]
 
-_LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_LETTERS = 4
+_LETTERS, _COMPARED = 3, 4
 _SPACED = 0.25
 
 _NUMBERS = {
@@ -57,103 +57,89 @@ def ordering(random: Random, *, held: bool, count: int | None = None, spaced: bo
         # With spaces alone between them, words that ask are none of those that are sorted.
         if _distinct(items) and not _ASKING & {*items} and (not numbers or kept(" ".join(items)) == held):
             break
-    ordered = sorted(items, key=int if numbers else None, reverse=backwards)
+    ordered = _in_order(items, backwards=backwards)
     frame = random.choice((_NUMBERS if numbers else _WORDS)[backwards])
     question = frame.format(" ".join(items) if spaced else ", ".join(items))
     question = question[0].lower() + question[1:].rstrip(".") if spaced and random.random() < 0.5 else question
     cell, way = "sort numbers" if numbers else "sort words", "Descending." if backwards else "Ascending."
-    # The first label may be any letter, so that more items than were ever sorted have no label that was never met.
-    first = random.randrange(1, len(_LABELS) - count) if random.random() < 0.25 else 0
-    labelled = dict(zip(_LABELS[first:], items, strict=False))
-    medium, high = glanced(labelled, backwards=backwards), placed(labelled, backwards=backwards)
+    medium, high = (working(items, backwards=backwards) for working in (glanced, walked))
     return Problem(cell, question, ", ".join(ordered), thoughts(f"{way}\n{medium}", f"{way}\n{high}"))
 
 
-def glanced(items: Mapping[str, str], *, backwards: bool = False) -> str:
-    """Each item with its label and what is compared first, and the labels in order, at a glance.
+def glanced(items: Sequence[str], *, backwards: bool = False) -> str:
+    """Each item behind its key, a word's first letters or a number's length and first digit; and all that in order.
 
-    >>> print(glanced({"A": "pear", "B": "apple"}))
-    A1p=pear,B1a=apple
-    B,A
+    >>> print(glanced(["pear", "apple"]))
+    p1e2a3:pear,a1p2p3:apple
+    a1p2p3:apple,p1e2a3:pear
     """
-    known = ",".join(f"{label}{''.join(_key(item)[0])}={item}" for label, item in items.items())
-    return f"{known}\n{','.join(_in_order(items, backwards=backwards))}"
+    return "\n".join(",".join(map(_keyed, some)) for some in (items, _in_order(items, backwards=backwards)))
 
 
-def placed(items: Mapping[str, str], *, backwards: bool = False) -> str:
-    """Each item with its label, and with its key: four letters, or a length and digits. Then the places, and the order.
+def walked(items: Sequence[str], *, backwards: bool = False) -> str:
+    """Each item behind its key; the walk along all beginnings of keys; what was found, by the numbers that it got.
 
-    A row compares a label with every other, part by part until two parts differ; behind each is the place so far, which
-    grows with all that are smaller, and at the end the place alone with its label, to be found for the last line. Only
-    that line is backwards.
+    Where several begin alike, what they go on with stands in brackets first, as they were said.
 
-    >>> print(placed({"A": "pear", "B": "apple", "C": "act"}))
-    A=pear,B=apple,C=act
-    A1p2e3a4r,B1a2p3p4l,C1a2c3t
-    A:B1p>a:2C1p>a:3#3A
-    B:A1a<p:1C1a=a2p>c:2#2B
-    C:A1a<p:1B1a=a2c<p:1#1C
-    1C=act,2B=apple,3A=pear
-    >>> print(placed({"A": "63", "B": "7", "C": "61"}, backwards=True))
-    A=63,B=7,C=61
-    A2a6b3,B1a7,C2a6b1
-    A:B2>1:2C2=2a6=6b3>1:3#3A
-    B:A1<2:1C1<2:1#1B
-    C:A2=2a6=6b1<3:1B2>1:2#2C
-    3A=63,2C=61,1B=7
+    >>> print(walked(["630", "7", "61"], backwards=True))
+    3a6:630,1a7:7,2a6:61
+    3a9;3a8;3a7;3a6#1:630;3a5;3a4;3a3;3a2;3a1;3a0
+    2a9;2a8;2a7;2a6#2:61;2a5;2a4;2a3;2a2;2a1;2a0
+    1a9;1a8;1a7#3:7;1a6;1a5;1a4;1a3;1a2;1a1;1a0
+    #1:630,#2:61,#3:7
+    >>> print(walked(["dog", "bit", "bat"]).replace(";e1;f1;g1;h1;i1;j1;k1;l1;m1;n1;o1;p1;q1;r1;s1;t1;u1;v1", ""))
+    d1o2g3:dog,b1i2t3:bit,b1a2t3:bat
+    a1;b1[i,a]#1a2t3:bat;b1#2i2t3:bit;c1;d1#3o2g3:dog;w1;x1;y1;z1
+    #1a2t3:bat,#2i2t3:bit,#3o2g3:dog
     """
-    lines = [",".join(f"{label}={item}" for label, item in items.items())]
-    lines.append(",".join(label + "".join(map("".join, _key(item))) for label, item in items.items()))
-    lines += [_row(label, items) for label in items]
-    places = [(_place(items[label], items), label) for label in _in_order(items, backwards=backwards)]
-    return "\n".join([*lines, ",".join(f"{place}{label}={items[label]}" for place, label in places)])
+    ordered = _in_order(items, backwards=backwards)
+    walk = "\n".join(
+        ";".join(_step(beginning, items, ordered) for beginning in row)
+        for row in _beginnings(ordered, backwards=backwards)
+    )
+    gathered = ",".join(_found(item, number) for number, item in enumerate(ordered, 1))
+    return "\n".join((",".join(map(_keyed, items)), walk, gathered))
 
 
-def _row(label: str, items: Mapping[str, str]) -> str:
-    """A label compared with the others in their order."""
-    place, row = 1, f"{label}:"
-    for other, item in items.items():
-        if other != label:
-            compared = _compared(items[label], item)
-            place += ">" in compared
-            row += f"{other}{compared}:{place}"
-    return f"{row}#{place}{label}"
+def _step(beginning: str, items: Sequence[str], ordered: Sequence[str]) -> str:
+    """One beginning, and all that have it."""
+    said = [item[1:2] for item in items if _beginning(item) == beginning]
+    seconds = f"[{','.join(said)}]" if len(said) > 1 else ""
+    found = [_found(item, number) for number, item in enumerate(ordered, 1) if _beginning(item) == beginning]
+    return beginning + seconds + f";{beginning}".join(found)
 
 
-def _compared(one: str, other: str) -> str:
-    """Part by part of their keys, to the first that differs."""
-    text = ""
-    for (mark, mine), (_, its) in zip(_key(one), _key(other), strict=False):
-        text += f"{mark}{mine}{'=' if mine == its else '<' if mine < its else '>'}{its}"
-        if mine != its:
-            break
-    return text
+def _found(item: str, number: int) -> str:
+    """The number that it got, and what follows the beginning of its key."""
+    return f"#{number}{_keyed(item).removeprefix(_beginning(item))}"
 
 
-def _key(item: str) -> list[tuple[str, str]]:
-    """What is compared, in turn, each with its mark: a length, which needs none, and digits; or the first letters."""
-    if item.isdigit():
-        return [("", str(len(item))), *zip("abcdefg", item, strict=False)]
-    return [(str(number), letter) for number, letter in enumerate(item[:_LETTERS], 1)]
+def _beginnings(items: Sequence[str], *, backwards: bool) -> list[list[str]]:
+    """All that are asked in turn: the letters; or the digits for each length that there is."""
+    way = -1 if backwards else 1
+    if items[0].isdigit():
+        lengths = dict.fromkeys(map(len, items))
+        return [[f"{length}a{digit}" for digit in digits[::way]] for length in lengths]
+    return [[f"{letter}1" for letter in ascii_lowercase[::way]]]
 
 
-def _place(item: str, items: Mapping[str, str]) -> int:
-    return 1 + sum(_rank(other) < _rank(item) for other in items.values())
+def _beginning(item: str) -> str:
+    return f"{len(item)}a{item[0]}" if item.isdigit() else f"{item[0]}1"
 
 
-def _in_order(items: Mapping[str, str], *, backwards: bool) -> list[str]:
-    return sorted(items, key=lambda label: _rank(items[label]), reverse=backwards)
+def _keyed(item: str) -> str:
+    return f"{_beginning(item) if item.isdigit() else numbered(item[:_LETTERS])}:{item}"
 
 
-def _rank(item: str) -> tuple[int, str]:
-    return (len(item) if item.isdigit() else 0, item)
+def _in_order(items: Sequence[str], *, backwards: bool) -> list[str]:
+    return sorted(items, key=int if items[0].isdigit() else None, reverse=backwards)
 
 
 def _distinct(items: list[str]) -> bool:
-    """Whether any two differ in what is compared."""
+    """Whether any two differ, words in their first letters."""
     if items[0].isdigit():
         return len(set(items)) == len(items)
-    beginnings = sorted(item[:_LETTERS] for item in items)
+    beginnings = sorted(item[:_COMPARED] for item in items)
     return not any(after.startswith(before) for before, after in pairwise(beginnings))
 
 
