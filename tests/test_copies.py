@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from ossia import copies, loading
+from ossia.cached_files import cache_folder
 from ossia.checkpoint import Checkpoint, open_checkpoint
 from ossia.checkpoint.safetensors import read_file
-from ossia.copies import Copies, copies_folder, in_8_bits
+from ossia.copies import Copies, in_8_bits
 from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.int8 import Screened, encode
 from ossia.ops import Ops, Precision, make_ops
@@ -250,15 +251,15 @@ def test_the_file_is_safetensors_that_others_can_read(checkpoint: Checkpoint, fo
 
 def test_where_they_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("OSSIA_CACHE", str(tmp_path))
-    assert copies_folder() == tmp_path
+    assert cache_folder() == tmp_path
     monkeypatch.setenv("OSSIA_CACHE", "")
-    assert copies_folder() is None
+    assert cache_folder() is None
     monkeypatch.delenv("OSSIA_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert copies_folder() == tmp_path / "xdg" / "ossia"
+    assert cache_folder() == tmp_path / "xdg" / "ossia"
     monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert copies_folder() == tmp_path / ".cache" / "ossia"
+    assert cache_folder() == tmp_path / ".cache" / "ossia"
 
 
 def test_loading_says_it_once(checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch):

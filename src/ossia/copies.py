@@ -2,18 +2,11 @@
 
 Those are the large matrices that checkpoints keep in 16 bits. `fast` and `turbo` compute with copies in their place;
 `exact` takes that of a large unembedding beside it, to tell which of its rows a draw needs (`ossia.int8.Screened`).
-Copies are made at load; those of a large model once, and kept in a file that all processes of a user map. The file is
-safetensors: the panels of each matrix (`ossia.int8`) under the matrix's name, and `checksums`, one of each, in the
-order of the names. The file's own name says what it was made from: where the checkpoint lies, and the sizes, times and
-places on the disk of its files. One that does not fit, whose sums are wrong, or that another user could have written,
-is made anew; one whose checkpoint is gone is removed.
+Copies are made at load; those of a large model once, and kept in a file that all processes of a user map
+(`ossia.cached_files`): the panels of each matrix (`ossia.int8`) under the matrix's name, and `checksums`, one of each,
+in the order of the names. One that does not fit, or whose sums are wrong, is made anew.
 """
 
-import hashlib
-import json
-import os
-import stat
-import time
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,16 +15,16 @@ from typing import cast
 
 import numpy as np
 
+from ossia.cached_files import is_own, named, write
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors
-from ossia.checkpoint.disk import new_file
-from ossia.checkpoint.gguf import parts_of, stored_bytes
-from ossia.checkpoint.safetensors import header, read_file, read_metadata
+from ossia.checkpoint.gguf import stored_bytes
+from ossia.checkpoint.safetensors import read_file
 from ossia.config import ModelConfig
 from ossia.errors import CapacityError, CheckpointError, OssiaError
 from ossia.int8 import Int8, Screened, int8_bytes
 from ossia.ops import Ops, Precision
 
-__all__ = ["Copies", "Kept", "bytes_in_8_bits", "copies_folder", "forget", "in_8_bits"]
+__all__ = ["Copies", "Kept", "bytes_in_8_bits", "in_8_bits"]
 
 WORTH_KEEPING = 256 << 20
 """Bytes of copies from which on they are kept: making fewer takes less than a tenth of a second.
@@ -40,26 +33,10 @@ It is also what an unembedding's copy must have for `exact` to screen by it: les
 """
 
 _VERSION = 2  # of how a matrix in 8 bits lies: 2 has scales in bfloat16 for each 64 columns
-_ABANDONED_SECONDS = 3600.0
 _CHECKSUMS = "checksums"
 _WORD = 8
 _UNEMBEDDING = "lm_head.weight"
 _MATRICES = ("q_proj.weight", "k_proj.weight", "v_proj.weight", "o_proj.weight", _UNEMBEDDING)
-
-
-def copies_folder() -> Path | None:
-    """Where copies are kept: in the folder that OSSIA_CACHE names, or the user's cache. None: nowhere.
-
-    Source: the XDG Base Directory Specification, XDG_CACHE_HOME.
-    """
-    named = os.environ.get("OSSIA_CACHE")
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    try:
-        if named is not None:
-            return Path(named).expanduser() if named else None
-        return (cache if cache.is_absolute() else Path.home() / ".cache") / "ossia"
-    except RuntimeError:  # a user without a home
-        return None
 
 
 def in_8_bits(config: ModelConfig, precision: Precision) -> dict[str, tuple[int, int]]:
@@ -179,18 +156,6 @@ class Copies(Mapping[str, Tensor | Int8 | Screened]):
         return len(self.tensors)
 
 
-def forget(checkpoint: Path, folder: Path | None) -> int:
-    """Remove the copies of a checkpoint that is being removed; the bytes that this freed.
-
-    Raises OSError when the disk does not allow it.
-    """
-    freed = 0
-    for file in [] if folder is None else folder.glob(f"{_place(checkpoint)}-*.safetensors"):
-        freed += file.stat().st_size
-        file.unlink()
-    return freed
-
-
 def _are_few(wanted: Mapping[str, tuple[int, int]]) -> bool:
     """Whether matrices of these sizes are not worth keeping."""
     return bytes_in_8_bits(wanted) < WORTH_KEEPING
@@ -201,22 +166,8 @@ def _all_made(checkpoint: Checkpoint, ops: Ops, wanted: Mapping[str, tuple[int, 
 
 
 def _name(path: Path) -> str:
-    """Of the file of a checkpoint's copies: from where it lies, and from its files as they are now."""
-    path = path.resolve()
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else parts_of(path)
-    found = [(os.fsencode(file.name).hex(), file.stat()) for file in files if file.exists()]
-    # Whoever copies a file with its times still changes when and where it came to the disk.
-    stats = [(name, one.st_size, one.st_ino, one.st_mtime_ns, one.st_ctime_ns) for name, one in found]
-    made_from = json.dumps([_VERSION, stats])
-    return f"{_place(path)}-{_hash(made_from.encode())}.safetensors"
-
-
-def _place(path: Path) -> str:
-    return _hash(os.fsencode(path.resolve()))
-
-
-def _hash(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()[:16]
+    """Of the file of a checkpoint's copies."""
+    return named(path, "", [_VERSION])
 
 
 def _read(file: Path, wanted: Mapping[str, tuple[int, int]]) -> Kept | None:
@@ -225,7 +176,7 @@ def _read(file: Path, wanted: Mapping[str, tuple[int, int]]) -> Kept | None:
     It may have others besides: what `exact` wants is a part of what `fast` does.
     """
     try:
-        if not _is_own(file):
+        if not is_own(file):
             return None
         arrays = read_file(file)
         sums = dict(zip(sorted(arrays.keys() - {_CHECKSUMS}), arrays[_CHECKSUMS].reshape(-1, 4), strict=True))
@@ -236,46 +187,10 @@ def _read(file: Path, wanted: Mapping[str, tuple[int, int]]) -> Kept | None:
     return Kept(file, copies, np.concatenate([sums[name] for name in sorted(copies)])) if aligned else None
 
 
-def _is_own(file: Path) -> bool:
-    """Whether nobody but this user, or the system's, can have written it. Windows has no such numbers."""
-    if not hasattr(os, "getuid"):
-        return True
-    found = file.stat()
-    return found.st_uid in (os.getuid(), 0) and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
 def _write(file: Path, copies: Mapping[str, Int8], checkpoint: Path, ops: Ops) -> None:
-    """Keep copies in a file that its user alone can read, in place of what was there; then remove what is of no use.
-
-    Raises CheckpointError, CapacityError or OSError when the disk does not allow it.
-    """
+    """Raises CheckpointError, CapacityError or OSError when the disk does not allow it."""
     arrays = {name: copy.panels for name, copy in copies.items()} | {_CHECKSUMS: _checksums(copies, ops)}
-    about = {"format": "ossia int8", "checkpoint": os.fsencode(checkpoint.resolve()).hex()}
-    opening, slots = header({name: ("U8", array.shape) for name, array in arrays.items()}, about)
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)
-    with new_file(file, sum(array.nbytes for array in arrays.values())) as unfinished, unfinished.open("wb") as handle:
-        handle.write(opening)
-        for name in sorted(arrays, key=lambda name: slots[name].start):
-            handle.write(arrays[name].data)
-        handle.flush()
-        os.fsync(handle.fileno())
-    file.chmod(0o600)
-    for other in file.parent.glob("*.safetensors"):
-        older = other != file and other.name.startswith(f"{_place(checkpoint)}-")
-        if older or _is_orphan(other):
-            other.unlink(missing_ok=True)
-    for part in file.parent.glob(".*.part"):  # of whoever was ended while writing
-        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
-            part.unlink(missing_ok=True)
-
-
-def _is_orphan(file: Path) -> bool:
-    """Whether the checkpoint that a file of copies was made from is no longer there."""
-    try:
-        return not os.path.lexists(bytes.fromhex(read_metadata(file)["checkpoint"]))
-    except (CheckpointError, OSError, ValueError, KeyError, TypeError):
-        return False  # not ours to judge
+    write(file, arrays, checkpoint, {"format": "ossia int8"})
 
 
 def _checksums(copies: Mapping[str, Int8], ops: Ops) -> np.ndarray:

@@ -9,9 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from ossia.cached_files import cache_folder
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors, find, open_checkpoint
 from ossia.config import FULL, ModelConfig
-from ossia.copies import Copies, Kept, bytes_in_8_bits, copies_folder, in_8_bits
+from ossia.copies import Copies, Kept, bytes_in_8_bits, in_8_bits
 from ossia.engine import EngineConfig, LoadedModel, SamplingParams
 from ossia.engine.memory import needed_bytes, slot_bytes
 from ossia.errors import CapacityError, CheckpointError, RequestError, TensorError, VocabularyError
@@ -221,7 +222,7 @@ class Opening:
             self._looking.result()
         checkpoint, ops, copies = self._checkpoint, self._ops, self._copies
         if copies is None and _wants_copies(checkpoint, ops, self._free):
-            copies = Copies.of(checkpoint, ops, copies_folder())
+            copies = Copies.of(checkpoint, ops, cache_folder())
         weights = _prepared(checkpoint, ops, checkpoint.tensors if copies is None else copies, progress)
         loaded = Loaded(checkpoint, ops, weights, copies, self._free)
         if loaded.free is not None:
@@ -235,7 +236,7 @@ class Opening:
             checked = {name: replace(tensor, checked=True) for name, tensor in packed.items()}
             self._checkpoint = replace(self._checkpoint, tensors={**self._checkpoint.tensors, **checked})
         wanted = _wants_copies(self._checkpoint, self._ops, self._free)
-        kept = Kept.of(self._checkpoint, self._ops.precision, copies_folder()) if wanted else None
+        kept = Kept.of(self._checkpoint, self._ops.precision, cache_folder()) if wanted else None
         if kept is not None and kept.are_sound(self._ops):
             self._copies = Copies.believed(self._checkpoint, self._ops, kept)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ossia.assistant import Event, Loop, Turn, drive, opening, turn
+from ossia.beginnings import KeptBeginnings
 from ossia.checkpoint import find, open_checkpoint
 from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.errors import ConversationError, RequestError
@@ -119,7 +120,7 @@ def load(
         loaded = opening.loaded()
     with _timed(start, "engine"):
         config = engine_config(loaded, vocabulary, defaults, context, max_requests=1)
-        engine = Engine(loaded.model, config, compile_grammar)
+        engine = Engine(loaded.model, config, compile_grammar, KeptBeginnings.of(loaded, vocabulary, config.page_size))
     return Model(loaded, vocabulary, engine, defaults, start)
 
 

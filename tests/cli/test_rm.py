@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ossia import copies
+from ossia import cached_files
 from ossia.checkpoint.sources import records
 from ossia.cli import main
 from tests.checkpoint.sources.keeping import keep_hub
@@ -47,7 +47,7 @@ def test_its_copies_in_8_bits_go_with_it(snapshot: Path, tmp_path: Path, capsys:
     size = sum(file.stat().st_size for file in snapshot.iterdir())
     folder = tmp_path / ".cache/ossia"
     folder.mkdir(parents=True)
-    own, other = folder / f"{copies._place(snapshot)}-1.safetensors", folder / "0-1.safetensors"
+    own, other = folder / f"{cached_files._place(snapshot)}-1.safetensors", folder / "0-1.safetensors"
     for file in (own, other):
         file.write_bytes(bytes(1000))
     assert main(["rm", "gpt-oss:20b", "-y", "--json"]) == 0

@@ -30,6 +30,7 @@ class CountingOps(Scanning):
     precision = Precision.EXACT
     kv_cache_dtype = stored_dtype = CacheDtype.F32
     batch_invariant = True
+    edition = None
     screens = False
 
     def __init__(self, vocab_size: int, likeliest: float = 6.0) -> None:
@@ -56,10 +57,11 @@ class CountingOps(Scanning):
     def read_ahead(self, *, experts: bool = True) -> None:
         pass
 
-    def copy_page(self, cache: np.ndarray, page_size: int, source: int, target: int) -> None:
-        assert source != target
-        pages = cache.reshape(2, -1, page_size)
-        pages[:, target] = pages[:, source]
+    def read_page(self, cache: np.ndarray, page_size: int, page: int) -> np.ndarray:
+        return cache[:, page * page_size : (page + 1) * page_size].ravel().view(np.uint8)
+
+    def write_page(self, cache: np.ndarray, page_size: int, page: int, content: np.ndarray) -> None:
+        cache[:, page * page_size : (page + 1) * page_size] = content.view(np.int64).reshape(2, page_size)
         self.copies += 1
 
     def embed(self, table: None, tokens: np.ndarray) -> np.ndarray:

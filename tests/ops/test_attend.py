@@ -164,7 +164,7 @@ def test_a_copied_page_holds_the_same(ops: Ops):
     cache = ops.new_cache(books.slots, 4, 2, 16)
     made.attend(ops, cache, books.step([(0, 0, 6)]), made.rows([(0, 0, 6)]))
     for page in range(2):
-        ops.copy_page(cache, 4, int(books.table[0, page]), int(books.table[1, page]))
+        ops.write_page(cache, 4, int(books.table[1, page]), ops.read_page(cache, 4, int(books.table[0, page])))
     spans = [(0, 6, 9), (1, 6, 12)]
     y = made.attend(ops, cache, books.step(spans), made.rows(spans))
     tokens = [(request, position) for request, first, end in spans for position in range(first, end)]

@@ -268,10 +268,13 @@ def test_heads_of_a_cache_that_cannot_be(any_ops: NativeOps, heads: int, width: 
         any_ops.new_cache(8, 2, heads, width)
 
 
-@pytest.mark.parametrize(("source", "target"), [(-1, 0), (0, 4), (4, 0), (0, -1)])
-def test_pages_that_are_not_there_to_copy(any_ops: NativeOps, source: int, target: int):
+@pytest.mark.parametrize("page", [-1, 4])
+def test_pages_that_are_not_there(any_ops: NativeOps, page: int):
+    cache = any_ops.new_cache(8, 2, 1, 8)
     with pytest.raises(BackendError, match="there are pages 0 to 3"):
-        any_ops.copy_page(any_ops.new_cache(8, 2, 1, 8), 2, source, target)
+        any_ops.read_page(cache, 2, page)
+    with pytest.raises(BackendError, match="there are pages 0 to 3"):
+        any_ops.write_page(cache, 2, page, any_ops.read_page(cache, 2, 0))
 
 
 @pytest.mark.parametrize(

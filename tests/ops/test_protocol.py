@@ -37,7 +37,7 @@ def precision_of(ops: Ops, role: Role) -> Precision:
 @pytest.mark.parametrize("operation", [name for name in vars(Ops) if not name.startswith("_") and name[0].islower()])
 def test_docstrings_begin_with_shapes(operation: str):
     member = getattr(Ops, operation)
-    others = ("prepare", "first_with", "array", "numpy", "new_cache", "copy_page", "read_ahead")
+    others = ("prepare", "first_with", "array", "numpy", "new_cache", "read_page", "write_page", "read_ahead")
     if callable(member) and operation not in others:
         assert re.match(r"\[.*\].* -> \[.*\]", member.__doc__ or "")
 

@@ -21,10 +21,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask, remove, and say what that freed."""
+    from ossia.cached_files import cache_folder, forget
     from ossia.checkpoint import plan_removal, remove
     from ossia.cli._display import one_line
     from ossia.cli._pulling import size
-    from ossia.copies import copies_folder, forget
     from ossia.errors import CheckpointError
 
     removal = plan_removal(options.model)
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.yes and not _agreed(one_line(f"{local.name}, {size(local.bytes)}, {local.path}")):
         print("nothing was removed", file=sys.stderr)
         return 1
-    freed = remove(removal, foreign=options.foreign) + forget(local.path, copies_folder())
+    freed = remove(removal, foreign=options.foreign) + forget(local.path, cache_folder())
     if options.json:
         print(json.dumps({"model": local.name, "path": str(local.path), "freed_bytes": freed}, indent=2))
     else:

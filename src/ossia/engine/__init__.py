@@ -10,10 +10,12 @@ overload  how many may wait, and when to come again
 runner    a step as one batch through the model
 sampler   what each row is drawn with, and its draw
 lookup    guessing how a text goes on from its own past
+beginning what is kept of first messages for another start
 replay    text that is already there, drawn again
 engine    `step`, which ties them together
 """
 
+from ossia.engine.beginning import Beginnings
 from ossia.engine.config import EngineConfig, SamplingParams
 from ossia.engine.engine import Engine, Status
 from ossia.engine.replay import Replay
@@ -21,6 +23,7 @@ from ossia.engine.request import Drafter, Finish, Grammar, Logprob, Output
 from ossia.engine.runner import LoadedModel
 
 __all__ = [
+    "Beginnings",
     "Drafter",
     "Engine",
     "EngineConfig",

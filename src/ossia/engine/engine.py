@@ -8,6 +8,7 @@ from itertools import count
 from operator import index
 from typing import TypedDict, Unpack
 
+from ossia.engine.beginning import Beginner, Beginnings
 from ossia.engine.config import EngineConfig, SamplingParams
 from ossia.engine.lookup import Lookup
 from ossia.engine.memory import kinds, page_bytes
@@ -62,6 +63,7 @@ class Engine:
     """A model that serves many requests, one step at a time. Tokens in, tokens out.
 
     Not for several threads at once. `compile_grammar` turns a grammar's source, as `add` gets it, into a Grammar.
+    `beginnings` is where what the cache holds of first messages is kept from one engine to another.
     Raises ConfigError or CapacityError when `config` does not fit the model.
     """
 
@@ -73,6 +75,7 @@ class Engine:
         model: LoadedModel,
         config: EngineConfig | None = None,
         compile_grammar: Callable[[str], Grammar] | None = None,
+        beginnings: Beginnings | None = None,
     ) -> None:
         self.model = model
         self.config = config or EngineConfig()
@@ -85,6 +88,7 @@ class Engine:
         self._scheduler = Scheduler(
             self._ledger, self.config.max_requests, self.config.max_step_tokens, self.config.boundary_tokens
         )
+        self._beginner = beginnings and Beginner(self._ledger, self._runner, self.config.boundary_tokens, beginnings)
         self._pace = Pace(self.config.step_seconds)
         self._overload = Overload(self.config)
         self._sampler = Sampler(model)
@@ -131,6 +135,8 @@ class Engine:
             grammar=self._compiled(grammar),
             drafter=drafter or self._lookup(len(tokens)),
         )
+        if self._beginner and adapter is None:
+            self._beginner.recall(request.holding)
         self._requests[request.id] = request
         self._scheduler.add(request)
         return request.id
@@ -319,6 +325,8 @@ class Engine:
 
     def _end(self, request: Request, kept: Sequence[Choice], finish: Finish) -> None:
         self._scheduler.finish(request)
+        if self._beginner and request.adapter < 0:
+            self._beginner.keep(request.holding, request.prompt_tokens)
         self._overload.ended()
         del self._requests[request.id]
         self._undelivered.append(self._output(request, kept, finish))

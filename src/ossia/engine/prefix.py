@@ -51,6 +51,10 @@ class Holding:
         self._digests = [start]
         self._page_size = page_size
 
+    def with_tokens(self, tokens: list[int]) -> "Holding":
+        """Another request that shares pages with this one as far as their tokens agree; it holds nothing yet."""
+        return Holding(tokens, self._digests[0], self._page_size, self.owner)
+
     def digest(self, page: int) -> bytes:
         """The digest of all tokens before this page."""
         size, digests = self._page_size, self._digests
@@ -95,6 +99,21 @@ class Ledger:
             found = self._find(holding, length)
             if found is not None and self._adopt(holding, length, found):
                 return
+
+    def has(self, holding: Holding) -> bool:
+        """Whether all of a request's tokens are kept."""
+        return self._find(holding, len(holding.tokens)) is not None
+
+    def lay_out(self, holding: Holding) -> bool:
+        """Give a request pages for tokens that were computed elsewhere; False, and none, where there is no room."""
+        length = len(holding.tokens)
+        holding.tables = {kind.name: PageTable(kind.end_page(self._context)) for kind in self.kinds}
+        for kind in self.kinds:
+            holding.tables[kind.name].start_at(kind.first_page(length))
+        if length > self._context or self.room(holding) < length:
+            return False
+        self.reserve(holding, length)
+        return True
 
     def room(self, holding: Holding) -> int:
         """How many more tokens of this request can be computed with the pages there are."""

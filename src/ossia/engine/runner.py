@@ -1,15 +1,15 @@
 """One step's shares as one batch, run through the model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ossia.config import ModelConfig
-from ossia.engine.pages import Kind
+from ossia.engine.pages import Kind, PageTable
 from ossia.engine.request import Share
 from ossia.model import Weights, hidden
-from ossia.ops import Array, Batch, Ops, Pages
+from ossia.ops import Array, Batch, Cache, Ops, Pages
 
 __all__ = ["LoadedModel", "Runner"]
 
@@ -44,9 +44,29 @@ class Runner:
 
     def copy_page(self, kind: str, source: int, target: int) -> None:
         """Make page `target` hold what page `source` holds, in every layer of this kind."""
-        for name, cache in zip(self._model.config.layer_types, self._caches, strict=True):
+        ops, size = self._model.ops, self._page_size
+        for name, cache in self._layers():
             if name == kind:
-                self._model.ops.copy_page(cache, self._page_size, source, target)
+                ops.write_page(cache, size, target, ops.read_page(cache, size, source))
+
+    def read_pages(self, tables: Mapping[str, PageTable]) -> list[np.ndarray]:
+        """What the pages in a request's tables hold, of each layer uint8 [pages, N]."""
+        read, size = self._model.ops.read_page, self._page_size
+        return [np.stack([read(cache, size, page) for page in tables[kind].held()]) for kind, cache in self._layers()]
+
+    def write_pages(self, tables: Mapping[str, PageTable], contents: Sequence[np.ndarray]) -> bool:
+        """Make the pages in a request's tables hold what was read from others; False, and no change, if they cannot."""
+        ops, size = self._model.ops, self._page_size
+        if [content.shape for content in contents] != [pages.shape for pages in self.read_pages(tables)]:
+            return False
+        for (kind, cache), content in zip(self._layers(), contents, strict=True):
+            for page, page_content in zip(tables[kind].held(), content, strict=True):
+                ops.write_page(cache, size, page, page_content)
+        return True
+
+    def _layers(self) -> Iterable[tuple[str, Cache]]:
+        """Of each layer its kind and its cache."""
+        return zip(self._model.config.layer_types, self._caches, strict=True)
 
     def forward(self, shares: Sequence[Share], logit_rows: Sequence[int]) -> Array | None:
         """Compute every share's tokens; the residual stream [L, D] of these rows of the step, None for no rows."""

@@ -165,8 +165,18 @@ def load() -> ctypes.CDLL:
 
     Raises BackendError if it is missing, cannot be loaded, or was built for another version of this package.
     """
+    return _load(_path())
+
+
+def edition() -> str:
+    """What tells the library's file from another one: its size and when it was built."""
+    found = _path().stat()
+    return f"{ABI_VERSION} {found.st_size} {found.st_mtime_ns}"
+
+
+def _path() -> Path:
     named = os.environ.get("OSSIA_LIBRARY")
-    return _load(Path(named) if named else Path(__file__).parents[1] / _NAMES.get(sys.platform, "libossia.so"))
+    return Path(named) if named else Path(__file__).parents[1] / _NAMES.get(sys.platform, "libossia.so")
 
 
 @functools.cache

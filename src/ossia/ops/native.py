@@ -86,6 +86,11 @@ class NativeOps:
         """The instruction set in use."""
         return self._library.ossia_isa(self._context).decode()
 
+    @property
+    def edition(self) -> str | None:
+        """As defined: the library's file and the instruction set."""
+        return f"{library.edition()} {self.isa}" if self.batch_invariant else None
+
     def prepare(self, tensor: np.ndarray | Packed | Int8 | Screened, role: Role, name: str) -> Handle:
         check_kind(tensor, self.precision, role, name)
         if isinstance(tensor, Screened):
@@ -143,10 +148,13 @@ class NativeOps:
             raise BackendError(f"{slots} slots are not whole pages of {page_size}; a multiple is right")
         return Cache(slots // page_size, page_size, heads, width, self._cache_dtype)
 
-    def copy_page(self, cache: Cache, page_size: int, source: int, target: int) -> None:
+    def read_page(self, cache: Cache, page_size: int, page: int) -> np.ndarray:
         if page_size != cache.struct.page_size:
             raise BackendError(f"pages of {page_size} positions in a cache with pages of {cache.struct.page_size}")
-        cache.copy_page(source, target)
+        return cache.page(page)
+
+    def write_page(self, cache: Cache, page_size: int, page: int, content: np.ndarray) -> None:
+        self.read_page(cache, page_size, page)[:] = content
 
     def embed(self, table: Weight, tokens: np.ndarray) -> np.ndarray:
         tokens = np.ascontiguousarray(tokens, np.int32)

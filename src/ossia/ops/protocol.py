@@ -129,6 +129,9 @@ class Ops(Protocol):
     batch_invariant: bool
     """Whether a token's numbers are the same bits however it is batched, chunked and threaded."""
 
+    edition: str | None
+    """Another process with this edition, precision and `kv_cache_dtype` computes the same bits; None: it may not."""
+
     screens: bool
     """Whether `sample` reads fewer rows of an unembedding that is `Screened`; where not, its copy is of no use."""
 
@@ -176,8 +179,12 @@ class Ops(Protocol):
         """Room for keys and values, [slots, heads, width] each; `slots` is a multiple of `page_size`."""
         ...
 
-    def copy_page(self, cache: Cache, page_size: int, source: int, target: int) -> None:
-        """Make page `target` of a cache hold what page `source` holds."""
+    def read_page(self, cache: Cache, page_size: int, page: int) -> np.ndarray:
+        """The bytes of a page, uint8 [N], as the backend lays them out: a view, or a copy."""
+        ...
+
+    def write_page(self, cache: Cache, page_size: int, page: int, content: np.ndarray) -> None:
+        """Make a page hold bytes that were read from one of such a cache."""
         ...
 
     def embed(self, table: Handle, tokens: np.ndarray) -> Array:

@@ -62,6 +62,7 @@ class ReferenceOps(Scanning):
     stored_dtype = CacheDtype.F32
     # BLAS adds in another order for one row than for many.
     batch_invariant = False
+    edition = None
     screens = False
 
     def __init__(self, precision: Precision = Precision.EXACT, kv_cache_dtype: CacheDtype | None = None) -> None:
@@ -93,9 +94,12 @@ class ReferenceOps(Scanning):
     def new_cache(self, slots: int, page_size: int, heads: int, width: int) -> np.ndarray:
         return np.zeros((2, slots, heads, width), np.float32)
 
-    def copy_page(self, cache: np.ndarray, page_size: int, source: int, target: int) -> None:
-        pages = cache.reshape(2, -1, page_size, *cache.shape[2:])
-        pages[:, target] = pages[:, source]
+    def read_page(self, cache: np.ndarray, page_size: int, page: int) -> np.ndarray:
+        return cache[:, page * page_size : (page + 1) * page_size].ravel().view(np.uint8)
+
+    def write_page(self, cache: np.ndarray, page_size: int, page: int, content: np.ndarray) -> None:
+        slots = cache[:, page * page_size : (page + 1) * page_size]
+        slots[:] = content.view(np.float32).reshape(slots.shape)
 
     def embed(self, table: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         check_indices("token", tokens, len(table))

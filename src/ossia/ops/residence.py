@@ -108,11 +108,11 @@ class Cache:
         self.pages = _aligned(np.zeros(pages * page_bytes + _ALIGNMENT, np.uint8)).reshape(pages, page_bytes)
         self.struct.data = self.pages.ctypes.data
 
-    def copy_page(self, source: int, target: int) -> None:
-        """Make page `target` hold what page `source` holds."""
-        if not (0 <= source < len(self.pages) and 0 <= target < len(self.pages)):
-            raise BackendError(f"page {source} to {target}: there are pages 0 to {len(self.pages) - 1}")
-        self.pages[target] = self.pages[source]
+    def page(self, number: int) -> np.ndarray:
+        """The bytes of a page."""
+        if not 0 <= number < len(self.pages):
+            raise BackendError(f"page {number}: there are pages 0 to {len(self.pages) - 1}")
+        return self.pages[number]
 
 
 def empty_int8(rows: int, columns: int) -> Int8:

@@ -60,6 +60,7 @@ class TorchOps(Scanning):
     name = "torch"
     stored_dtype = CacheDtype.F32
     batch_invariant = False
+    edition = None
     screens = False
 
     def __init__(
@@ -98,9 +99,12 @@ class TorchOps(Scanning):
     def new_cache(self, slots: int, page_size: int, heads: int, width: int) -> Tensor:
         return torch.zeros(2, slots, heads, width, device=self.device)
 
-    def copy_page(self, cache: Tensor, page_size: int, source: int, target: int) -> None:
-        pages = cache.view(2, -1, page_size, *cache.shape[2:])
-        pages[:, target] = pages[:, source]
+    def read_page(self, cache: Tensor, page_size: int, page: int) -> np.ndarray:
+        return self.numpy(cache[:, page * page_size : (page + 1) * page_size]).ravel().view(np.uint8)
+
+    def write_page(self, cache: Tensor, page_size: int, page: int, content: np.ndarray) -> None:
+        slots = cache[:, page * page_size : (page + 1) * page_size]
+        slots[:] = self._tensor(content.view(np.float32).reshape(slots.shape))
 
     def embed(self, table: Tensor, tokens: np.ndarray) -> Tensor:
         check_indices("token", tokens, len(table))

@@ -1,0 +1,164 @@
+"""Beginnings of conversations: kept from one start to another, with the same bits, and never in the way."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ossia import beginnings, copies
+from ossia.engine import SamplingParams
+from ossia.harmony import Effort, render
+from ossia.pipeline import Model, conversation_of, load
+from tests.cli.tiny import write_tiny
+
+SETTINGS = SamplingParams(temperature=1.0, seed=7, max_tokens=12, logprobs=3)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache, in which copies are kept however few they are."""
+    monkeypatch.setattr(copies, "WORTH_KEEPING", 0)
+    monkeypatch.setenv("OSSIA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> str:
+    return str(write_tiny(tmp_path / "tiny"))
+
+
+def prompt(model: Model, text: str = "Hello", effort: Effort = Effort.LOW, date: str = "2026-11-26") -> list[int]:
+    conversation = conversation_of([{"role": "user", "content": text}], effort, date)
+    return render(conversation, model.vocabulary)
+
+
+def answer(model: Model, tokens: list[int]) -> tuple[int, list[Any]]:
+    """How many tokens of the prompt were there already, and all that was drawn."""
+    outputs = list(model.engine.generate(tokens, SETTINGS))
+    model.engine.audit()
+    return outputs[0].cached_tokens, [(output.tokens, output.logprobs) for output in outputs]
+
+
+def asked(path: str, *, precision: str = "fast", **wanted: Any) -> tuple[int, list[Any]]:
+    """The same by a model that was just started."""
+    model = load(path, precision=precision)
+    return answer(model, prompt(model, **wanted))
+
+
+def system_length(path: str) -> int:
+    model = load(path, precision="fast")
+    return prompt(model).index(model.vocabulary.end) + 1
+
+
+def kept(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.beginning.safetensors"))
+
+
+@pytest.mark.parametrize("text", ["Hello", "What is 37 * 48?"])
+def test_a_second_start_goes_on_from_the_first_message_with_the_same_bits(folder: Path, tiny: str, text: str):
+    (none, first), (some, second) = asked(tiny), asked(tiny)
+    assert (none, some) == (0, system_length(tiny))
+    assert first == second
+    # What was kept is of the message alone: another question goes on from it too, as if all had been computed.
+    (cached, other), alone = asked(tiny, text=text), load(tiny, precision="fast")
+    alone.engine._beginner = None
+    assert cached == some
+    assert answer(alone, prompt(alone, text=text)) == (0, other)
+    assert len(kept(folder)) == 1
+
+
+def test_another_effort_or_day_is_another_beginning(folder: Path, tiny: str):
+    asked(tiny)
+    assert asked(tiny, effort=Effort.HIGH)[0] == 0
+    assert asked(tiny, date="2026-11-27")[0] == 0
+    assert len(kept(folder)) == 3
+    assert asked(tiny, effort=Effort.HIGH)[0] > 0
+
+
+def test_the_newest_are_kept_and_copies_stay(folder: Path, tiny: str):
+    for day in range(1, 4):
+        asked(tiny, date=f"2026-11-0{day}")
+    model = load(tiny, precision="fast")
+    for day in range(4, 12):
+        answer(model, prompt(model, date=f"2026-11-{day:02d}"))
+        assert asked(tiny, date="2026-11-01")[0] > 0, "what is used stays among the newest"
+    assert len(kept(folder)) == beginnings.NEWEST
+    assert len(list(folder.iterdir())) == beginnings.NEWEST + 1
+    assert load(tiny, precision="fast").loaded.copies.written is False  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "short", "empty", "another user's", "other shapes"])
+def test_what_is_damaged_is_computed_and_kept_anew(folder: Path, tiny: str, damage: str):
+    _, first = asked(tiny)
+    [file] = kept(folder)
+    sound = file.read_bytes()
+    match damage:
+        case "flipped":
+            file.write_bytes(sound[:-100] + bytes([sound[-100] ^ 1]) + sound[-99:])
+        case "short":
+            file.write_bytes(sound[:-64])
+        case "empty":
+            file.write_bytes(b"")
+        case "another user's":
+            file.chmod(0o666)
+        case "other shapes":
+            model = load(tiny, precision="fast")
+            store = beginnings.KeptBeginnings.of(model.loaded, model.vocabulary, 16)
+            assert store is not None
+            store.keep(prompt(model)[: system_length(tiny)], [np.zeros((1, 8), np.uint8)] * 2)
+    assert asked(tiny) == (0, first)
+    if damage != "other shapes":
+        assert file.read_bytes() == sound
+        assert asked(tiny)[0] > 0
+
+
+@pytest.mark.parametrize("text", ["x" * 20_000, "short"])
+def test_only_system_messages_of_some_length_are_kept(folder: Path, tiny: str, text: str):
+    model = load(tiny, precision="fast")
+    vocabulary = model.vocabulary
+    role = "system" if len(text) > beginnings.MOST_TOKENS else "user"
+    header = [vocabulary.start, *vocabulary.encode(role), vocabulary.message]
+    store = beginnings.KeptBeginnings.of(model.loaded, vocabulary, 16)
+    assert store is not None
+    assert not store.misses([*header, *vocabulary.encode(text), vocabulary.end])
+    answer(model, [*header, *vocabulary.encode("short"), vocabulary.end, vocabulary.start])
+    assert len(kept(folder)) == (role == "system")
+
+
+@pytest.mark.parametrize("precision", ["turbo", "exact"])
+def test_nothing_is_kept_where_bits_depend_on_company_or_nothing_is_worth_it(
+    folder: Path, tiny: str, precision: str, monkeypatch: pytest.MonkeyPatch
+):
+    if precision == "exact":
+        monkeypatch.setattr(copies, "WORTH_KEEPING", 1 << 40)
+    assert [asked(tiny, precision=precision)[0] for _ in range(2)] == [0, 0]
+    assert not kept(folder)
+
+
+def test_nothing_is_kept_without_a_folder(tiny: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(copies, "WORTH_KEEPING", 0)
+    monkeypatch.setenv("OSSIA_CACHE", "")
+    assert [asked(tiny)[0] for _ in range(2)] == [0, 0]
+
+
+def test_a_disk_that_takes_nothing_is_asked_once(folder: Path, tiny: str, monkeypatch: pytest.MonkeyPatch):
+    tries = []
+
+    def refuse(file: Path, *rest: object) -> None:
+        tries.append(file)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(beginnings, "write", refuse)
+    model = load(tiny, precision="fast")
+    first = answer(model, prompt(model))[1]
+    model.engine.forget()
+    assert answer(model, prompt(model)) == (0, first)
+    assert len(tries) == 1
+
+
+def test_other_kernels_have_other_beginnings(folder: Path, tiny: str, monkeypatch: pytest.MonkeyPatch):
+    asked(tiny)
+    monkeypatch.setattr("ossia.ops.library.edition", lambda: "another build")
+    assert asked(tiny)[0] == 0
+    assert len(kept(folder)) == 2
