@@ -88,7 +88,9 @@ class Engine:
         self._scheduler = Scheduler(
             self._ledger, self.config.max_requests, self.config.max_step_tokens, self.config.boundary_tokens
         )
-        self._beginner = beginnings and Beginner(self._ledger, self._runner, self.config.boundary_tokens, beginnings)
+        self._beginner = (
+            Beginner(self._ledger, self._runner, self.config.boundary_tokens, beginnings) if beginnings else None
+        )
         self._pace = Pace(self.config.step_seconds)
         self._overload = Overload(self.config)
         self._sampler = Sampler(model)

@@ -129,11 +129,13 @@ class Ops(Protocol):
     batch_invariant: bool
     """Whether a token's numbers are the same bits however it is batched, chunked and threaded."""
 
-    edition: str | None
-    """Another process with this edition, precision and `kv_cache_dtype` computes the same bits; None: it may not."""
-
     screens: bool
     """Whether `sample` reads fewer rows of an unembedding that is `Screened`; where not, its copy is of no use."""
+
+    @property
+    def edition(self) -> str | None:
+        """Another process with this edition, precision and `kv_cache_dtype` has the same bits; None: it may not."""
+        ...
 
     def prepare(self, tensor: np.ndarray | Packed | Int8 | Screened, role: Role, name: str) -> Handle:
         """A weight taken in once, at load. `name` is for the error when it cannot be.
