@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ossia import copies, loading
-from ossia.cached_files import cache_folder
 from ossia.checkpoint import Checkpoint, open_checkpoint
+from ossia.checkpoint.cached_files import cache_folder
 from ossia.checkpoint.safetensors import read_file
 from ossia.copies import Copies, in_8_bits
 from ossia.engine import Engine, EngineConfig, SamplingParams

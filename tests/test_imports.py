@@ -19,7 +19,7 @@ LEVELS: list[set[str]] = [
     {"model", "copies"},
     {"engine"},
     {"tools", "train", "loading"},
-    {"assistant"},
+    {"assistant", "beginnings"},
     {"pipeline", "server", "evals"},
     {"cli"},
     {"__main__"},

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ossia.cached_files import is_own, named, write
+from ossia.checkpoint.cached_files import is_own, named, write
 from ossia.checkpoint.safetensors import read_file, read_metadata
 from ossia.errors import OssiaError
 from ossia.harmony import Vocabulary

@@ -2,9 +2,9 @@
 
 Those are the large matrices that checkpoints keep in 16 bits. `fast` and `turbo` compute with copies in their place;
 `exact` takes that of a large unembedding beside it, to tell which of its rows a draw needs (`ossia.int8.Screened`).
-Copies are made at load; those of a large model once, and kept in a file that all processes of a user map
-(`ossia.cached_files`): the panels of each matrix (`ossia.int8`) under the matrix's name, and `checksums`, one of each,
-in the order of the names. One that does not fit, or whose sums are wrong, is made anew.
+Copies are made at load; those of a large model once, and kept in a file that all processes of a user map: the panels
+of each matrix (`ossia.int8`) under the matrix's name, and `checksums`, one of each, in the order of the names. One that
+does not fit, or whose sums are wrong, is made anew.
 """
 
 import zlib
@@ -15,8 +15,8 @@ from typing import cast
 
 import numpy as np
 
-from ossia.cached_files import is_own, named, write
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors
+from ossia.checkpoint.cached_files import is_own, named, write
 from ossia.checkpoint.gguf import stored_bytes
 from ossia.checkpoint.safetensors import read_file
 from ossia.config import ModelConfig

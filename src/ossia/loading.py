@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ossia.cached_files import cache_folder
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors, find, open_checkpoint
+from ossia.checkpoint.cached_files import cache_folder
 from ossia.config import FULL, ModelConfig
 from ossia.copies import Copies, Kept, bytes_in_8_bits, in_8_bits
 from ossia.engine import EngineConfig, LoadedModel, SamplingParams

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ossia import cached_files
+from ossia.checkpoint import cached_files
 from ossia.checkpoint.sources import records
 from ossia.cli import main
 from tests.checkpoint.sources.keeping import keep_hub

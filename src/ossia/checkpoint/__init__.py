@@ -14,6 +14,7 @@ gguf           one GGUF file; gguf_metadata what it says of the config and the v
 writer         writes any layout; folder_writer and gguf_writer each write one kind, over streams and disk
 conversion     from one layout to another
 random_weights random checkpoints
+cached_files   what is made from a checkpoint and kept from one start to the next
 
 What opens a checkpoint is imported at once. What downloads, writes or makes one is imported when it is first asked for:
 a third of a start would else go by with HTTP and writers that answering never needs.

@@ -21,8 +21,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask, remove, and say what that freed."""
-    from ossia.cached_files import cache_folder, forget
     from ossia.checkpoint import plan_removal, remove
+    from ossia.checkpoint.cached_files import cache_folder, forget
     from ossia.cli._display import one_line
     from ossia.cli._pulling import size
     from ossia.errors import CheckpointError
