@@ -1,5 +1,6 @@
 """Beginnings of conversations: kept from one start to another, with the same bits, and never in the way."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,20 @@ def test_other_kernels_have_other_beginnings(folder: Path, tiny: str, monkeypatc
     monkeypatch.setattr("ossia.ops.library.edition", lambda: "another build")
     assert asked(tiny)[0] == 0
     assert len(kept(folder)) == 2
+
+
+def test_what_an_open_model_computes_is_not_that_of_the_files_that_came_in_place_of_its_own(folder: Path, tiny: str):
+    model = load(tiny, precision="fast")
+    shutil.rmtree(tiny)
+    write_tiny(Path(tiny), seed=1)
+    answer(model, prompt(model))
+    cached, _ = asked(tiny)
+    assert cached == 0
+
+
+def test_a_file_that_another_process_removes_is_computed_and_kept_again(folder: Path, tiny: str):
+    asked(tiny)
+    model = load(tiny, precision="fast")
+    kept(folder)[0].unlink()
+    assert answer(model, prompt(model))[0] == 0
+    assert len(kept(folder)) == 1

@@ -7,13 +7,14 @@ Only system messages are kept, which say nothing of what was talked about.
 
 import hashlib
 import os
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ossia.checkpoint.cached_files import is_own, named, write
+from ossia.checkpoint.cached_files import SUFFIX, is_own, named, write
 from ossia.checkpoint.safetensors import read_file, read_metadata
 from ossia.errors import OssiaError
 from ossia.harmony import Vocabulary
@@ -37,7 +38,8 @@ class KeptBeginnings:
 
     folder: Path
     checkpoint: Path
-    made_from: tuple[object, ...]
+    origin: str
+    """What their names begin with: the checkpoint as it was when it was opened, and who computes with it."""
     header: list[int]
     """What a system message begins with."""
     refused: bool = False
@@ -51,7 +53,8 @@ class KeptBeginnings:
             return None
         made_from = (_VERSION, ops.name, ops.edition, str(ops.precision), str(ops.kv_cache_dtype), page_size)
         header = [vocabulary.start, *vocabulary.encode("system"), vocabulary.message]
-        return cls(copies.kept.parent, loaded.checkpoint.path, made_from, header)
+        path = loaded.checkpoint.path
+        return cls(copies.kept.parent, path, named(path, made_from), header)
 
     def misses(self, tokens: Sequence[int]) -> bool:
         """Whether these are not kept and could be."""
@@ -62,14 +65,16 @@ class KeptBeginnings:
 
         A file that is damaged, or that another user could have written, is removed.
         """
-        file = self._file(tokens)
-        if not self._is_wanted(tokens) or not file.exists():
+        if not self._is_wanted(tokens):
             return None
+        file = self._file(tokens)
         try:
             if (pages := _read(file)) is not None:
                 os.utime(file)  # the newest are those that were used last
                 return pages
             file.unlink()
+        except FileNotFoundError:
+            pass
         except OSError:
             self.refused = True
         return None
@@ -87,15 +92,16 @@ class KeptBeginnings:
         return len(tokens) <= MOST_TOKENS and [*tokens[: len(self.header)]] == self.header
 
     def _file(self, tokens: Sequence[int]) -> Path:
-        return self.folder / named(self.checkpoint, _KIND, [*self.made_from, *tokens])
+        digest = hashlib.blake2b(array("i", tokens).tobytes(), digest_size=8)
+        return self.folder / f"{self.origin}-{digest.hexdigest()}{_KIND}{SUFFIX}"
 
 
 def _read(file: Path) -> list[np.ndarray] | None:
     """The pages in a file, if they are those that were written, and this user's."""
     try:
-        arrays = read_file(file)
+        arrays = read_file(file) if is_own(file) else {}
         pages = [arrays[str(layer)] for layer in range(len(arrays))]
-        return pages if is_own(file) and read_metadata(file)["digest"] == _digest(pages) else None
+        return pages if pages and read_metadata(file)["digest"] == _digest(pages) else None
     except (OssiaError, KeyError):
         return None
 

@@ -16,7 +16,7 @@ from typing import cast
 import numpy as np
 
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors
-from ossia.checkpoint.cached_files import is_own, named, write
+from ossia.checkpoint.cached_files import SUFFIX, is_own, named, write
 from ossia.checkpoint.gguf import stored_bytes
 from ossia.checkpoint.safetensors import read_file
 from ossia.config import ModelConfig
@@ -167,7 +167,7 @@ def _all_made(checkpoint: Checkpoint, ops: Ops, wanted: Mapping[str, tuple[int, 
 
 def _name(path: Path) -> str:
     """Of the file of a checkpoint's copies."""
-    return named(path, "", [_VERSION])
+    return named(path, [_VERSION]) + SUFFIX
 
 
 def _read(file: Path, wanted: Mapping[str, tuple[int, int]]) -> Kept | None:

@@ -20,10 +20,10 @@ from ossia.checkpoint.gguf import parts_of
 from ossia.checkpoint.safetensors import header, read_metadata
 from ossia.errors import CheckpointError
 
-__all__ = ["cache_folder", "forget", "is_own", "named", "write"]
+__all__ = ["SUFFIX", "cache_folder", "forget", "is_own", "named", "write"]
 
 _ABANDONED_SECONDS = 3600.0
-_SUFFIX = ".safetensors"
+SUFFIX = ".safetensors"
 
 
 def cache_folder() -> Path | None:
@@ -41,14 +41,14 @@ def cache_folder() -> Path | None:
         return None
 
 
-def named(checkpoint: Path, kind: str, made_from: Sequence[object]) -> str:
-    """Of the file of this kind that is made from a checkpoint as it is now, and from what else JSON can tell."""
+def named(checkpoint: Path, made_from: Sequence[object]) -> str:
+    """What a file's name begins with that is made from a checkpoint as it is now, and from what else JSON can tell."""
     path = checkpoint.resolve()
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else parts_of(path)
     found = [(os.fsencode(file.name).hex(), file.stat()) for file in files if file.exists()]
     # Whoever copies a file with its times still changes when and where it came to the disk.
     stats = [(name, one.st_size, one.st_ino, one.st_mtime_ns, one.st_ctime_ns) for name, one in found]
-    return f"{_place(path)}-{_hash(json.dumps([*made_from, stats]).encode())}{kind}{_SUFFIX}"
+    return f"{_place(path)}-{_hash(json.dumps([*made_from, stats]).encode())}"
 
 
 def is_own(file: Path) -> bool:
@@ -87,7 +87,7 @@ def forget(checkpoint: Path, folder: Path | None) -> int:
     Raises OSError when the disk does not allow it.
     """
     freed = 0
-    for file in [] if folder is None else folder.glob(f"{_place(checkpoint)}-*{_SUFFIX}"):
+    for file in [] if folder is None else folder.glob(f"{_place(checkpoint)}-*{SUFFIX}"):
         freed += file.stat().st_size
         file.unlink()
     return freed
@@ -96,9 +96,9 @@ def forget(checkpoint: Path, folder: Path | None) -> int:
 def _clear(file: Path, checkpoint: Path, newest: int) -> None:
     """Remove what a file that was just written has made useless, and what is so anyway."""
     folder, kind = file.parent, _kind(file)
-    alike = [one for one in folder.glob(f"{_place(checkpoint)}-*{_SUFFIX}") if _kind(one) == kind and one != file]
+    alike = [one for one in folder.glob(f"{_place(checkpoint)}-*{SUFFIX}") if _kind(one) == kind and one != file]
     alike.sort(key=_written, reverse=True)
-    orphans = [one for one in folder.glob(f"*{_SUFFIX}") if one != file and _is_orphan(one)]
+    orphans = [one for one in folder.glob(f"*{SUFFIX}") if one != file and _is_orphan(one)]
     # Of whoever was ended while writing.
     abandoned = [part for part in folder.glob(".*.part") if time.time() - _written(part) > _ABANDONED_SECONDS]
     for useless in (*alike[newest - 1 :], *orphans, *abandoned):
@@ -111,7 +111,10 @@ def _kind(file: Path) -> str:
 
 def _written(file: Path) -> float:
     """When; long ago, if another process has removed it since."""
-    return file.stat().st_mtime if file.exists() else 0.0
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _is_orphan(file: Path) -> bool:
