@@ -36,7 +36,7 @@ def prompt(model: Model, text: str = "Hello", effort: Effort = Effort.LOW, date:
 
 def answer(model: Model, tokens: list[int]) -> tuple[int, list[Any]]:
     """How many tokens of the prompt were there already, and all that was drawn."""
-    outputs = list(model.engine.generate(tokens, SETTINGS))
+    outputs = list(model.engine.generate(tokens, SETTINGS, rendered=True))
     model.engine.audit()
     return outputs[0].cached_tokens, [(output.tokens, output.logprobs) for output in outputs]
 
@@ -180,3 +180,62 @@ def test_a_file_that_another_process_removes_is_computed_and_kept_again(folder: 
     kept(folder)[0].unlink()
     assert answer(model, prompt(model))[0] == 0
     assert len(kept(folder)) == 1
+
+
+def test_what_computes_otherwise_has_beginnings_of_its_own(folder: Path, tiny: str):
+    """Each of these has other bits; `exact` has the tiny model's copies beside it here."""
+    for options in ({}, {"kv_cache_dtype": "f32"}, {"kv_cache_dtype": "int8"}, {"precision": "exact"}):
+        settings = {"precision": "fast"} | options
+        for cached in (False, True):
+            model = load(tiny, **settings)  # type: ignore[arg-type] # names of options
+            assert (answer(model, prompt(model))[0] > 0) == cached, options
+    assert len(kept(folder)) == 4
+
+
+def test_another_config_has_others(folder: Path, tiny: str):
+    asked(tiny)
+    config = Path(tiny) / "config.json"
+    config.write_text(config.read_text().replace("10000.0", "50000.0"))
+    assert asked(tiny)[0] == 0
+
+
+def test_what_a_user_wrote_is_not_kept(folder: Path, tiny: str):
+    model = load(tiny, precision="fast")
+    raw = [*prompt(model, text="hidden")]
+    list(model.engine.generate(raw, SETTINGS))
+    model.generate(raw, max_tokens=1)
+    assert not kept(folder)
+    model.chat([{"role": "user", "content": "Hello"}], max_tokens=1)
+    assert len(kept(folder)) == 1
+
+
+@pytest.mark.parametrize("broken", ["exists", "utime", "read_file"])
+def test_a_disk_that_fails_is_no_error(folder: Path, tiny: str, broken: str, monkeypatch: pytest.MonkeyPatch):
+    _, first = asked(tiny)
+
+    def fail(*given: object, **named: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    model = load(tiny, precision="fast")
+    where: Any = {"exists": Path, "utime": beginnings.os, "read_file": beginnings}[broken]
+    with monkeypatch.context() as patch:
+        patch.setattr(where, broken, fail)
+        cached, drawn = answer(model, prompt(model))
+    assert drawn == first
+    assert (cached > 0) == (broken == "utime" or broken == "exists")
+    assert not model.engine.has_work
+
+
+def test_an_interrupt_while_it_is_kept_leaves_the_books_in_order(
+    folder: Path, tiny: str, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    model = load(tiny, precision="fast")
+    monkeypatch.setattr(beginnings, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        answer(model, prompt(model))
+    model.engine.audit()
+    model.engine.step()
+    assert not model.engine.has_work

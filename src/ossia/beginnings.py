@@ -2,13 +2,14 @@
 
 `ossia.engine.beginning` says what for. A file has the bytes of every layer's pages, and their digest. It is of use to
 whoever would compute the same bits: its name says by what kernels, at what precision and from which tokens they came.
-Only system messages are kept, which say nothing of what was talked about.
+Only system messages are kept that Ossia rendered itself: they say nothing of what was talked about.
 """
 
 import hashlib
 import os
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ MOST_TOKENS = 1024
 """Of a beginning that is kept: at 20b a token takes 48 KiB."""
 
 _KIND = ".beginning"
-_VERSION = 1  # of how the pages lie in a file
+_VERSION = 1  # of how the pages lie in a file, and of what the model computes: numpy has a part in that
 
 
 @dataclass
@@ -51,14 +52,17 @@ class KeptBeginnings:
         ops, copies = loaded.ops, loaded.copies
         if ops.edition is None or copies is None or copies.kept is None:
             return None
-        made_from = (_VERSION, ops.name, ops.edition, str(ops.precision), str(ops.kv_cache_dtype), page_size)
+        computing = (ops.name, ops.edition, str(ops.precision), str(ops.kv_cache_dtype), page_size)
+        made_from = (_VERSION, np.__version__, *computing, repr(loaded.config))
         header = [vocabulary.start, *vocabulary.encode("system"), vocabulary.message]
         path = loaded.checkpoint.path
         return cls(copies.kept.parent, path, named(path, made_from), header)
 
     def misses(self, tokens: Sequence[int]) -> bool:
         """Whether these are not kept and could be."""
-        return not self.refused and self._is_wanted(tokens) and not self._file(tokens).exists()
+        with suppress(OSError):
+            return not self.refused and self._is_wanted(tokens) and not self._file(tokens).exists()
+        return False
 
     def recall(self, tokens: Sequence[int]) -> list[np.ndarray] | None:
         """The pages of these tokens by layer; None if they are not kept.
@@ -69,22 +73,23 @@ class KeptBeginnings:
             return None
         file = self._file(tokens)
         try:
-            if (pages := _read(file)) is not None:
-                os.utime(file)  # the newest are those that were used last
-                return pages
-            file.unlink()
-        except FileNotFoundError:
-            pass
+            pages = _read(file)
         except OSError:
-            self.refused = True
-        return None
+            return None
+        with suppress(OSError):
+            if pages is None:
+                file.unlink(missing_ok=True)
+            else:
+                os.utime(file)  # the newest are those that were used last
+        return pages
 
     def keep(self, tokens: Sequence[int], pages: Sequence[np.ndarray]) -> None:
         """Keep the pages of these tokens, and no more files than the newest."""
         about = {"format": "ossia beginning", "digest": _digest(pages)}
         arrays = {str(layer): content for layer, content in enumerate(pages)}
         try:
-            write(self._file(tokens), arrays, self.checkpoint, about, NEWEST)
+            if self.checkpoint.exists():
+                write(self._file(tokens), arrays, self.checkpoint, about, NEWEST)
         except (OssiaError, OSError):
             self.refused = True
 
@@ -100,7 +105,8 @@ def _read(file: Path) -> list[np.ndarray] | None:
     """The pages in a file, if they are those that were written, and this user's."""
     try:
         arrays = read_file(file) if is_own(file) else {}
-        pages = [arrays[str(layer)] for layer in range(len(arrays))]
+        # Copied, because whoever cut the file short would end who reads a view of it.
+        pages = [np.array(arrays[str(layer)]) for layer in range(len(arrays))]
         return pages if pages and read_metadata(file)["digest"] == _digest(pages) else None
     except (OssiaError, KeyError):
         return None

@@ -74,7 +74,10 @@ class Model:
         return exhausted(self.stream(conversation, self.sampling(sampling)))
 
     def generate(self, prompt: str | Sequence[int], **sampling: Any) -> str:
-        """The text that follows `prompt`, without any conversation around it; control tokens by their names."""
+        """The text that follows `prompt`, without any conversation around it.
+
+        In a text control tokens are read as plain text, and written by their names.
+        """
         tokens = self.vocabulary.encode(prompt) if isinstance(prompt, str) else prompt
         outputs = self.engine.generate(tokens, self.sampling(sampling))
         return self.vocabulary.decode([token for output in outputs for token in output.tokens])

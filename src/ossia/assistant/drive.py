@@ -31,7 +31,7 @@ def drive(
             match step:
                 case Generate(prompt, params, grammar):
                     options: dict[str, Any] = {} if grammar is None else {"grammar": grammar}
-                    request = engine.add(prompt, params, **options)
+                    request = engine.add(prompt, params, rendered=True, **options)
                     answer = _next_output(engine, request, stopped)
                 case Proceed() if request is not None:
                     answer = _next_output(engine, request, stopped)

@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,11 @@ def cache_folder() -> Path | None:
 
     Source: the XDG Base Directory Specification, XDG_CACHE_HOME.
     """
-    named = os.environ.get("OSSIA_CACHE")
+    given = os.environ.get("OSSIA_CACHE")
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
-        if named is not None:
-            return Path(named).expanduser() if named else None
+        if given is not None:
+            return Path(given).expanduser() if given else None
         return (cache if cache.is_absolute() else Path.home() / ".cache") / "ossia"
     except RuntimeError:  # a user without a home
         return None
@@ -77,7 +78,8 @@ def write(
             handle.write(arrays[name].data)
         handle.flush()
         os.fsync(handle.fileno())
-    file.chmod(0o600)
+    with suppress(FileNotFoundError):
+        file.chmod(0o600)
     _clear(file, checkpoint, newest)
 
 
@@ -88,8 +90,9 @@ def forget(checkpoint: Path, folder: Path | None) -> int:
     """
     freed = 0
     for file in [] if folder is None else folder.glob(f"{_place(checkpoint)}-*{SUFFIX}"):
-        freed += file.stat().st_size
-        file.unlink()
+        with suppress(FileNotFoundError):
+            freed += file.stat().st_size
+            file.unlink()
     return freed
 
 

@@ -35,40 +35,44 @@ class Beginnings(Protocol):
 
 
 class Beginner:
-    """Looks after the first message of every prompt."""
+    """Looks after the first messages of prompts."""
 
     def __init__(self, ledger: Ledger, runner: Runner, boundaries: Iterable[int], kept: Beginnings) -> None:
         self._ledger, self._runner, self._kept = ledger, runner, kept
         self._boundaries = frozenset(boundaries)
 
-    def recall(self, holding: Holding) -> None:
-        """Before a request is opened: have the pages of its beginning in the cache, if they are kept."""
-        beginning = self._of(holding, len(holding.tokens))
-        if beginning is None or self._ledger.has(beginning):
-            return
-        pages = self._kept.recall(beginning.tokens)
-        if pages is not None and self._ledger.lay_out(beginning):
-            if self._runner.write_pages(beginning.tables, pages):
-                self._ledger.commit(beginning, len(beginning.tokens), [len(beginning.tokens)])
-            self._ledger.close(beginning)
+    def recall(self, holding: Holding) -> Holding | None:
+        """Before a request is opened: have the pages of its beginning in the cache, if they are kept.
 
-    def keep(self, holding: Holding, prompt: int) -> None:
-        """After a request was closed: keep the pages of its beginning, if they are not kept yet.
-
-        `prompt` is how many of its tokens it began with.
+        The beginning as a request of its own, for `keep`; None where there is none.
         """
-        beginning = self._of(holding, prompt)
-        if beginning is None or not self._kept.misses(beginning.tokens) or not self._ledger.has(beginning):
+        tokens = holding.tokens
+        end = next((place for place, token in enumerate(tokens, 1) if token in self._boundaries), len(tokens))
+        if end == len(tokens):
+            return None
+        beginning = holding.with_tokens(tokens[:end])
+        if not self._ledger.has(beginning) and (pages := self._kept.recall(beginning.tokens)) is not None:
+            self._lay_out(beginning, pages)
+        return beginning
+
+    def keep(self, beginning: Holding) -> None:
+        """After a request was closed: keep the pages of its beginning, if they are not kept yet."""
+        if not self._kept.misses(beginning.tokens) or not self._ledger.has(beginning):
             return
         # What is opened computes at least one token more.
         opened = beginning.with_tokens([*beginning.tokens, 0])
         self._ledger.open(opened)
-        if opened.computed == len(beginning.tokens):
-            self._kept.keep(beginning.tokens, self._runner.read_pages(opened.tables))
-        self._ledger.close(opened)
+        try:
+            if opened.computed == len(beginning.tokens):
+                self._kept.keep(beginning.tokens, self._runner.read_pages(opened.tables))
+        finally:
+            self._ledger.close(opened)
 
-    def _of(self, holding: Holding, prompt: int) -> Holding | None:
-        """The first message of a prompt, as a request of its own; None if there is nothing else."""
-        tokens = holding.tokens[:prompt]
-        end = next((place for place, token in enumerate(tokens, 1) if token in self._boundaries), prompt)
-        return holding.with_tokens(tokens[:end]) if end < prompt else None
+    def _lay_out(self, beginning: Holding, pages: Pages) -> None:
+        if not self._ledger.lay_out(beginning):
+            return
+        try:
+            if self._runner.write_pages(beginning.tables, pages):
+                self._ledger.commit(beginning, len(beginning.tokens), [len(beginning.tokens)])
+        finally:
+            self._ledger.close(beginning)

@@ -35,6 +35,7 @@ class Options(TypedDict, total=False):
     salt: bytes
     priority: int
     drafter: Drafter | None
+    rendered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +111,13 @@ class Engine:
         salt: bytes = b"",
         priority: int = 0,
         drafter: Drafter | None = None,
+        rendered: bool = False,
     ) -> int:
         """Queue a request; the number returned names it in outputs.
 
         Prompts share what was computed only under the same `adapter` and `salt`. Of two requests, the one with
-        the higher `priority` comes first; the `salt` also stands for the client, and clients take turns.
+        the higher `priority` comes first; the `salt` also stands for the client, and clients take turns. `rendered`
+        says that the prompt's first message is the frontend's own, and may be kept in `beginnings`.
 
         Raises RequestError for anything that cannot be honoured, and of it ContextLengthError when the prompt and
         `max_tokens` do not fit the context; OverloadedError when too many wait.
@@ -137,8 +140,8 @@ class Engine:
             grammar=self._compiled(grammar),
             drafter=drafter or self._lookup(len(tokens)),
         )
-        if self._beginner and adapter is None:
-            self._beginner.recall(request.holding)
+        if self._beginner and rendered and adapter is None:
+            request.beginning = self._beginner.recall(request.holding)
         self._requests[request.id] = request
         self._scheduler.add(request)
         return request.id
@@ -327,11 +330,11 @@ class Engine:
 
     def _end(self, request: Request, kept: Sequence[Choice], finish: Finish) -> None:
         self._scheduler.finish(request)
-        if self._beginner and request.adapter < 0:
-            self._beginner.keep(request.holding, request.prompt_tokens)
         self._overload.ended()
         del self._requests[request.id]
         self._undelivered.append(self._output(request, kept, finish))
+        if self._beginner and request.beginning:
+            self._beginner.keep(request.beginning)
 
     def _output(self, request: Request, kept: Sequence[Choice], finish: Finish | None) -> Output:
         logprobs = [choice.logprob for choice in kept if choice.logprob is not None]

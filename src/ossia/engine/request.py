@@ -88,11 +88,12 @@ class Request:
     """A request's tokens and how far it has come.
 
     `ahead` are tokens expected after `tokens`: forced by the grammar (then they will come), or a draft (then they may).
+    `beginning` is its first message, if what is computed of that is to be kept.
     """
 
     __slots__ = (
-        "adapter", "ahead", "cached_tokens", "counts", "drafter", "forced", "grammar", "holding", "id", "limit",
-        "params", "prompt_tokens", "rank", "seed", "stop_tokens", "tokens", "vocab_size",
+        "adapter", "ahead", "beginning", "cached_tokens", "counts", "drafter", "forced", "grammar", "holding", "id",
+        "limit", "params", "prompt_tokens", "rank", "seed", "stop_tokens", "tokens", "vocab_size",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +125,7 @@ class Request:
         self.grammar = grammar
         self.drafter = drafter
         self.counts: dict[int, int] = {}
+        self.beginning: Holding | None = None
         self.cached_tokens: int | None = None
         self.ahead: Sequence[int] = ()
         self.forced = False

@@ -52,7 +52,11 @@ class Runner:
     def read_pages(self, tables: Mapping[str, PageTable]) -> list[np.ndarray]:
         """What the pages in a request's tables hold, of each layer uint8 [pages, N]."""
         read, size = self._model.ops.read_page, self._page_size
-        return [np.stack([read(cache, size, page) for page in tables[kind].held()]) for kind, cache in self._layers()]
+        # A window of one token may have no page yet.
+        return [
+            np.array([read(cache, size, page) for page in tables[kind].held()], np.uint8)
+            for kind, cache in self._layers()
+        ]
 
     def write_pages(self, tables: Mapping[str, PageTable], contents: Sequence[np.ndarray]) -> bool:
         """Make the pages in a request's tables hold what was read from others; False, and no change, if they cannot."""

@@ -169,8 +169,15 @@ def load() -> ctypes.CDLL:
 
 
 def edition() -> str:
-    """What tells the library's file from another one: its size and when it was built."""
-    found = _path().stat()
+    """What tells the library that was loaded from another one: its size and when it was built."""
+    load()
+    return _built(_path())
+
+
+@functools.cache
+def _built(path: Path) -> str:
+    """Of the file as it was when it was first asked for, which is when it is loaded."""
+    found = path.stat()
     return f"{ABI_VERSION} {found.st_size} {found.st_mtime_ns}"
 
 
@@ -185,6 +192,7 @@ def _load(path: Path) -> ctypes.CDLL:
     if not path.exists():
         raise BackendError(f"the native library is not there: {path} does not exist; {remedy}")
     try:
+        _built(path)
         library = ctypes.CDLL(str(path))
         version = library.ossia_abi_version()
     except (OSError, AttributeError) as error:

@@ -22,7 +22,6 @@ from contextlib import suppress
 
 import msgspec
 
-from ossia.beginnings import KeptBeginnings
 from ossia.checkpoint import find, open_checkpoint
 from ossia.engine import Engine, Grammar, Replay, SamplingParams
 from ossia.errors import OssiaError, RequestError
@@ -326,7 +325,7 @@ def _loaded(link: Link, begin: Begin) -> Worker:
         vocabulary, compiler = reading.result()
     settings = QUEUE | begin.settings
     config = engine_config(loaded, vocabulary, defaults_of(loaded.checkpoint), begin.context, **settings)
-    engine = Engine(loaded.model, config, compiler.compile, KeptBeginnings.of(loaded, vocabulary, config.page_size))
+    engine = Engine(loaded.model, config, compiler.compile)
     link.send(Ready(engine.context, loaded.settings(), loaded.news))
     return Worker(link, engine, compiler.compile)
 
