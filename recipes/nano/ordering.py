@@ -1,7 +1,8 @@
 """Sorting by a walk: words along the alphabet, numbers along their lengths and first digits.
 
-To pick the next smallest of several is too much for one glance. Whether anything begins with an `a` is one look, and
-so is each further letter: all are asked in turn, and what is found there gets the next number.
+To pick the next smallest of several is too much for one glance. Whether any word begins with an `a` is one look, and so
+it is for `b` and all others: they are asked in turn, and what is found gets the next number. Words are of letters from
+a to z, numbers have no sign, and any two items differ.
 """
 
 import re
@@ -79,7 +80,7 @@ def glanced(items: Sequence[str], *, backwards: bool = False) -> str:
 def walked(items: Sequence[str], *, backwards: bool = False) -> str:
     """Each item behind its key; the walk along all beginnings of keys; what was found, by the numbers that it got.
 
-    Where several begin alike, what they go on with stands in brackets first, as they were said.
+    Where several begin alike, what tells them apart stands in brackets first, in the order in which they were said.
 
     >>> print(walked(["630", "7", "61"], backwards=True))
     3a6:630,1a7:7,2a6:61
@@ -103,10 +104,22 @@ def walked(items: Sequence[str], *, backwards: bool = False) -> str:
 
 def _step(beginning: str, items: Sequence[str], ordered: Sequence[str]) -> str:
     """One beginning, and all that have it."""
-    said = [item[1:2] for item in items if _beginning(item) == beginning]
-    seconds = f"[{','.join(said)}]" if len(said) > 1 else ""
+    alike = [item for item in items if _beginning(item) == beginning]
+    rests = f"[{','.join(_told_apart(alike))}]" if len(alike) > 1 else ""
     found = [_found(item, number) for number, item in enumerate(ordered, 1) if _beginning(item) == beginning]
-    return beginning + seconds + f";{beginning}".join(found)
+    return beginning + rests + f";{beginning}".join(found)
+
+
+def _told_apart(items: Sequence[str]) -> list[str]:
+    """As much of each, after its first letter, as makes them differ.
+
+    >>> _told_apart(["teha", "tea", "toe"])
+    ['eh', 'ea', 'oe']
+    """
+    size = next(
+        size for size in range(2, max(map(len, items)) + 1) if len({item[:size] for item in items}) == len(items)
+    )
+    return [item[1:size] for item in items]
 
 
 def _found(item: str, number: int) -> str:
