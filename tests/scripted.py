@@ -54,7 +54,9 @@ class ScriptedEngine:
         """How often a control token stands in the last prompt: as a token, not as text that spells it."""
         return self._last.count(self._vocabulary.control[control])
 
-    def add(self, prompt: Sequence[int], params: SamplingParams, grammar: str | None = None) -> int:
+    def add(
+        self, prompt: Sequence[int], params: SamplingParams, grammar: str | None = None, rendered: bool = False
+    ) -> int:
         self._last = list(prompt)
         self.prompts.append(self._vocabulary.decode(prompt))
         self.params.append(params)

@@ -10,7 +10,6 @@ import pytest
 
 from ossia import copies, loading
 from ossia.checkpoint import Checkpoint, open_checkpoint
-from ossia.checkpoint.cached_files import cache_folder
 from ossia.checkpoint.safetensors import read_file
 from ossia.copies import Copies, in_8_bits
 from ossia.engine import Engine, EngineConfig, SamplingParams
@@ -247,19 +246,6 @@ def test_the_file_is_safetensors_that_others_can_read(checkpoint: Checkpoint, fo
     assert found.kept is not None
     read = judge.load_file(found.kept)
     assert set(read) == {*in_8_bits(checkpoint.config, Precision.FAST), "checksums"} == set(read_file(found.kept))
-
-
-def test_where_they_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setenv("OSSIA_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path
-    monkeypatch.setenv("OSSIA_CACHE", "")
-    assert cache_folder() is None
-    monkeypatch.delenv("OSSIA_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_folder() == tmp_path / "xdg" / "ossia"
-    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / ".cache" / "ossia"
 
 
 def test_loading_says_it_once(checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch):

@@ -17,7 +17,7 @@ class Noting(ScriptedEngine):
 
     grammars: tuple[str | None, ...] = ()
 
-    def add(self, prompt, params, grammar=None):
+    def add(self, prompt, params, grammar=None, rendered=False):
         self.grammars += (grammar,)
         return super().add(prompt, params)
 
