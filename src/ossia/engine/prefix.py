@@ -91,7 +91,7 @@ class Ledger:
 
     def open(self, holding: Holding) -> None:
         """Give a request its tables and the longest prefix of its tokens that is kept, at most all but the last."""
-        holding.tables = {kind.name: PageTable(kind.end_page(self._context)) for kind in self.kinds}
+        holding.tables = self._empty_tables()
         limit = len(holding.tokens) - 1
         reach = self._reach(holding, limit // self._page_size)
         holding.computed, holding.parting = 0, reach * self._page_size
@@ -107,7 +107,7 @@ class Ledger:
     def lay_out(self, holding: Holding) -> bool:
         """Give a request pages for tokens that were computed elsewhere; False, and none, where there is no room."""
         length = len(holding.tokens)
-        holding.tables = {kind.name: PageTable(kind.end_page(self._context)) for kind in self.kinds}
+        holding.tables = self._empty_tables()
         for kind in self.kinds:
             holding.tables[kind.name].start_at(kind.first_page(length))
         if length > self._context or self.room(holding) < length:
@@ -181,6 +181,9 @@ class Ledger:
                 assert (table.first, table.end) == needed, "a table covers more or less than its request needs"
                 assert all(page >= 0 for page in table.held()), "a page in use is missing"
                 assert int((table.pages >= 0).sum()) == table.end - table.first, "a page given back is still listed"
+
+    def _empty_tables(self) -> dict[str, PageTable]:
+        return {kind.name: PageTable(kind.end_page(self._context)) for kind in self.kinds}
 
     def _keep_full(self, holding: Holding, page: int) -> None:
         key = holding.key(page, (page + 1) * self._page_size)

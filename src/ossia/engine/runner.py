@@ -61,10 +61,12 @@ class Runner:
     def write_pages(self, tables: Mapping[str, PageTable], contents: Sequence[np.ndarray]) -> bool:
         """Make the pages in a request's tables hold what was read from others; False, and no change, if they cannot."""
         ops, size = self._model.ops, self._page_size
-        if [content.shape for content in contents] != [pages.shape for pages in self.read_pages(tables)]:
+        places = [[(cache, page) for page in tables[kind].held()] for kind, cache in self._layers()]
+        shapes = [[ops.read_page(cache, size, page).shape for cache, page in layer] for layer in places]
+        if shapes != [[page.shape for page in content] for content in contents]:
             return False
-        for (kind, cache), content in zip(self._layers(), contents, strict=True):
-            for page, page_content in zip(tables[kind].held(), content, strict=True):
+        for layer, content in zip(places, contents, strict=True):
+            for (cache, page), page_content in zip(layer, content, strict=True):
                 ops.write_page(cache, size, page, page_content)
         return True
 
