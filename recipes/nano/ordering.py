@@ -1,4 +1,4 @@
-"""Sorting by a walk: words along the alphabet, numbers along their lengths and first digits.
+"""Sorting by a walk: words along the alphabet, numbers along the lengths and, where there are any, first digits.
 
 To pick the next smallest of several is too much for one glance. Whether any word begins with an `a` is one look, and so
 it is for `b` and all others: they are asked in turn, and what is found gets the next number. Words are of letters from
@@ -6,7 +6,7 @@ a to z, numbers have no sign, and any two items differ.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from random import Random
 from string import ascii_lowercase, digits
@@ -18,6 +18,7 @@ from recipes.nano.words import word
 __all__ = ["glanced", "ordering", "walked"]
 
 _LETTERS, _COMPARED = 3, 4
+_LONGEST = 6
 _SPACED = 0.25
 
 _NUMBERS = {
@@ -80,34 +81,29 @@ def glanced(items: Sequence[str], *, backwards: bool = False) -> str:
 def walked(items: Sequence[str], *, backwards: bool = False) -> str:
     """Each item behind its key; the walk along all beginnings of keys; what was found, by the numbers that it got.
 
-    Where several begin alike, what tells them apart stands in brackets first, in the order in which they were said.
+    Where several begin alike, what tells them apart stands in brackets first, in the order in which they were said, and
+    then before each.
 
-    >>> print(walked(["630", "7", "61"], backwards=True))
-    3a6:630,1a7:7,2a6:61
-    3a9;3a8;3a7;3a6#1:630;3a5;3a4;3a3;3a2;3a1;3a0
-    2a9;2a8;2a7;2a6#2:61;2a5;2a4;2a3;2a2;2a1;2a0
-    1a9;1a8;1a7#3:7;1a6;1a5;1a4;1a3;1a2;1a1;1a0
-    #1:630,#2:61,#3:7
+    >>> print(walked(["630", "7", "645"], backwards=True))
+    3a6:630,1a7:7,3a6:645
+    6;5;4;3a9;3a8;3a7;3a6[3,4]#1b4:645;3a6#2b3:630;3a5;3a4;3a3;3a2;3a1;3a0;2;1a9;1a8;1a7#3:7;1a6;1a5;1a4;1a3;1a2;1a1;1a0
+    #1b4:645,#2b3:630,#3:7
     >>> print(walked(["dog", "bit", "bat"]).replace(";e1;f1;g1;h1;i1;j1;k1;l1;m1;n1;o1;p1;q1;r1;s1;t1;u1;v1", ""))
     d1o2g3:dog,b1i2t3:bit,b1a2t3:bat
     a1;b1[i,a]#1a2t3:bat;b1#2i2t3:bit;c1;d1#3o2g3:dog;w1;x1;y1;z1
     #1a2t3:bat,#2i2t3:bit,#3o2g3:dog
     """
     ordered = _in_order(items, backwards=backwards)
-    walk = "\n".join(
-        ";".join(_step(beginning, items, ordered) for beginning in row)
-        for row in _beginnings(ordered, backwards=backwards)
-    )
-    gathered = ",".join(_found(item, number) for number, item in enumerate(ordered, 1))
-    return "\n".join((",".join(map(_keyed, items)), walk, gathered))
+    found = {item: f"#{number}{_rest(item, items)}" for number, item in enumerate(ordered, 1)}
+    walk = ";".join(_step(beginning, items, found) for beginning in _beginnings(items, backwards=backwards))
+    return "\n".join((",".join(map(_keyed, items)), walk, ",".join(found.values())))
 
 
-def _step(beginning: str, items: Sequence[str], ordered: Sequence[str]) -> str:
+def _step(beginning: str, items: Sequence[str], found: Mapping[str, str]) -> str:
     """One beginning, and all that have it."""
     alike = [item for item in items if _beginning(item) == beginning]
     rests = f"[{','.join(_told_apart(alike))}]" if len(alike) > 1 else ""
-    found = [_found(item, number) for number, item in enumerate(ordered, 1) if _beginning(item) == beginning]
-    return beginning + rests + f";{beginning}".join(found)
+    return beginning + rests + f";{beginning}".join(said for item, said in found.items() if item in alike)
 
 
 def _told_apart(items: Sequence[str]) -> list[str]:
@@ -122,18 +118,27 @@ def _told_apart(items: Sequence[str]) -> list[str]:
     return [item[1:size] for item in items]
 
 
-def _found(item: str, number: int) -> str:
-    """The number that it got, and what follows the beginning of its key."""
-    return f"#{number}{_keyed(item).removeprefix(_beginning(item))}"
+def _rest(item: str, items: Sequence[str]) -> str:
+    """What follows the beginning of a word's key; of a number what tells it from those that begin alike."""
+    if not item.isdigit():
+        return _keyed(item).removeprefix(_beginning(item))
+    alike = [other for other in items if _beginning(other) == _beginning(item)]
+    apart = _told_apart(alike)[alike.index(item)] if len(alike) > 1 else ""
+    return "".join(map(str.__add__, ascii_lowercase[1:], apart)) + f":{item}"
 
 
-def _beginnings(items: Sequence[str], *, backwards: bool) -> list[list[str]]:
-    """All that are asked in turn: the letters; or the digits for each length that there is."""
+def _beginnings(items: Sequence[str], *, backwards: bool) -> list[str]:
+    """All that are asked in turn: the letters; or the lengths, of those that there are with each digit."""
     way = -1 if backwards else 1
-    if items[0].isdigit():
-        lengths = dict.fromkeys(map(len, items))
-        return [[f"{length}a{digit}" for digit in digits[::way]] for length in lengths]
-    return [[f"{letter}1" for letter in ascii_lowercase[::way]]]
+    if not items[0].isdigit():
+        return [f"{letter}1" for letter in ascii_lowercase[::way]]
+    lengths = {len(item) for item in items}
+    asked = range(1, max(_LONGEST, *lengths) + 1)[::way]
+    return [
+        beginning
+        for length in asked
+        for beginning in ([f"{length}a{digit}" for digit in digits[::way]] if length in lengths else [f"{length}"])
+    ]
 
 
 def _beginning(item: str) -> str:

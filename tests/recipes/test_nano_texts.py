@@ -56,14 +56,15 @@ def test_what_is_sorted_is_what_python_sorts(held: bool):
 def test_a_walk_asks_every_beginning_and_numbers_what_it_finds(held: bool):
     several = 0
     for one in drawn(ordering, held):
-        _, said, *rows, last = one.reasoning[Effort.HIGH].split("\n")
+        _, said, walk, last = one.reasoning[Effort.HIGH].split("\n")
         items, expected = items_of(one.question), sorted_by_python(one)
         assert unkeyed(said) == items
-        steps = [re.fullmatch(r"(\w\d|\da\d)(\[[^]]*\])?(#.*)?", step).groups() for step in ";".join(rows).split(";")]  # type: ignore[union-attr] # a step that is of another form is a failure
+        steps = [re.fullmatch(r"(\w\d|\da\d|\d)(\[[^]]*\])?(#.*)?", step).groups() for step in walk.split(";")]  # type: ignore[union-attr] # a step that is of another form is a failure
         asked = list(dict.fromkeys(beginning for beginning, *_ in steps))
         assert asked == beginnings(items, backwards="Descending" in one.reasoning[Effort.HIGH])
         assert [found.split(":")[1] for *_, found in steps if found] == expected
         assert [found[:2] for *_, found in steps if found] == [f"#{number}" for number in range(1, len(items) + 1)]
+        told: dict[str, str] = {}
         for beginning, rests, _ in steps:
             if rests:
                 several += 1
@@ -71,6 +72,10 @@ def test_a_walk_asks_every_beginning_and_numbers_what_it_finds(held: bool):
                 size = max(map(len, said))
                 assert said == [item[1 : 1 + size] for item in alike]
                 assert len({*said}) == len(alike) > len({one[: size - 1] for one in said})
+                told |= dict(zip(alike, said, strict=True))
+        for found in (found[2:] for *_, found in steps if found):
+            rest, item = found.split(":")
+            assert rest == (lettered(told.get(item, "")) if item.isdigit() else numbered(item[:3])[2:])
         assert last.split(",") == [found for *_, found in steps if found]
     assert several > MANY / 10
 
@@ -87,10 +92,17 @@ def begins(item: str) -> str:
     return f"{len(item)}a{item[0]}" if item.isdigit() else f"{item[0]}1"
 
 
+def lettered(digits: str) -> str:
+    """What follows a number's first digit."""
+    return "".join(f"{chr(ord('b') + place)}{digit}" for place, digit in enumerate(digits))
+
+
 def beginnings(items: list[str], *, backwards: bool) -> list[str]:
-    """Every one that an item may have, if it has a length that there is."""
+    """Every one that an item may have, of a length that there is; any other length up to six alone."""
     if items[0].isdigit():
-        found = [f"{length}a{digit}" for length in {*map(len, items)} for digit in range(10)]
+        lengths = {*map(len, items)}
+        found = [f"{length}a{digit}" for length in lengths for digit in range(10)]
+        found += map(str, {*range(1, 7)} - lengths)
     else:
         found = [f"{chr(code)}1" for code in range(ord("a"), ord("z") + 1)]
     return sorted(found, reverse=backwards)
