@@ -1,6 +1,7 @@
 """Files kept beside a checkpoint: where, by what name, and which are removed."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -64,3 +65,11 @@ def test_the_newest_of_a_kind_stay_and_other_kinds_do(checkpoint: Path, tmp_path
     bytes_kept = sum(file.stat().st_size for file in other.parent.iterdir())
     assert forget(checkpoint, other.parent) == bytes_kept
     assert not list(other.parent.iterdir())
+
+
+def test_writers_of_one_folder_do_not_mind_each_other(checkpoint: Path, tmp_path: Path):
+    start = tmp_path / "cache" / named(checkpoint, [])
+    files = [Path(f"{start}-{number % 3}.kind{SUFFIX}") for number in range(120)]
+    with ThreadPoolExecutor(4) as pool:
+        assert not any(pool.map(lambda file: write(file, ARRAYS, checkpoint, {}, newest=2), files))
+    assert {file.suffix for file in start.parent.iterdir()} == {SUFFIX}

@@ -117,3 +117,16 @@ def test_a_limit_on_the_size_of_files_is_what_it_is(tmp_path: Path):
     assert "CapacityError" in shown.stderr
     assert "a file may not become as large as it must here" in shown.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_who_write_the_same_file_the_last_one_stays(tmp_path: Path):
+    file = tmp_path / "file"
+    with new_file(file, 1, mode=0o600, replaces=True) as slow:
+        slow.write_text("slow")
+        with new_file(file, 1, replaces=True) as quick:
+            quick.write_text("quick")
+        assert file.read_text() == "quick"
+        assert slow.stat().st_mode & 0o777 == 0o600
+    assert file.read_text() == "slow"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [*tmp_path.iterdir()] == [file]

@@ -71,15 +71,14 @@ def write(
     said = {**about, "checkpoint": os.fsencode(checkpoint.resolve()).hex()}
     opening, slots = header({name: ("U8", array.shape) for name, array in arrays.items()}, said)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)
-    with new_file(file, sum(array.nbytes for array in arrays.values())) as unfinished, unfinished.open("wb") as handle:
+    size = sum(array.nbytes for array in arrays.values())
+    # Another process may be writing the same: the last one stays.
+    with new_file(file, size, mode=0o600, replaces=True) as unfinished, unfinished.open("wb") as handle:
         handle.write(opening)
         for name in sorted(arrays, key=lambda name: slots[name].start):
             handle.write(arrays[name].data)
         handle.flush()
         os.fsync(handle.fileno())
-    with suppress(FileNotFoundError):
-        file.chmod(0o600)
     _clear(file, checkpoint, newest)
 
 

@@ -47,9 +47,12 @@ def new_folder(path: Path, needed: int) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def new_file(path: Path, needed: int) -> Iterator[Path]:
-    """A file to write, which becomes `path` when all went well; otherwise as `new_folder`."""
-    if path.exists():
+def new_file(path: Path, needed: int, *, mode: int = 0o644, replaces: bool = False) -> Iterator[Path]:
+    """A file to write, which becomes `path` when all went well, in place of what is there if it `replaces` that.
+
+    Before that only its user can read it. Otherwise as `new_folder`.
+    """
+    if path.exists() and not replaces:
         raise CheckpointError(f"{path}: exists already; a new name is right")
     with _cleared(path, needed):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -57,8 +60,8 @@ def new_file(path: Path, needed: int) -> Iterator[Path]:
         try:
             _check_room(path, needed)
             yield Path(name)
-            Path(name).chmod(0o644)
-            Path(name).rename(path)
+            Path(name).chmod(mode)
+            Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
