@@ -1,7 +1,8 @@
-"""Where does `fast` part from `exact`: in the rounding itself, or in experts that it chooses otherwise?
+"""Where does `fast`, or `turbo`, part from `exact`: in the rounding itself, or in experts that it chooses otherwise?
 
     python bench/divergence.py gpt-oss-20b --tokens 32
     python bench/divergence.py nano --tokens 256 --save
+    python bench/divergence.py nano --precision turbo --tokens 2
     python bench/divergence.py nano --precision exact --kv-cache-dtype int8
 
 One sequence goes through the model in both precisions, layer by layer. For each layer: how far the residual stream is
@@ -22,7 +23,7 @@ from ossia import loading
 from ossia.config import ModelConfig
 from ossia.model import layer, unembed
 from ossia.model.rope import angles
-from ossia.ops import Batch, Ops
+from ossia.ops import Batch, Ops, Precision
 
 
 @dataclass
@@ -96,7 +97,7 @@ def arguments() -> argparse.Namespace:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("model", nargs="?", default="nano", help="a path, a hub name, or nano")
     made.add_argument("--tokens", type=int, default=64, help="length of the random sequence")
-    made.add_argument("--precision", choices=("exact", "fast"), default="fast", help="what is compared with exact")
+    made.add_argument("--precision", choices=tuple(Precision), default="fast", help="what is compared with exact")
     made.add_argument("--kv-cache-dtype", choices=("f32", "bf16", "int8"), help="what its keys and values are kept as")
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--save", action="store_true", help="keep the result in bench/results")

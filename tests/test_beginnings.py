@@ -1,8 +1,10 @@
 """Beginnings of conversations: kept from one start to another, with the same bits, and never in the way."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from ossia import beginnings, copies
 from ossia.engine import SamplingParams
 from ossia.harmony import Effort, render
+from ossia.loading import Loaded
 from ossia.pipeline import Model, conversation_of, load
 from tests.cli.tiny import write_tiny
 
@@ -67,6 +70,31 @@ def test_a_second_start_goes_on_from_the_first_message_with_the_same_bits(folder
     assert cached == some
     assert answer(alone, prompt(alone, text=text)) == (0, other)
     assert len(kept(folder)) == 1
+
+
+@pytest.mark.parametrize("other", ["name", "edition", "precision", "kv_cache_dtype", "page size", "config"])
+def test_whoever_would_compute_other_bits_has_other_files(folder: Path, tiny: str, other: str):
+    model = load(tiny, precision="fast")
+
+    def origin(loaded: Loaded, page_size: int = 16) -> str:
+        store = beginnings.KeptBeginnings.of(loaded, model.vocabulary, page_size)
+        assert store is not None
+        return store.origin
+
+    loaded = model.loaded
+    before = origin(loaded)
+    assert origin(loaded) == before
+    match other:
+        case "page size":
+            assert origin(loaded, 32) != before
+            return
+        case "config":
+            config = replace(loaded.config, rope_theta=9.0)
+            changed = replace(loaded, checkpoint=replace(loaded.checkpoint, config=config))
+        case _:
+            said = {name: getattr(loaded.ops, name) for name in ("name", "edition", "precision", "kv_cache_dtype")}
+            changed = replace(loaded, ops=cast(Any, SimpleNamespace(**said | {other: "another"})))
+    assert origin(changed) != before
 
 
 def test_another_effort_or_day_is_another_beginning(folder: Path, tiny: str):

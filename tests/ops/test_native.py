@@ -76,7 +76,7 @@ def test_every_row_is_the_same_bits_in_any_batch(ops: NativeOps):
 
 
 @pytest.mark.parametrize("isa", instruction_sets())
-@pytest.mark.parametrize("width", [2880, 64])
+@pytest.mark.parametrize("width", [2880, 96, 64, 32])
 @pytest.mark.parametrize("tokens", [1, 2, 3, 5])
 def test_turbo_is_the_reference_s(isa: str, width: int, tokens: int):
     """Both sum in float32 what is mostly exact: closer than bfloat16 by two orders."""
