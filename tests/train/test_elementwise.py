@@ -2,6 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ossia.mxfp4 import decode, encode
 from ossia.ops.torch_ops import swiglu
 from ossia.train.elementwise import Elementwise, elementwise
 
@@ -19,6 +20,7 @@ def inputs(rows: int) -> dict[str, tuple[torch.Tensor, ...]]:
         "rope": (drawn(rows, 2, 16), drawn(rows, 8), drawn(rows, 8)),
         "swiglu": (5 * drawn(rows, 64), drawn(rows, 1)),
         "cross_entropy": (drawn(rows, 50), torch.arange(rows) % 50),
+        "rounded": (drawn(rows, 64),),
     }
 
 
@@ -33,6 +35,7 @@ def results(functions: Elementwise, rows: int) -> dict[str, torch.Tensor]:
         "rope": functions.rope(heads, cos, sin, torch.float32),
         "swiglu": functions.swiglu(h, shares, 7.0),
         "cross_entropy": functions.cross_entropy(logits, targets),
+        "rounded": functions.rounded(*given["rounded"]),
     }
 
 
@@ -46,6 +49,8 @@ def test_they_are_what_torch_has():
     x, cos, sin = given["rope"]
     turned = torch.complex(*x.chunk(2, -1)) * torch.complex(cos, sin)[:, None]
     torch.testing.assert_close(found["rope"], torch.cat([turned.real, turned.imag], -1))
+    packed = encode(given["rounded"][0].numpy())
+    torch.testing.assert_close(found["rounded"].numpy(), decode(packed), rtol=0, atol=0)
 
 
 def test_filled_up_targets_count_nothing():

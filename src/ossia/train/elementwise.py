@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ossia.config import SWIGLU_ALPHA
+from ossia.train.rounding import rounded_to_mxfp4
 
 __all__ = ["Elementwise", "elementwise"]
 
@@ -25,12 +26,14 @@ class Elementwise:
     rope           x [T, H, E], cos and sin [T, E / 2], dtype -> the same as x of that dtype
     swiglu         h [N, 2F], gates before ups, each row's share [N, 1], limit -> [N, F] of the dtype of h
     cross_entropy  logits [L, V], targets [L] -> the mean in nats, summed in float32
+    rounded        a weight [..., N] -> the same as MXFP4 would read
     """
 
     rms_norm: Callable[[Tensor, Tensor, float, torch.dtype], Tensor]
     rope: Callable[[Tensor, Tensor, Tensor, torch.dtype], Tensor]
     swiglu: Callable[[Tensor, Tensor, float], Tensor]
     cross_entropy: Callable[[Tensor, Tensor], Tensor]
+    rounded: Callable[[Tensor], Tensor]
 
 
 @cache
@@ -40,7 +43,7 @@ def elementwise(*, compiled: bool) -> Elementwise:
     def made(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return torch.compile(function, dynamic=True) if compiled else function
 
-    return Elementwise(made(_rms_norm), made(_rope), made(_swiglu), made(_cross_entropy))
+    return Elementwise(*map(made, (_rms_norm, _rope, _swiglu, _cross_entropy, rounded_to_mxfp4)))
 
 
 def _rms_norm(x: Tensor, scale: Tensor, eps: float, dtype: torch.dtype) -> Tensor:

@@ -17,7 +17,6 @@ from ossia.ops import Batch, Experts, Linear, Precision, Role
 from ossia.ops.torch_ops import TorchOps
 from ossia.train.elementwise import elementwise
 from ossia.train.packing import PrefixedBatch
-from ossia.train.rounding import rounded_to_mxfp4
 
 __all__ = ["TrainOps"]
 
@@ -49,7 +48,7 @@ class TrainOps(TorchOps):
         """A parameter itself, or what it will be once packed; what comes from a file, as the torch backend takes it."""
         if not isinstance(tensor, Tensor):
             return super().prepare(tensor, role, name)
-        return rounded_to_mxfp4(tensor) if self.quantise and role is Role.EXPERTS else tensor
+        return self._elementwise.rounded(tensor) if self.quantise and role is Role.EXPERTS else tensor
 
     def numpy(self, array: Tensor) -> np.ndarray:
         """As defined; numpy has no bfloat16."""
