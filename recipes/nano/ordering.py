@@ -79,31 +79,55 @@ def glanced(items: Sequence[str], *, backwards: bool = False) -> str:
 
 
 def walked(items: Sequence[str], *, backwards: bool = False) -> str:
-    """Each item behind its key; the walk along all beginnings of keys; what was found, by the numbers that it got.
+    """Each item behind its key; the walk along all beginnings of keys, which get numbers; and the items by those.
 
     Where several begin alike, what tells them apart stands in brackets first, in the order in which they were said, and
-    then before each.
+    then behind the number of each.
 
     >>> print(walked(["630", "7", "645"], backwards=True))
     3a6:630,1a7:7,3a6:645
-    6;5;4;3a9;3a8;3a7;3a6[3,4]#1b4:645;3a6#2b3:630;3a5;3a4;3a3;3a2;3a1;3a0;2;1a9;1a8;1a7#3:7;1a6;1a5;1a4;1a3;1a2;1a1;1a0
-    #1b4:645,#2b3:630,#3:7
+    6;5;4;3a9;3a8;3a7;3a6[b3,b4]#1b4;3a6#2b3;3a5;3a4;3a3;3a2;3a1;3a0;2;1a9;1a8;1a7#3;1a6;1a5;1a4;1a3;1a2;1a1;1a0
+    #1,3a6b4:645,#2,3a6b3:630,#3,1a7:7
     >>> print(walked(["dog", "bit", "bat"]).replace(";e1;f1;g1;h1;i1;j1;k1;l1;m1;n1;o1;p1;q1;r1;s1;t1;u1;v1", ""))
     d1o2g3:dog,b1i2t3:bit,b1a2t3:bat
-    a1;b1[i,a]#1a2t3:bat;b1#2i2t3:bit;c1;d1#3o2g3:dog;w1;x1;y1;z1
-    #1a2t3:bat,#2i2t3:bit,#3o2g3:dog
+    a1;b1[i2,a2]#1a2;b1#2i2;c1;d1#3;w1;x1;y1;z1
+    #1,b1a2t3:bat,#2,b1i2t3:bit,#3,d1o2g3:dog
     """
-    ordered = _in_order(items, backwards=backwards)
-    found = {item: f"#{number}{_rest(item, items)}" for number, item in enumerate(ordered, 1)}
-    walk = ";".join(_step(beginning, items, found) for beginning in _beginnings(items, backwards=backwards))
-    return "\n".join((",".join(map(_keyed, items)), walk, ",".join(found.values())))
+    told = _told(items)
+    numbers = {item: number for number, item in enumerate(_in_order(items, backwards=backwards), 1)}
+    walk = ";".join(_step(beginning, told, numbers) for beginning in _beginnings(items, backwards=backwards))
+    found = (f"#{number},{_named(item, told)}:{item}" for item, number in numbers.items())
+    return "\n".join((",".join(map(_keyed, items)), walk, ",".join(found)))
 
 
-def _step(beginning: str, items: Sequence[str], found: Mapping[str, str]) -> str:
-    """One beginning, and all that have it."""
-    alike = [item for item in items if _beginning(item) == beginning]
-    rests = f"[{','.join(_told_apart(alike))}]" if len(alike) > 1 else ""
-    return beginning + rests + f";{beginning}".join(said for item, said in found.items() if item in alike)
+def _told(items: Sequence[str]) -> dict[str, str]:
+    """What tells each item from those that begin alike, lettered or numbered as in a key; nothing if there are none."""
+    told = dict.fromkeys(items, "")
+    for beginning in {_beginning(item) for item in items}:
+        alike = [item for item in items if _beginning(item) == beginning]
+        if len(alike) > 1:
+            told |= {item: _rest(item, apart) for item, apart in zip(alike, _told_apart(alike), strict=True)}
+    return told
+
+
+def _rest(item: str, apart: str) -> str:
+    """These letters or digits, those after the first one, as a key has them."""
+    if item.isdigit():
+        return "".join(map(str.__add__, ascii_lowercase[1:], apart))
+    return numbered(item[0] + apart).removeprefix(_beginning(item))
+
+
+def _step(beginning: str, told: Mapping[str, str], numbers: Mapping[str, int]) -> str:
+    """One beginning, and the numbers of all that have it."""
+    alike = [item for item in told if _beginning(item) == beginning]
+    rests = f"[{','.join(told[item] for item in alike)}]" if len(alike) > 1 else ""
+    found = [f"#{number}{told[item]}" for item, number in numbers.items() if item in alike]
+    return beginning + rests + f";{beginning}".join(found)
+
+
+def _named(item: str, told: Mapping[str, str]) -> str:
+    """A word's key; of a number the beginning and what tells it apart."""
+    return _beginning(item) + told[item] if item.isdigit() else numbered(item[:_LETTERS])
 
 
 def _told_apart(items: Sequence[str]) -> list[str]:
@@ -116,15 +140,6 @@ def _told_apart(items: Sequence[str]) -> list[str]:
         size for size in range(2, max(map(len, items)) + 1) if len({item[:size] for item in items}) == len(items)
     )
     return [item[1:size] for item in items]
-
-
-def _rest(item: str, items: Sequence[str]) -> str:
-    """What follows the beginning of a word's key; of a number what tells it from those that begin alike."""
-    if not item.isdigit():
-        return _keyed(item).removeprefix(_beginning(item))
-    alike = [other for other in items if _beginning(other) == _beginning(item)]
-    apart = _told_apart(alike)[alike.index(item)] if len(alike) > 1 else ""
-    return "".join(map(str.__add__, ascii_lowercase[1:], apart)) + f":{item}"
 
 
 def _beginnings(items: Sequence[str], *, backwards: bool) -> list[str]:

@@ -59,24 +59,25 @@ def test_a_walk_asks_every_beginning_and_numbers_what_it_finds(held: bool):
         _, said, walk, last = one.reasoning[Effort.HIGH].split("\n")
         items, expected = items_of(one.question), sorted_by_python(one)
         assert unkeyed(said) == items
-        steps = [re.fullmatch(r"(\w\d|\da\d|\d)(\[[^]]*\])?(#.*)?", step).groups() for step in walk.split(";")]  # type: ignore[union-attr] # a step that is of another form is a failure
+        steps = [re.fullmatch(r"(\w\d|\da\d|\d)(?:\[(.*)\])?(?:#(\d)(.*))?", step).groups() for step in walk.split(";")]  # type: ignore[union-attr] # a step that is of another form is a failure
         asked = list(dict.fromkeys(beginning for beginning, *_ in steps))
         assert asked == beginnings(items, backwards="Descending" in one.reasoning[Effort.HIGH])
-        assert [found.split(":")[1] for *_, found in steps if found] == expected
-        assert [found[:2] for *_, found in steps if found] == [f"#{number}" for number in range(1, len(items) + 1)]
         told: dict[str, str] = {}
-        for beginning, rests, _ in steps:
+        for place, (beginning, rests, *_) in enumerate(steps):
+            alike = [item for item in items if begins(item) == beginning]
+            assert (rests is not None) == (len(alike) > 1 and beginning != steps[place - 1][0])
             if rests:
                 several += 1
-                alike, said = [item for item in items if begins(item) == beginning], rests[1:-1].split(",")
-                size = max(map(len, said))
-                assert said == [item[1 : 1 + size] for item in alike]
-                assert len({*said}) == len(alike) > len({one[: size - 1] for one in said})
-                told |= dict(zip(alike, said, strict=True))
-        for found in (found[2:] for *_, found in steps if found):
-            rest, item = found.split(":")
-            assert rest == (lettered(told.get(item, "")) if item.isdigit() else numbered(item[:3])[2:])
-        assert last.split(",") == [found for *_, found in steps if found]
+                told |= dict(zip(alike, rests.split(","), strict=True))
+                size = 1 + len(told[alike[0]]) // 2
+                assert rests == ",".join(lettered(item)[2 : 2 * size] for item in alike)
+                assert len({item[:size] for item in alike}) == len(alike) > len({item[: size - 1] for item in alike})
+        found = [(beginning, rest) for beginning, _, number, rest in steps if number]
+        assert [number for *_, number, _ in steps if number] == [str(number) for number in range(1, len(items) + 1)]
+        assert found == [(begins(item), told.get(item, "")) for item in expected]
+        keys = [begins(item) + told.get(item, "") if item.isdigit() else numbered(item[:3]) for item in expected]
+        listed = (f"#{number},{key}:{item}" for number, (key, item) in enumerate(zip(keys, expected, strict=True), 1))
+        assert last == ",".join(listed)
     assert several > MANY / 10
 
 
@@ -92,9 +93,11 @@ def begins(item: str) -> str:
     return f"{len(item)}a{item[0]}" if item.isdigit() else f"{item[0]}1"
 
 
-def lettered(digits: str) -> str:
-    """What follows a number's first digit."""
-    return "".join(f"{chr(ord('b') + place)}{digit}" for place, digit in enumerate(digits))
+def lettered(item: str) -> str:
+    """A number with a letter before each digit, a word with a number behind each letter."""
+    if not item.isdigit():
+        return numbered(item)
+    return "".join(f"{chr(ord('a') + place)}{digit}" for place, digit in enumerate(item))
 
 
 def beginnings(items: list[str], *, backwards: bool) -> list[str]:
