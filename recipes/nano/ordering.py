@@ -81,16 +81,16 @@ def glanced(items: Sequence[str], *, backwards: bool = False) -> str:
 def walked(items: Sequence[str], *, backwards: bool = False) -> str:
     """Each item behind its key; the walk along all beginnings of keys, which get numbers; and the items by those.
 
-    Where several begin alike, what tells them apart stands in brackets first, in the order in which they were said, and
-    then behind the number of each.
+    A number stands before the beginning again, so that whoever looks for it later finds what follows. Where several
+    begin alike, what tells them apart stands in brackets first, in the order in which they were said.
 
-    >>> print(walked(["630", "7", "645"], backwards=True))
+    >>> print(walked(["630", "7", "645"], backwards=True).replace(";1a6;1a5;1a4;1a3;1a2;1a1;1a0", ""))
     3a6:630,1a7:7,3a6:645
-    6;5;4;3a9;3a8;3a7;3a6[b3,b4]#1b4;3a6#2b3;3a5;3a4;3a3;3a2;3a1;3a0;2;1a9;1a8;1a7#3;1a6;1a5;1a4;1a3;1a2;1a1;1a0
+    6;5;4;3a9;3a8;3a7;3a6[b3,b4]#1,3a6b4;3a6#2,3a6b3;3a5;3a4;3a3;3a2;3a1;3a0;2;1a9;1a8;1a7#3,1a7
     #1,3a6b4:645,#2,3a6b3:630,#3,1a7:7
     >>> print(walked(["dog", "bit", "bat"]).replace(";e1;f1;g1;h1;i1;j1;k1;l1;m1;n1;o1;p1;q1;r1;s1;t1;u1;v1", ""))
     d1o2g3:dog,b1i2t3:bit,b1a2t3:bat
-    a1;b1[i2,a2]#1a2;b1#2i2;c1;d1#3;w1;x1;y1;z1
+    a1;b1[i2,a2]#1,b1a2;b1#2,b1i2;c1;d1#3,d1;w1;x1;y1;z1
     #1,b1a2t3:bat,#2,b1i2t3:bit,#3,d1o2g3:dog
     """
     told = _told(items)
@@ -121,7 +121,7 @@ def _step(beginning: str, told: Mapping[str, str], numbers: Mapping[str, int]) -
     """One beginning, and the numbers of all that have it."""
     alike = [item for item in told if _beginning(item) == beginning]
     rests = f"[{','.join(told[item] for item in alike)}]" if len(alike) > 1 else ""
-    found = [f"#{number}{told[item]}" for item, number in numbers.items() if item in alike]
+    found = [f"#{number},{beginning}{told[item]}" for item, number in numbers.items() if item in alike]
     return beginning + rests + f";{beginning}".join(found)
 
 

@@ -59,7 +59,9 @@ def test_a_walk_asks_every_beginning_and_numbers_what_it_finds(held: bool):
         _, said, walk, last = one.reasoning[Effort.HIGH].split("\n")
         items, expected = items_of(one.question), sorted_by_python(one)
         assert unkeyed(said) == items
-        steps = [re.fullmatch(r"(\w\d|\da\d|\d)(?:\[(.*)\])?(?:#(\d)(.*))?", step).groups() for step in walk.split(";")]  # type: ignore[union-attr] # a step that is of another form is a failure
+        steps = [
+            re.fullmatch(r"(\w\d|\da\d|\d)(?:\[(.*)\])?(?:#(\d),(.*))?", step).groups() for step in walk.split(";")
+        ]  # type: ignore[union-attr] # a step that is of another form is a failure
         asked = list(dict.fromkeys(beginning for beginning, *_ in steps))
         assert asked == beginnings(items, backwards="Descending" in one.reasoning[Effort.HIGH])
         told: dict[str, str] = {}
@@ -74,7 +76,7 @@ def test_a_walk_asks_every_beginning_and_numbers_what_it_finds(held: bool):
                 assert len({item[:size] for item in alike}) == len(alike) > len({item[: size - 1] for item in alike})
         found = [(beginning, rest) for beginning, _, number, rest in steps if number]
         assert [number for *_, number, _ in steps if number] == [str(number) for number in range(1, len(items) + 1)]
-        assert found == [(begins(item), told.get(item, "")) for item in expected]
+        assert found == [(begins(item), begins(item) + told.get(item, "")) for item in expected]
         keys = [begins(item) + told.get(item, "") if item.isdigit() else numbered(item[:3]) for item in expected]
         listed = (f"#{number},{key}:{item}" for number, (key, item) in enumerate(zip(keys, expected, strict=True), 1))
         assert last == ",".join(listed)
