@@ -87,14 +87,14 @@ def test_a_guess_is_as_long_as_it_is_likely():
 
 def test_a_long_prompt_is_indexed_in_little_time():
     prompt = np.random.default_rng(0).integers(0, 200_000, 131_072).tolist()
-    begin = time.process_time()
+    begin = time.thread_time()
     lookup = Lookup(8)
     lookup.propose(prompt)
-    first = time.process_time() - begin
+    first = time.thread_time() - begin
     for end in range(100):
         lookup.propose([*prompt, *range(end)])
     # Indexed once: a hundred further calls copy the list and look once each.
-    assert time.process_time() - begin < 20 * max(first, 0.05)
+    assert time.thread_time() - begin < 20 * max(first, 0.05)
 
 
 def generated(config: EngineConfig, prompt: list[int], params: SamplingParams) -> tuple[list[int], int]:

@@ -19,20 +19,20 @@ LONGEST_COMPILATION, LONGEST_MASK = 3.0, 0.5
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_hostile_grammar_is_refused_or_costs_little(name: str):
-    begin = time.process_time()
+    begin = time.thread_time()
     try:
         grammar = walk(Rules(answer=ANSWERS[name]))
     except GrammarError:
         return
     finally:
-        assert time.process_time() - begin < LONGEST_COMPILATION
+        assert time.thread_time() - begin < LONGEST_COMPILATION
     assert takes(grammar, "<|channel|>final<|message|>")
     rng = random.Random(1)
     for _ in range(60):
-        begin = time.process_time()
+        begin = time.thread_time()
         grammar.forced()
         may = allowed(grammar)
-        assert time.process_time() - begin < LONGEST_MASK
+        assert time.thread_time() - begin < LONGEST_MASK
         if not len(may):
             break
         assert grammar.accept(int(rng.choice(may.tolist())))

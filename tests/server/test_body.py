@@ -264,9 +264,9 @@ def test_the_same_key_in_two_objects_is_fine():
 
 def test_looking_for_keys_takes_little_and_ends_where_it_would_not():
     body = json.dumps({"text": "a", "more": {f"k{n}": n for n in range(MOST_KEYS - 10)}}).encode()
-    begin = time.process_time()
+    begin = time.thread_time()
     decode(body, Note, Limits())
-    assert time.process_time() - begin < 1.0
+    assert time.thread_time() - begin < 1.0
     many = json.dumps({"text": "a", "more": {f"k{n}": n for n in range(MOST_KEYS + 10)}})[:-2] + ', "k5": 5}}'
     assert decode(many.encode(), Note, Limits()).more["k5"] == 5, "as decoders do; the page on the server says so"
 
