@@ -52,6 +52,13 @@ def test_what_is_sorted_is_what_python_sorts(held: bool):
         assert unkeyed(order) == expected
 
 
+def parts(step: str) -> tuple[str | None, ...]:
+    """Of a step of a walk: the beginning, what is in brackets, the number, and what stands behind that."""
+    found = re.fullmatch(r"(\w\d|\da\d|\d)(?:\[(.*)\])?(?:#(\d),(.*))?", step)
+    assert found, step
+    return found.groups()
+
+
 @HELD
 def test_a_walk_asks_every_beginning_and_numbers_what_it_finds(held: bool):
     several = 0
@@ -59,9 +66,7 @@ def test_a_walk_asks_every_beginning_and_numbers_what_it_finds(held: bool):
         _, said, walk, last = one.reasoning[Effort.HIGH].split("\n")
         items, expected = items_of(one.question), sorted_by_python(one)
         assert unkeyed(said) == items
-        steps = [
-            re.fullmatch(r"(\w\d|\da\d|\d)(?:\[(.*)\])?(?:#(\d),(.*))?", step).groups() for step in walk.split(";")
-        ]  # type: ignore[union-attr] # a step that is of another form is a failure
+        steps = [parts(step) for step in walk.split(";")]
         asked = list(dict.fromkeys(beginning for beginning, *_ in steps))
         assert asked == beginnings(items, backwards="Descending" in one.reasoning[Effort.HIGH])
         told: dict[str, str] = {}
