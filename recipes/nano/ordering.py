@@ -11,6 +11,7 @@ from itertools import pairwise
 from random import Random
 from string import ascii_lowercase, digits
 
+from recipes.nano.arithmetic import labelled, written
 from recipes.nano.letters import numbered
 from recipes.nano.problem import Problem, kept, thoughts
 from recipes.nano.words import word
@@ -96,7 +97,7 @@ def walked(items: Sequence[str], *, backwards: bool = False) -> str:
     told = _told(items)
     numbers = {item: number for number, item in enumerate(_in_order(items, backwards=backwards), 1)}
     walk = ";".join(_step(beginning, told, numbers) for beginning in _beginnings(items, backwards=backwards))
-    found = (f"#{number},{_named(item, told)}:{item}" for item, number in numbers.items())
+    found = (f"#{number},{_key(item, told[item])}:{item}" for item, number in numbers.items())
     return "\n".join((",".join(map(_keyed, items)), walk, ",".join(found)))
 
 
@@ -112,9 +113,8 @@ def _told(items: Sequence[str]) -> dict[str, str]:
 
 def _rest(item: str, apart: str) -> str:
     """These letters or digits, those after the first one, as a key has them."""
-    if item.isdigit():
-        return "".join(map(str.__add__, ascii_lowercase[1:], apart))
-    return numbered(item[0] + apart).removeprefix(_beginning(item))
+    shown = item[0] + apart
+    return (written(labelled(int(shown), ascii_lowercase)) if item.isdigit() else numbered(shown))[2:]
 
 
 def _step(beginning: str, told: Mapping[str, str], numbers: Mapping[str, int]) -> str:
@@ -123,11 +123,6 @@ def _step(beginning: str, told: Mapping[str, str], numbers: Mapping[str, int]) -
     rests = f"[{','.join(told[item] for item in alike)}]" if len(alike) > 1 else ""
     found = [f"#{number},{beginning}{told[item]}" for item, number in numbers.items() if item in alike]
     return beginning + rests + f";{beginning}".join(found)
-
-
-def _named(item: str, told: Mapping[str, str]) -> str:
-    """A word's key; of a number the beginning and what tells it apart."""
-    return _beginning(item) + told[item] if item.isdigit() else numbered(item[:_LETTERS])
 
 
 def _told_apart(items: Sequence[str]) -> list[str]:
@@ -160,8 +155,13 @@ def _beginning(item: str) -> str:
     return f"{len(item)}a{item[0]}" if item.isdigit() else f"{item[0]}1"
 
 
+def _key(item: str, apart: str = "") -> str:
+    """A word's first letters; of a number the beginning, and what tells it from others."""
+    return _beginning(item) + apart if item.isdigit() else numbered(item[:_LETTERS])
+
+
 def _keyed(item: str) -> str:
-    return f"{_beginning(item) if item.isdigit() else numbered(item[:_LETTERS])}:{item}"
+    return f"{_key(item)}:{item}"
 
 
 def _in_order(items: Sequence[str], *, backwards: bool) -> list[str]:
