@@ -48,12 +48,12 @@ class Pattern:
         self._first = LLMatcher(tokens.llguidance, grammar, log_level=0, limits=LIMITS)
         if self._first.is_error():
             raise GrammarError(reason(self._first.get_error(), lines_before))
+        # Asked of the one that all others are copies of: they have what its first mask took, and do not take it again.
         trial = np.zeros(tokens.words, np.int32)
-        first = self.begin()
-        first.fill(trial)
-        if first.failure:
-            raise GrammarError(first.failure)
-        if not trial.any() and not first.complete:
+        self._first.unsafe_compute_mask_ptr(trial.ctypes.data, trial.nbytes)
+        if self._first.is_error():
+            raise GrammarError(reason(self._first.get_error()))
+        if not (trial & tokens.text).any() and not self._first.is_accepting():
             raise GrammarError("no text follows it")
 
     def begin(self) -> "Matcher":
