@@ -157,8 +157,8 @@ int main(int argc, char** argv) {
   count_processor_time = ossia_threads(bench.context) == 1;
   std::printf("%s, %d threads, %d rounds\n", ossia_isa(bench.context), ossia_threads(bench.context), rounds);
   std::vector<double> bandwidths;
-  for (const int32_t precision : {OSSIA_EXACT, OSSIA_FAST}) {
-    const char* name = precision == OSSIA_EXACT ? "exact" : "fast";
+  for (const int32_t precision : {OSSIA_EXACT, OSSIA_FAST, OSSIA_TURBO}) {
+    const char* name = precision == OSSIA_EXACT ? "exact" : precision == OSSIA_FAST ? "fast" : "turbo";
     for (const int64_t tokens : {1, 2, 4, 8, 16, 64, 512}) {
       const std::vector<float> x(static_cast<size_t>(tokens * kWidth), 0.5f);
       std::vector<float> y(static_cast<size_t>(tokens * kRows));
