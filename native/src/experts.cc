@@ -2,19 +2,17 @@
 
 #include <algorithm>
 
-#include "activations.h"
 #include "arguments.h"
 #include "context.h"
-#include "low_rank.h"
+#include "expert_inputs.h"
 #include "matrix.h"
-#include "whole_rows.h"
 
 namespace {
 
 using namespace ossia;
 
-// Tokens of one pass, among which `turbo` counts those of an expert: bounds the scratch memory, about 0.1 MB a token at
-// the published sizes.
+// Tokens of one pass, among which `turbo` counts those of an expert: bounds the scratch memory, 0.1 to 0.2 MB a token
+// at the published sizes.
 constexpr int64_t kMostTokens = 1024;
 
 // Rows of a chunk: 64 of 2880 columns are 98 KB as MXFP4. A multiple of 64, so that the 32 activations it gives are a
@@ -63,13 +61,7 @@ struct Mixture {
   const ossia_low_rank* down_terms;
   int64_t active;
   float limit;
-  bool fast, turbo;
-};
-
-// Some rows of one expert's matrix, for all its pairs.
-struct Part {
-  Matrix matrix;
-  int64_t expert, place, pairs, first, rows;
+  int32_t precision;
 };
 
 // One pass of up to kMostTokens tokens.
@@ -82,14 +74,8 @@ class Pass {
         tokens_(tokens),
         pairs_(tokens * mixture.active),
         width_(mixture.down.rows),
-        x_(context, tokens, mixture.gate_up.columns, mixture.fast),
-        a_(context, pairs_, mixture.down.columns, mixture.fast),
-        gate_up_operands_(context, pairs_, mixture.gate_up, mixture.fast),
-        down_operands_(context, pairs_, mixture.down, mixture.fast),
-        gate_up_whole_(context, pairs_, mixture.gate_up, mixture.turbo),
-        down_whole_(context, pairs_, mixture.down, mixture.turbo),
-        gate_up_low_rank_(context, mixture.gate_up, mixture.gate_up_terms, pairs_, kRows, mixture.fast),
-        down_low_rank_(context, mixture.down, mixture.down_terms, pairs_, kRows, mixture.fast) {}
+        x_(context, tokens, pairs_, mixture.gate_up, mixture.gate_up_terms, mixture.precision, kRows),
+        a_(context, pairs_, pairs_, mixture.down, mixture.down_terms, mixture.precision, kRows) {}
 
   int32_t run(const float* x, const int32_t* chosen, const float* shares, const int32_t* adapters, float* y) {
     Scratch& scratch = context_.scratch;
@@ -97,12 +83,11 @@ class Pass {
     const Groups groups(scratch, chosen, pairs_, mixture_.gate_up.experts);
     take(scratch, groups, adapters);
     x_.pack(x);
-    arrange(groups, gate_up_operands_, gate_up_whole_,
-            [&](int64_t place) { return x + groups.pair[place] / mixture_.active * mixture_.gate_up.columns; });
-    shrink(groups, gate_up_low_rank_, x_rows_);
+    if (x_.arranges()) each_run(groups, [&](int64_t place, int64_t pairs) { x_.arrange(place, pairs); });
+    shrink(groups, x_);
     each_part(groups, mixture_.gate_up, &mixture_.down, [&](const Part& part, int thread) { gate_up(part, thread); });
-    arrange(groups, down_operands_, down_whole_, [&](int64_t place) { return down_whole_.values(place); });
-    shrink(groups, down_low_rank_, a_.rows());
+    if (a_.arranges()) each_run(groups, [&](int64_t place, int64_t pairs) { arrange_activations(place, pairs); });
+    shrink(groups, a_);
     each_part(groups, mixture_.down, nullptr, [&](const Part& part, int thread) { down(part, thread); });
     context_.pool.run(divide_up(tokens_, kTokensPerChunk), [&](int64_t chunk, int) {
       const int64_t end = std::min(tokens_, (chunk + 1) * kTokensPerChunk);
@@ -116,74 +101,55 @@ class Pass {
 
   // Each thread's sums before the activation.
   int64_t h_size() const { return kRows * pairs_; }
+  // Activations in float32, for runs of whole numbers, whose scale is known when all of a row's are.
+  int64_t a_size() const { return a_.is_whole(1) ? pairs_ * mixture_.down.columns : 0; }
 
   size_t room() const {
-    const int64_t threads = context_.pool.threads();
-    return Groups::room(mixture_.gate_up.experts, pairs_) + x_.room() + a_.room() + gate_up_operands_.room() +
-           down_operands_.room() + gate_up_whole_.room() + down_whole_.room() + gate_up_low_rank_.room() +
-           down_low_rank_.room() + ossia::room<const void*>(pairs_) + ossia::room<int32_t>(pairs_) +
-           ossia::room<float>(pairs_ * width_) + ossia::room<float>(threads * h_size());
+    return Groups::room(mixture_.gate_up.experts, pairs_) + ossia::room<int32_t>(pairs_) + x_.room() + a_.room() +
+           ossia::room<float>(a_size()) + ossia::room<float>(pairs_ * width_) +
+           ossia::room<float>(context_.pool.threads() * h_size());
   }
 
   void take(Scratch& scratch, const Groups& groups, const int32_t* adapters) {
-    const int64_t threads = context_.pool.threads();
-    x_.take(scratch);
-    a_.take(scratch);
-    x_rows_ = scratch.take<const void*>(pairs_);
     int32_t* pair_adapters = scratch.take<int32_t>(pairs_);
+    const auto token_of = [&](int64_t place) { return groups.pair[place] / mixture_.active; };
     for (int64_t place = 0; place < pairs_; ++place) {
-      const int64_t token = groups.pair[place] / mixture_.active;
-      x_rows_[place] = x_.row(token);
-      pair_adapters[place] = adapters == nullptr ? -1 : adapters[token];
+      pair_adapters[place] = adapters == nullptr ? -1 : adapters[token_of(place)];
     }
-    gate_up_operands_.take(scratch, x_rows_);
-    down_operands_.take(scratch, a_.rows());
-    for (WholeRows* whole : {&gate_up_whole_, &down_whole_}) {
-      whole->take(scratch);
-      each_run(groups, [&](int64_t place, int64_t count) {
-        if (whole->takes(count)) whole->add_run(place, count);
-      });
-    }
-    gate_up_low_rank_.take(scratch, pair_adapters);
-    down_low_rank_.take(scratch, pair_adapters);
+    x_.take(scratch, pair_adapters, token_of);
+    a_.take(scratch, pair_adapters, [](int64_t place) { return place; });
+    activations_ = scratch.take<float>(a_size());
     outputs_ = scratch.take<float>(pairs_ * width_);
-    h_ = scratch.take<float>(threads * h_size());
+    h_ = scratch.take<float>(context_.pool.threads() * h_size());
   }
 
-  void shrink(const Groups& groups, const LowRank& low_rank, const void* const* rows) {
-    if (!low_rank.any()) return;
+  void shrink(const Groups& groups, const ExpertInputs& inputs) {
+    if (!inputs.has_terms()) return;
     context_.pool.run(groups.busy_count, [&](int64_t g, int thread) {
       const int64_t expert = groups.busy[g];
       for (int64_t place = groups.starts[expert]; place < groups.starts[expert + 1]; ++place) {
-        low_rank.shrink(place, expert, rows[place], thread);
+        inputs.shrink(place, expert, thread);
       }
     });
   }
 
-  // Each expert's pairs are a run: body(place, count).
+  // Each expert's pairs are a run: body(place, pairs).
   template <class F>
-  static void each_run(const Groups& groups, F&& body) {
-    for (int64_t g = 0; g < groups.busy_count; ++g) {
+  void each_run(const Groups& groups, F&& body) {
+    const auto run = [&](int64_t g) {
       const int64_t expert = groups.busy[g], place = groups.starts[expert];
       body(place, groups.starts[expert + 1] - place);
-    }
-  }
-
-  // Has every run ready for the products of one weight; numbers(place) are its activations in float32, for those runs
-  // that take whole numbers.
-  template <class F>
-  void arrange(const Groups& groups, const Operands& operands, const WholeRows& whole, F&& numbers) {
-    if (!operands.grouped() && !whole.takes(1)) return;
-    const auto run = [&](int64_t place, int64_t count) {
-      if (!whole.takes(count)) return operands.arrange(place, count);
-      for (int64_t i = place; i < place + count; ++i) whole.pack(i, numbers(i));
     };
     // A few rows are done sooner than other threads would begin.
-    if (pairs_ <= kFewPairs) return each_run(groups, run);
-    context_.pool.run(groups.busy_count, [&](int64_t g, int) {
-      const int64_t expert = groups.busy[g], place = groups.starts[expert];
-      run(place, groups.starts[expert + 1] - place);
-    });
+    if (pairs_ > kFewPairs) return context_.pool.run(groups.busy_count, [&](int64_t g, int) { run(g); });
+    for (int64_t g = 0; g < groups.busy_count; ++g) run(g);
+  }
+
+  void arrange_activations(int64_t place, int64_t pairs) {
+    for (int64_t i = place; a_.is_whole(pairs) && i < place + pairs; ++i) {
+      a_.pack_whole(i, activations_ + i * mixture_.down.columns);
+    }
+    a_.arrange(place, pairs);
   }
 
   // All parts of one weight; those of `then` come after them.
@@ -219,37 +185,21 @@ class Pass {
     return followed_by(matrix, of(*then, at, later), at % later * kRows);
   }
 
-  // y[i * stride + r] = row r of the part for its pair i, bias and low-rank term included.
-  void project(const ossia_weight& weight, const Operands& x, const WholeRows& whole, const LowRank& low_rank,
-               const Part& part, float* y, int64_t stride, int thread) {
-    if (whole.takes(part.pairs)) {
-      whole.products(part.matrix, part.first, part.rows, part.place, part.pairs, y, stride);
-    } else {
-      x.products(part.matrix, part.first, part.rows, part.place, part.pairs, y, stride);
-    }
-    if (weight.bias != nullptr) {
-      const float* bias = weight.bias + part.expert * weight.rows + part.first;
-      for (int64_t i = 0; i < part.pairs; ++i) kernels_.add_scaled(y + i * stride, bias, 1.f, part.rows);
-    }
-    low_rank.add(part.place, part.pairs, part.expert, part.first, part.rows, y, stride, thread);
-  }
-
   void gate_up(const Part& part, int thread) {
     float* h = h_ + thread * h_size();
-    project(mixture_.gate_up, gate_up_operands_, gate_up_whole_, gate_up_low_rank_, part, h, part.rows, thread);
+    x_.project(part, h, part.rows, thread);
     float a[kRows / 2];
+    const int64_t first = part.first / 2, count = part.rows / 2;
     for (int64_t i = 0; i < part.pairs; ++i) {
-      kernels_.swiglu(h + i * part.rows, part.rows / 2, mixture_.limit, a);
-      a_.pack(part.place + i, part.first / 2, a, part.rows / 2);
-      if (down_whole_.takes(part.pairs)) {
-        std::copy(a, a + part.rows / 2, down_whole_.values(part.place + i) + part.first / 2);
-      }
+      const int64_t place = part.place + i;
+      kernels_.swiglu(h + i * part.rows, count, mixture_.limit, a);
+      if (a_.is_plain(part.pairs)) a_.pack_plain(place, first, a, count);
+      if (a_.is_whole(part.pairs)) std::copy(a, a + count, activations_ + place * mixture_.down.columns + first);
     }
   }
 
   void down(const Part& part, int thread) {
-    float* y = outputs_ + part.place * width_ + part.first;
-    project(mixture_.down, down_operands_, down_whole_, down_low_rank_, part, y, width_, thread);
+    a_.project(part, outputs_ + part.place * width_ + part.first, width_, thread);
   }
 
   void add_outputs(const Groups& groups, int64_t token, const float* shares, float* y) {
@@ -263,13 +213,10 @@ class Pass {
   const Kernels& kernels_;
   const Mixture& mixture_;
   const int64_t tokens_, pairs_, width_;
-  Activations x_;  // of tokens
-  Activations a_;  // of pairs, in the order of experts
-  Operands gate_up_operands_, down_operands_;
-  WholeRows gate_up_whole_, down_whole_;
-  LowRank gate_up_low_rank_, down_low_rank_;
-  const void** x_rows_ = nullptr;  // the packed token of each pair, in the order of experts
-  float* outputs_ = nullptr;       // [pairs, D], in the order of experts
+  ExpertInputs x_;                // of tokens
+  ExpertInputs a_;                // of pairs, in the order of experts
+  float* activations_ = nullptr;  // those in float32
+  float* outputs_ = nullptr;      // [pairs, D], in the order of experts
   float* h_ = nullptr;
 };
 
@@ -297,8 +244,7 @@ int32_t ossia_experts(ossia_context* context, const float* x, int64_t tokens, co
   if (!are_within(gate_up_terms, adapters, tokens) || !are_within(down_terms, adapters, tokens)) return OSSIA_BAD_INDEX;
   const Call call(context);
   if (adapters == nullptr) gate_up_terms = down_terms = nullptr;
-  const Mixture mixture{
-      *gate_up, *down, gate_up_terms, down_terms, active, limit, precision != OSSIA_EXACT, precision == OSSIA_TURBO};
+  const Mixture mixture{*gate_up, *down, gate_up_terms, down_terms, active, limit, precision};
   for (int64_t t = 0; t < tokens; t += kMostTokens) {
     Pass pass(*context, mixture, std::min(kMostTokens, tokens - t));
     const int32_t status = pass.run(x + t * gate_up->columns, chosen + t * active, shares + t * active,

@@ -8,7 +8,9 @@
 #include "attend.h"
 #include "int8.h"
 #include "matrix.h"
+#include "ossia.h"
 #include "sample.h"
+#include "whole_kernels.h"
 
 namespace ossia {
 
@@ -35,11 +37,13 @@ struct Kernels {
   void (*int8_pack)(const float* x, int64_t columns, char* integers, int32_t* offsets, float* scale);
   void (*int8_products)(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens, float* y,
                         int64_t stride);
-  // MXFP4 and whole numbers: whole_kernels.h.
+  // MXFP4 and whole numbers: whole_kernels.h; nullptr where there are none, and `whole_at_fast` is false.
   int64_t (*whole_bytes)(int64_t columns);
-  void (*whole_pack)(const float* x, int64_t columns, void* packed);
-  void (*whole_products)(const Matrix& matrix, int64_t first, int64_t rows, const void* const* x, int64_t tokens,
-                         float* y, int64_t stride);
+  void (*whole_pack)(const float* x, int64_t columns, void* row);
+  void (*whole_arrange)(const void* const* rows, int64_t tokens, int64_t columns, void* run);
+  void (*whole_products)(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens, float* y,
+                         int64_t stride);
+  bool whole_at_fast;
   void (*swiglu)(const float* h, int64_t count, float limit, float* a);
 
   // Attention: attend.h.
@@ -69,6 +73,14 @@ struct Kernels {
 // Whether products with a weight of this dtype are made by groups of tokens.
 inline bool takes_groups(const Kernels& kernels, int32_t dtype, bool fast) {
   return kernels.group_products != nullptr && fast && dtype != OSSIA_F32;
+}
+
+// The most tokens of an expert whose activations are whole numbers, beside this weight.
+inline int64_t most_whole(const Kernels& kernels, const ossia_weight& weight, int32_t precision) {
+  const bool possible = kernels.whole_products != nullptr && weight.dtype == OSSIA_MXFP4 && weight.rows % 16 == 0;
+  if (!possible || precision == OSSIA_EXACT) return 0;
+  if (kernels.whole_at_fast) return INT64_MAX;
+  return precision == OSSIA_TURBO ? kFewTokens : 0;
 }
 
 #if defined(OSSIA_ISA)

@@ -6,7 +6,6 @@
 #include "kernels.h"
 #include "product_kernels.h"
 #include "rowwise.h"
-#include "whole_kernels.h"
 
 #define OSSIA_TEXT_OF(name) #name
 #define OSSIA_TEXT(name) OSSIA_TEXT_OF(name)
@@ -26,9 +25,11 @@ extern const Kernels kTable = {
     int8_round,
     int8_pack,
     int8_products,
-    whole_bytes,
-    whole_pack,
-    whole_products,
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr,
+    false,
     swiglu,
     attend_write,
     attend_cut,

@@ -1,26 +1,52 @@
+// Compiled with the flags of avx512bf16 and AVX512_VBMI.
+
 #include "whole_kernels.h"
 
 #include "int8_rounding.h"
-#include "product_kernels.h"
+#include "whole_forms.h"
 
-namespace ossia::OSSIA_ISA {
+namespace ossia::whole {
 
-int64_t whole_bytes(int64_t columns) { return packed_bytes(columns, false); }
+int64_t bytes(int64_t columns) {
+  const int64_t blocks = columns / kBlock, one = few::bytes(blocks), other = group::bytes(blocks);
+  return one > other ? one : other;
+}
 
-void whole_pack(const float* x, int64_t columns, void* packed) {
+void pack(const float* x, int64_t columns, void* row) {
   const Unit unit = unit_of(x, columns, kActivationLargest);
+  const float scale = unit.scale / 2;  // weights are looked up doubled
+  memcpy(row, &scale, sizeof(scale));
+  int16_t* to = reinterpret_cast<int16_t*>(static_cast<char*>(row) + kLine);
   for (int64_t c = 0; c < columns; c += kBlock) {
     int32_t integers[kBlock];
-    float values[kBlock];
     to_integers(x + c, kBlock, unit.factor, integers);
-    for (int64_t i = 0; i < kBlock; ++i) values[i] = static_cast<float>(integers[i]) * unit.scale;
-    pack(values, kBlock, false, static_cast<char*>(packed) + packed_bytes(c, false));
+    for (int64_t i = 0; i < kBlock; ++i) to[c + i] = static_cast<int16_t>(integers[i]);
   }
 }
 
-void whole_products(const Matrix& matrix, int64_t first, int64_t rows, const void* const* x, int64_t tokens, float* y,
-                    int64_t stride) {
-  products(matrix, first, rows, false, x, tokens, y, stride);
+void arrange(const void* const* rows, int64_t tokens, int64_t columns, void* run) {
+  const int64_t blocks = columns / kBlock;
+  char* to = static_cast<char*>(run);
+  if (tokens <= kFewTokens) {
+    for (int64_t t = 0; t < tokens; ++t) few::arrange(rows[t], blocks, to + t * few::bytes(blocks));
+    return;
+  }
+  const group::Groups groups{tokens};
+  for (int64_t g = 0; g < groups.count; ++g) {
+    const int64_t begin = groups.begin(g);
+    group::arrange(rows + begin, groups.begin(g + 1) - begin, blocks, to + begin * group::bytes(blocks));
+  }
 }
 
-}  // namespace ossia::OSSIA_ISA
+void products(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens, float* y,
+              int64_t stride) {
+  const int64_t blocks = matrix.columns / kBlock;
+  const Mxfp4Rows all{static_cast<const uint8_t*>(matrix.values), matrix.scales, blocks};
+  const Mxfp4Rows next{static_cast<const uint8_t*>(matrix.next), matrix.next_scales, blocks};
+  const Rows some{all.from(first), next, rows};
+  const char* from = static_cast<const char*>(run);
+  if (tokens <= kFewTokens) return few::products(some, from, tokens, y, stride);
+  group::products(some, from, {tokens}, y, stride);
+}
+
+}  // namespace ossia::whole

@@ -1,6 +1,15 @@
 // Products of MXFP4 rows with activations that are whole numbers: what `turbo` computes an expert with that few tokens
-// chose. An activation is a whole number of 15 bits times its token's scale, as beside weights in 8 bits (int8.h); a
-// token with a value that is not finite gives NaN.
+// chose, and `fast` every expert where the processor has products of bytes and no tiles. An activation is a whole
+// number of 15 bits times its token's scale, as beside weights in 8 bits (int8.h); a token with a value that is not
+// finite gives NaN.
+//
+// There are kernels for processors that look 64 bytes up at once (AVX512_VBMI) and have products of bytes and of words
+// (AVX512_VNNI).
+//
+// Order of additions, for one token as for many: the products with a block of 32 columns are summed exactly; times the
+// block's scale they are added, with a rounding each, to the sum of every sixteenth block, from the first on; and the
+// 16 sums as `sum` of simd.h adds the lanes of a register, where block b's is lane 4 (b % 4) + b / 4 % 4. Weights under
+// scale byte 0 count as 0; under 235 and more a sum may be infinite.
 
 #ifndef OSSIA_WHOLE_KERNELS_H_
 #define OSSIA_WHOLE_KERNELS_H_
@@ -11,41 +20,35 @@
 
 namespace ossia {
 
-// The most tokens of an expert. On a Xeon with matrix tiles, one thread, weights from memory, one token's products take
-// 0.59 of the time that tiles take, two tokens' 0.8, three tokens' 0.97 and four tokens' 1.14.
+// The most tokens of an expert at `turbo` beside tiles. On a Xeon with matrix tiles, one thread, weights from memory,
+// one token's products take 0.59 of the time that tiles take, two tokens' 0.8, three tokens' 0.97 and four
+// tokens' 1.14.
 constexpr int64_t kFewTokens = 2;
 
-#if defined(OSSIA_ISA)
-namespace OSSIA_ISA {
+// Blocks of a row whose sums fill a register.
+constexpr int64_t kSums = 16;
 
-// The bytes of a token's activations, packed: a multiple of 64.
-int64_t whole_bytes(int64_t columns);
-
-// x [C] as `whole_products` takes it, C a multiple of 32. `packed` is aligned to 64.
-void whole_pack(const float* x, int64_t columns, void* packed);
-
-// As `products` of product_kernels.h, for an MXFP4 matrix. This is the form of any instruction set, in float32, where
-// `fast` has no better one either.
-void whole_products(const Matrix& matrix, int64_t first, int64_t rows, const void* const* x, int64_t tokens, float* y,
-                    int64_t stride);
-
-}  // namespace OSSIA_ISA
-#endif
+// Where the sum of a block b lies in a register: 0, 4, 8, 12, 1, 5, ... are the blocks of its lanes.
+constexpr int64_t lane_of(int64_t b) { return b % 4 * 4 + b % kSums / 4; }
 
 #if defined(OSSIA_X86)
-// The same where the processor looks 64 bytes up at once (AVX512_VBMI and VBMI2).
-//
-// Order of additions: lane i of a register has the products of 8 neighbouring columns of every 128, from 8 i on, summed
-// exactly; times the scale of their block they are added from the first columns on, with a rounding each, and then the
-// lanes as `sum` adds them. Weights under scale byte 0 count as 0; under 235 and more a sum may be infinite.
-namespace vbmi {
+namespace whole {
 
-int64_t whole_bytes(int64_t columns);
-void whole_pack(const float* x, int64_t columns, void* packed);
-void whole_products(const Matrix& matrix, int64_t first, int64_t rows, const void* const* x, int64_t tokens, float* y,
-                    int64_t stride);
+// The bytes of a row of activations, packed, and of each token of a run: a multiple of 64.
+int64_t bytes(int64_t columns);
 
-}  // namespace vbmi
+// x [C] as one row: its scale, which has a cache line to itself, and its whole numbers in 16 bits. C is a multiple of
+// 32, and the memory aligned to 64.
+void pack(const float* x, int64_t columns, void* row);
+
+// Some packed rows as a run [tokens * bytes], which is what meets a matrix.
+void arrange(const void* const* rows, int64_t tokens, int64_t columns, void* run);
+
+// As `products` of product_kernels.h, for an MXFP4 matrix and a run. `rows` is a multiple of 16.
+void products(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens, float* y,
+              int64_t stride);
+
+}  // namespace whole
 #endif
 
 }  // namespace ossia

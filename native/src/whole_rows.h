@@ -1,4 +1,4 @@
-// The activations of the pairs whose expert few tokens chose, as whole numbers: of `turbo` alone.
+// Activations as whole numbers, packed and arranged for the kernels.
 
 #ifndef OSSIA_WHOLE_ROWS_H_
 #define OSSIA_WHOLE_ROWS_H_
@@ -7,65 +7,64 @@
 #include <cstdint>
 
 #include "context.h"
-#include "ossia.h"
-#include "whole_kernels.h"
+#include "kernels.h"
 
 namespace ossia {
 
-// What one weight of the experts is multiplied by, in the order of experts: a pair is a place there, an expert's pairs
-// are a run. Of the places with few neighbours each has a row, to be filled with numbers and packed.
+// Rows [rows, columns], and the places [places] at which they meet a matrix; the places of a run meet the same. In
+// scratch memory; with no rows and no places it takes none, and nothing else may be asked of it.
 class WholeRows {
  public:
-  WholeRows(ossia_context& context, int64_t pairs, const ossia_weight& weight, bool turbo)
-      : kernels_(context.kernels),
-        pairs_(turbo && weight.dtype == OSSIA_MXFP4 ? pairs : 0),
-        most_(std::min(pairs_, kFewTokens * weight.experts)),
-        columns_(weight.columns),
-        bytes_(context.kernels.whole_bytes(weight.columns)) {}
+  WholeRows(ossia_context& context, int64_t rows, int64_t places, int64_t columns)
+      : context_(context),
+        rows_(rows),
+        places_(places),
+        columns_(columns),
+        bytes_(rows > 0 ? context.kernels.whole_bytes(columns) : 0) {}
 
   // Bytes of scratch that `take` uses.
   size_t room() const {
-    return ossia::room<const void*>(pairs_) + ossia::room<float*>(pairs_) + ossia::room<char>(most_ * bytes_) +
-           ossia::room<float>(most_ * columns_);
+    return ossia::room<char>(rows_ * bytes_) + ossia::room<char>(places_ * bytes_) + ossia::room<const void*>(places_);
   }
-  void take(Scratch& scratch) {
-    packed_ = scratch.take<const void*>(pairs_);
-    values_ = scratch.take<float*>(pairs_);
-    packed_memory_ = scratch.take<char>(most_ * bytes_);
-    values_memory_ = scratch.take<float>(most_ * columns_);
-    used_ = 0;
-  }
-
-  // Whether a run of `count` places is computed with these.
-  bool takes(int64_t count) const { return pairs_ > 0 && count <= kFewTokens; }
-
-  // Gives the places of a run their rows.
-  void add_run(int64_t place, int64_t count) {
-    for (int64_t i = 0; i < count; ++i, ++used_) {
-      packed_[place + i] = packed_memory_ + used_ * bytes_;
-      values_[place + i] = values_memory_ + used_ * columns_;
-    }
+  // row_of(place) is the row at a place.
+  template <class F>
+  void take(Scratch& scratch, F&& row_of) {
+    packed_ = scratch.take<char>(rows_ * bytes_);
+    runs_ = scratch.take<char>(places_ * bytes_);
+    row_at_ = scratch.take<const void*>(places_);
+    for (int64_t place = 0; place < places_; ++place) row_at_[place] = packed_ + row_of(place) * bytes_;
   }
 
-  float* values(int64_t place) const { return values_[place]; }
-  void pack(int64_t place, const float* x) const {
-    kernels_.whole_pack(x, columns_, const_cast<void*>(packed_[place]));
+  // Row i from x [columns].
+  void pack(int64_t i, const float* x) const { context_.kernels.whole_pack(x, columns_, packed_ + i * bytes_); }
+
+  // All rows from x [rows, columns].
+  void pack_all(const float* x) const {
+    context_.pool.run(divide_up(rows_, kRowsPerChunk), [&](int64_t chunk, int) {
+      const int64_t end = std::min(rows_, (chunk + 1) * kRowsPerChunk);
+      for (int64_t i = chunk * kRowsPerChunk; i < end; ++i) pack(i, x + i * columns_);
+    });
   }
 
-  // As Operands::products.
-  void products(const Matrix& matrix, int64_t first, int64_t rows, int64_t start, int64_t count, float* y,
+  // Has the run of `count` places from `place` on ready for `products`. Runs may be arranged by several threads.
+  void arrange(int64_t place, int64_t count) const {
+    context_.kernels.whole_arrange(row_at_ + place, count, columns_, runs_ + place * bytes_);
+  }
+
+  // y[i * stride + r] = row `first` + r of the matrix times the row at place `place` + i, for a run.
+  void products(const Matrix& matrix, int64_t first, int64_t rows, int64_t place, int64_t count, float* y,
                 int64_t stride) const {
-    kernels_.whole_products(matrix, first, rows, packed_ + start, count, y, stride);
+    context_.kernels.whole_products(matrix, first, rows, runs_ + place * bytes_, count, y, stride);
   }
 
  private:
-  const Kernels& kernels_;
-  const int64_t pairs_, most_, columns_, bytes_;
-  int64_t used_ = 0;
-  const void** packed_ = nullptr;
-  float** values_ = nullptr;
-  char* packed_memory_ = nullptr;
-  float* values_memory_ = nullptr;
+  static constexpr int64_t kRowsPerChunk = 4;
+
+  ossia_context& context_;
+  const int64_t rows_, places_, columns_, bytes_;
+  char* packed_ = nullptr;
+  char* runs_ = nullptr;
+  const void** row_at_ = nullptr;
 };
 
 }  // namespace ossia

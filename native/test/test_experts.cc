@@ -5,8 +5,8 @@
 #include <string>
 
 #include "check.h"
+#include "kernels.h"
 #include "model_of_products.h"
-#include "whole_kernels.h"
 
 using namespace ossia::test;
 
@@ -76,12 +76,13 @@ std::vector<float> experts(ossia_context* context, const Case& shape, const Mixt
 enum class Inner { kNone, kWords, kWhole };
 
 // By the pairs of an expert among `tokens` from `first` on.
-Inner rounding_of(const Case& shape, int32_t precision, const Inputs& inputs, int64_t first, int64_t tokens,
-                  int64_t expert) {
+Inner rounding_of(const std::string& isa, const Mixture& mixture, int32_t precision, const Inputs& inputs,
+                  int64_t first, int64_t tokens, int64_t expert) {
   const auto begin = inputs.chosen.begin() + first * kActive;
   if (precision == OSSIA_EXACT) return Inner::kNone;
-  const bool few = std::count(begin, begin + tokens * kActive, static_cast<int32_t>(expert)) <= ossia::kFewTokens;
-  return precision == OSSIA_TURBO && shape.dtype == OSSIA_MXFP4 && few ? Inner::kWhole : Inner::kWords;
+  const int64_t pairs = std::count(begin, begin + tokens * kActive, static_cast<int32_t>(expert));
+  const int64_t most = ossia::most_whole(*ossia::choose_kernels(isa.c_str()), mixture.down.abi, precision);
+  return pairs <= most ? Inner::kWhole : Inner::kWords;
 }
 
 Bounded product_as(Inner inner, const Weights& weights, int64_t expert, int64_t row, const float* x, const float* whole,
@@ -121,7 +122,7 @@ void check_token(const Case& shape, const Mixture& mixture, const Inputs& inputs
   for (int64_t pair = t * kActive; pair < (t + 1) * kActive; ++pair) {
     const int64_t expert = inputs.chosen[static_cast<size_t>(pair)];
     const float share = inputs.shares[static_cast<size_t>(pair)];
-    const Inner inner = rounding_of(shape, precision, inputs, first, tokens, expert);
+    const Inner inner = rounding_of(isa, mixture, precision, inputs, first, tokens, expert);
     const std::vector<Bounded> a =
         activations(shape, mixture, &inputs.x[static_cast<size_t>(t * shape.width)], expert, inner, adapter);
     std::vector<float> exact;
@@ -170,17 +171,22 @@ void check_case(const Case& shape, int32_t precision, uint32_t seed) {
   Random random(seed);
   const Mixture mixture(random, shape);
   const Inputs inputs = draw(random, shape);
-  std::vector<float> first;
+  std::vector<float> shared;
   const bool turbo = precision == OSSIA_TURBO;
   for (const char* isa : kIsas) {
+    std::vector<float> own;
     for (int threads : {1, 3}) {
       ossia_context* context;
       if (ossia_create(threads, isa, &context) != OSSIA_OK) continue;
       const std::vector<float> y = experts(context, shape, mixture, inputs, 0, shape.tokens, precision);
-      if (first.empty() || (turbo && threads == 1)) first = y;
-      // Of `turbo` each set has bits of its own, and of a token alone it has others.
-      const bool same = turbo ? threads > 1 : shares_bits(isa, shape.dtype, precision == OSSIA_FAST);
-      CHECK_THAT(!same || y == first, "%s differs", isa);
+      if (own.empty()) own = y;
+      CHECK_THAT(y == own, "%s differs by threads", isa);
+      // Whole numbers are added in an order of their own.
+      const bool whole = ossia::most_whole(*ossia::choose_kernels(isa), mixture.down.abi, precision) > 0;
+      if (!whole && shares_bits(isa, shape.dtype, precision != OSSIA_EXACT)) {
+        if (shared.empty()) shared = y;
+        CHECK_THAT(y == shared, "%s differs", isa);
+      }
       for (int64_t t = 0; t < shape.tokens; ++t) {
         if (threads == 1) check_token(shape, mixture, inputs, 0, shape.tokens, t, precision, y, isa);
         const std::vector<float> alone = experts(context, shape, mixture, inputs, t, 1, precision);

@@ -1,0 +1,63 @@
+// The two forms of a run, which whole_kernels.cc chooses from: rows of few tokens, and groups of more.
+
+#ifndef OSSIA_WHOLE_FORMS_H_
+#define OSSIA_WHOLE_FORMS_H_
+
+#include "int8.h"
+#include "operands.h"
+#include "whole_kernels.h"
+
+namespace ossia::whole {
+
+using namespace OSSIA_ISA;
+
+// A packed row: its scale, which has a cache line to itself, and its columns.
+OSSIA_INLINE float scale_of(const void* row) {
+  float scale;
+  memcpy(&scale, row, sizeof(scale));
+  return scale;
+}
+OSSIA_INLINE const int16_t* columns_of(const void* row) {
+  return reinterpret_cast<const int16_t*>(static_cast<const char*>(row) + kLine);
+}
+
+// Some rows of a matrix, and those that this thread comes to after them.
+struct Rows {
+  Mxfp4Rows all, next;
+  int64_t count;
+};
+
+// Up to 16 bytes of a row's scales from block b on.
+OSSIA_INLINE __m128i scales_of(const Mxfp4Rows& row, int64_t b, int64_t count) {
+  return _mm_maskz_loadu_epi8(first_lanes(static_cast<int>(least(kSums, count))), row.scales + b);
+}
+
+// One or two tokens.
+namespace few {
+int64_t bytes(int64_t blocks);  // of a token
+void arrange(const void* row, int64_t blocks, char* token);
+// Token t lies at run + t * bytes(blocks).
+void products(const Rows& rows, const char* run, int64_t tokens, float* y, int64_t stride);
+}  // namespace few
+
+// More, in groups of up to kMost, as equal as can be: fifteen tokens are better done as eight and seven than as twelve
+// and three.
+namespace group {
+constexpr int64_t kMost = 12;
+
+struct Groups {
+  int64_t tokens;
+  int64_t count = (tokens + kMost - 1) / kMost;
+
+  int64_t begin(int64_t g) const { return g * tokens / count; }
+};
+
+int64_t bytes(int64_t blocks);  // of a token
+void arrange(const void* const* rows, int64_t count, int64_t blocks, char* group);
+// The group that begins with token t lies at run + t * bytes(blocks); the rows' number is a multiple of 16.
+void products(const Rows& rows, const char* run, const Groups& groups, float* y, int64_t stride);
+}  // namespace group
+
+}  // namespace ossia::whole
+
+#endif  // OSSIA_WHOLE_FORMS_H_
