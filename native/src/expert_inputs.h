@@ -32,7 +32,8 @@ class ExpertInputs {
         most_whole_(ossia::most_whole(context.kernels, weight, precision)),
         plain_(context, most_whole_ < INT64_MAX || terms != nullptr ? rows : 0, weight.columns,
                precision != OSSIA_EXACT),
-        whole_(context, most_whole_ > 0 ? rows : 0, most_whole_ > 0 ? pairs : 0, weight.columns),
+        whole_(context, most_whole_ > 0 ? rows : 0, most_whole_ > 0 ? pairs : 0, weight.columns,
+               precision == OSSIA_TURBO),
         operands_(context, pairs, weight, precision != OSSIA_EXACT),
         low_rank_(context, weight, terms, pairs, most_rows, precision != OSSIA_EXACT) {}
 

@@ -40,9 +40,9 @@ struct Kernels {
   // MXFP4 and whole numbers: whole_kernels.h; nullptr where there are none, and `whole_at_fast` is false.
   int64_t (*whole_bytes)(int64_t columns);
   void (*whole_pack)(const float* x, int64_t columns, void* row);
-  void (*whole_arrange)(const void* const* rows, int64_t tokens, int64_t columns, void* run);
-  void (*whole_products)(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens, float* y,
-                         int64_t stride);
+  void (*whole_arrange)(const void* const* rows, int64_t tokens, int64_t columns, bool coarse, void* run);
+  void (*whole_products)(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens,
+                         bool coarse, float* y, int64_t stride);
   bool whole_at_fast;
   void (*swiglu)(const float* h, int64_t count, float limit, float* a);
 

@@ -1,9 +1,9 @@
-// Compiled with the flags of avx512bf16. Panels of 16 rows meet groups of tokens: a register has two columns of each
-// row as words, twice their value, and meets two columns of a token in the processor's products of words, so that a row
-// has its sum in a lane.
+// Compiled with the flags of avx512bf16 and AVX512_VBMI. Panels of 16 rows meet groups of tokens: a register has some
+// columns of each row, and meets as many of a token, so that a row has its sum in a lane.
 //
-// On a Xeon 0.85 of what its products of words allow: with one core at 2.0 GHz 200 GFLOP/s. Products of bytes, of which
-// an activation takes two, need four operations more for a block's sum, and its columns two registers.
+// On a Xeon `Words` reach 0.85 of what its products of words allow: with one core at 2.0 GHz 200 GFLOP/s, and `Bytes`
+// 360. Whole numbers of 15 bits as two bytes each would need four operations more for a block's sum, and two registers:
+// 0.9 of the speed.
 
 #include "turn.h"
 #include "whole_forms.h"
@@ -12,14 +12,12 @@ namespace ossia::whole::group {
 namespace {
 
 constexpr int64_t kPanel = 16;
-constexpr int64_t kPairs = kBlock / 2;  // of a block's columns; each 32 bits of a row or a token
 
-// Blocks of the rows whose weights are kept, decoded, for all tokens: 96 KB of them.
+// Blocks of the rows whose weights are kept, decoded, for all tokens: 96 KB of them, or 48.
 constexpr int64_t kMostKept = 96;
 
-// A group is its tokens' scales, a cache line, and then block by block its pairs, [kPairs][tokens]. The blocks, of
-// spans of kMostKept of them, are in the order in which they are added: every sixteenth, from the first, the second,
-// ... on.
+// A group is its tokens' scales, a cache line, and then block by block what `Form` says. The blocks, of spans of
+// kMostKept of them, are in the order in which they are added: every sixteenth, from the first, the second, ... on.
 //
 // Calls body(block, place) in that order for the blocks `first` up to `first` + `count`, and end(i) after the last of
 // those whose sum is number i.
@@ -32,9 +30,10 @@ OSSIA_INLINE void in_order(int64_t first, int64_t count, F&& body, G&& end) {
   }
 }
 
-// A span's weights [place][kPairs][kPanel] pairs, and scales [place][kPanel].
+// A span's weights, block by block as `Form` has them, and scales [place][kPanel].
+template <class Form>
 struct alignas(64) Kept {
-  char weights[kMostKept * kPairs * kLine];
+  char weights[kMostKept * Form::kWeightBytes];
   float scales[kMostKept * kPanel];
 };
 
@@ -62,25 +61,140 @@ OSSIA_INLINE void turned(Load&& load, __m512i (&v)[4]) {
   v[3] = _mm512_unpackhi_epi64(b, d);
 }
 
-// Block b of 16 rows. Four bytes are eight columns: nibble k of their first two bytes and of their last two are a pair.
-// The lookup takes five bits, and its table is there twice, so that what lies above a nibble does not matter.
-OSSIA_INLINE void decode(const Mxfp4Rows& rows, int64_t b, char* weights) {
-  const __m512i table =
-      _mm512_broadcast_i64x4(_mm256_setr_epi16(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12));
-  __m512i bytes[4];
+typedef int32_t Word __attribute__((may_alias));
+typedef float Scale __attribute__((may_alias));
+
+OSSIA_INLINE void bytes_of_rows(const Mxfp4Rows& rows, int64_t b, __m512i (&bytes)[4]) {
   turned([&](int r) { return _mm_loadu_si128((const __m128i*)rows.at(r, b)); }, bytes);
+}
+
+OSSIA_INLINE __m512i numbers_of(const void* row, int64_t b) { return _mm512_loadu_si512(columns_of(row) + b * kBlock); }
+
+// Turns some tokens' words of a block, [tokens][kCount], to [kCount][tokens].
+template <int kCount>
+OSSIA_INLINE void store_turned(__m512i (&words)[16], int64_t tokens, char* to) {
+  const __mmask16 given = first_lanes(static_cast<int>(tokens));
+  turn(words);
 #pragma GCC unroll 16
-  for (int i = 0; i < kPairs; ++i) {
-    const __m512i nibbles = _mm512_srli_epi16(bytes[i / 4], i % 4 * 4);
-    _mm512_store_si512(weights + i * kLine, _mm512_permutexvar_epi16(nibbles, table));
+  for (int i = 0; i < kCount; ++i) {
+    _mm512_mask_storeu_epi32(to + i * tokens * static_cast<int64_t>(sizeof(Word)), given, words[i]);
   }
 }
 
-// The columns of a block as they are paired.
-OSSIA_INLINE __m512i pair_order() {
-  return _mm512_set_epi16(31, 27, 30, 26, 29, 25, 28, 24, 23, 19, 22, 18, 21, 17, 20, 16, 15, 11, 14, 10, 13, 9, 12, 8,
-                          7, 3, 6, 2, 5, 1, 4, 0);
-}
+// 15 bits of an activation: two columns in a word of 32 bits, of a row as twice the weights. Four bytes of a row are
+// eight columns: nibble k of their first two bytes and of their last two are a pair.
+struct Words {
+  static constexpr int64_t kCount = kBlock / 2, kWeightBytes = kCount * kLine;
+  static constexpr int64_t kTokenBytes = kCount * static_cast<int64_t>(sizeof(Word));  // of a block
+
+  // The lookup takes five bits, and its table is there twice, so that what lies above a nibble does not matter.
+  static OSSIA_INLINE void decode(const Mxfp4Rows& rows, int64_t b, char* weights) {
+    const __m512i table =
+        _mm512_broadcast_i64x4(_mm256_setr_epi16(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12));
+    __m512i bytes[4];
+    bytes_of_rows(rows, b, bytes);
+#pragma GCC unroll 16
+    for (int i = 0; i < kCount; ++i) {
+      const __m512i nibbles = _mm512_srli_epi16(bytes[i / 4], i % 4 * 4);
+      _mm512_store_si512(weights + i * kLine, _mm512_permutexvar_epi16(nibbles, table));
+    }
+  }
+
+  static OSSIA_INLINE void arrange(const void* const* rows, int64_t tokens, int64_t b, char* to) {
+    const __m512i order = _mm512_set_epi16(31, 27, 30, 26, 29, 25, 28, 24, 23, 19, 22, 18, 21, 17, 20, 16, 15, 11, 14,
+                                           10, 13, 9, 12, 8, 7, 3, 6, 2, 5, 1, 4, 0);
+    __m512i words[16] = {};
+#pragma GCC unroll 16
+    for (int t = 0; t < kMost; ++t) {
+      if (t < tokens) words[t] = _mm512_permutexvar_epi16(order, numbers_of(rows[t], b));
+    }
+    store_turned<kCount>(words, tokens, to);
+  }
+
+  template <int M>
+  static OSSIA_INLINE void add(const char* weights, F32 scales, const char* columns, F32 (&sums)[M]) {
+    const Word* pairs = reinterpret_cast<const Word*>(columns);
+    __m512i whole[M];
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) whole[m] = _mm512_setzero_si512();
+#pragma GCC unroll 16
+    for (int i = 0; i < kCount; ++i) {
+      const __m512i w = _mm512_load_si512(weights + i * kLine);
+#pragma GCC unroll 12
+      for (int m = 0; m < M; ++m) whole[m] = _mm512_dpwssd_epi32(whole[m], w, _mm512_set1_epi32(pairs[i * M + m]));
+    }
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) sums[m] = fma({_mm512_cvtepi32_ps(whole[m])}, scales, sums[m]);
+  }
+};
+
+// 8 bits of an activation, with a scale for each block: four columns in a word, of a row as twice the weights plus 12,
+// so that they are at least 0. Four bytes of a row are four even-numbered columns and four odd. Of each token come,
+// after its columns, what the 12 adds to the block's sum, and the scale.
+struct Bytes {
+  static constexpr int64_t kCount = kBlock / kQuad, kWeightBytes = kCount * kLine;
+  static constexpr int64_t kTokenBytes = (kCount + 2) * static_cast<int64_t>(sizeof(Word));
+
+  // The lookup takes six bits, and its table is there four times.
+  static OSSIA_INLINE void decode(const Mxfp4Rows& rows, int64_t b, char* weights) {
+    const __m512i table =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+    __m512i bytes[4];
+    bytes_of_rows(rows, b, bytes);
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) {
+      const __m512i nibbles = _mm512_srli_epi16(bytes[i / 2], i % 2 * 4);
+      _mm512_store_si512(weights + i * kLine, _mm512_permutexvar_epi8(nibbles, table));
+    }
+  }
+
+  static OSSIA_INLINE void arrange(const void* const* rows, int64_t tokens, int64_t b, char* to) {
+    const __m512i order = _mm512_set_epi16(31, 29, 27, 25, 30, 28, 26, 24, 23, 21, 19, 17, 22, 20, 18, 16, 15, 13, 11,
+                                           9, 14, 12, 10, 8, 7, 5, 3, 1, 6, 4, 2, 0);
+    __m512i words[16] = {};
+    Word* offsets = reinterpret_cast<Word*>(to + kCount * tokens * static_cast<int64_t>(sizeof(Word)));
+    Scale* scales = reinterpret_cast<Scale*>(offsets + tokens);
+#pragma GCC unroll 16
+    for (int t = 0; t < kMost; ++t) {
+      if (t >= tokens) break;
+      const __m512i numbers = _mm512_permutexvar_epi16(order, numbers_of(rows[t], b));
+      const __m512i first = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(numbers));
+      const __m512i last = _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(numbers, 1));
+      const int32_t largest =
+          _mm512_reduce_max_epi32(_mm512_max_epi32(_mm512_abs_epi32(first), _mm512_abs_epi32(last)));
+      const float factor = largest == 0 ? 0.f : 127.f / static_cast<float>(largest);
+      const auto rounded = [&](__m512i some) {
+        return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(some), _mm512_set1_ps(factor)));
+      };
+      const __m512i low = rounded(first), high = rounded(last);
+      offsets[t] = -12 * _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
+      scales[t] = static_cast<float>(largest) / 127.f;
+      words[t] = _mm512_castsi256_si512(
+          _mm256_inserti128_si256(_mm256_castsi128_si256(_mm512_cvtepi32_epi8(low)), _mm512_cvtepi32_epi8(high), 1));
+    }
+    store_turned<kCount>(words, tokens, to);
+  }
+
+  template <int M>
+  static OSSIA_INLINE void add(const char* weights, F32 scales, const char* columns, F32 (&sums)[M]) {
+    const Word* quads = reinterpret_cast<const Word*>(columns);
+    const Word* offsets = quads + kCount * M;
+    const Scale* own = reinterpret_cast<const Scale*>(offsets + M);
+    __m512i whole[M];
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) whole[m] = _mm512_set1_epi32(offsets[m]);
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) {
+      const __m512i w = _mm512_load_si512(weights + i * kLine);
+#pragma GCC unroll 12
+      for (int m = 0; m < M; ++m) whole[m] = _mm512_dpbusd_epi32(whole[m], w, _mm512_set1_epi32(quads[i * M + m]));
+    }
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) {
+      sums[m] = fma({_mm512_cvtepi32_ps(whole[m])}, mul(scales, broadcast(own[m])), sums[m]);
+    }
+  }
+};
 
 // Scales of 16 blocks from block b on, or of the `count` that are left, as float32, a byte being the exponent:
 // place(i) is where block b + i's are wanted.
@@ -97,7 +211,8 @@ OSSIA_INLINE void decode_scales(const Mxfp4Rows& rows, int64_t b, int64_t count,
 }
 
 // `count` blocks of 16 rows from block `first` on; `next` is what lies in memory yet and comes after these rows.
-void keep(const Mxfp4Rows& rows, const Mxfp4Rows& next, int64_t first, int64_t count, Kept& kept) {
+template <class Form>
+void keep(const Mxfp4Rows& rows, const Mxfp4Rows& next, int64_t first, int64_t count, Kept<Form>& kept) {
   const int64_t row = rows.row_blocks * kBlockBytes;
   int64_t places[kMostKept];
   in_order(first, count, [&](int64_t b, int64_t place) { places[b - first] = place - first; }, [](int64_t) {});
@@ -110,34 +225,13 @@ void keep(const Mxfp4Rows& rows, const Mxfp4Rows& next, int64_t first, int64_t c
     if (i % kSums == 0) {
       decode_scales(rows, b, count - i, [&](int64_t k) { return kept.scales + places[i + k] * kPanel; });
     }
-    decode(rows, b, kept.weights + places[i] * kPairs * kLine);
+    Form::decode(rows, b, kept.weights + places[i] * Form::kWeightBytes);
   }
-}
-
-typedef int32_t Word __attribute__((may_alias));
-
-// One block times M tokens.
-template <int M>
-OSSIA_INLINE void add_block(const char* weights, const float* scales, const char* columns, F32 (&sums)[M]) {
-  const Word* pairs = reinterpret_cast<const Word*>(columns);
-  __m512i whole[M];
-#pragma GCC unroll 12
-  for (int m = 0; m < M; ++m) whole[m] = _mm512_setzero_si512();
-#pragma GCC unroll 16
-  for (int i = 0; i < kPairs; ++i) {
-    const __m512i w = _mm512_load_si512(weights + i * kLine);
-#pragma GCC unroll 12
-    for (int m = 0; m < M; ++m) whole[m] = _mm512_dpwssd_epi32(whole[m], w, _mm512_set1_epi32(pairs[i * M + m]));
-  }
-  const F32 factors = load(scales);
-#pragma GCC unroll 12
-  for (int m = 0; m < M; ++m) sums[m] = fma({_mm512_cvtepi32_ps(whole[m])}, factors, sums[m]);
 }
 
 // A span of `count` blocks times M tokens.
-template <int M>
-void add_span(const Kept& kept, int64_t first, int64_t count, const char* group, Lanes& lanes) {
-  const char* columns = group + kLine;
+template <class Form, int M>
+void add_span(const Kept<Form>& kept, int64_t first, int64_t count, const char* group, Lanes& lanes) {
   F32 sums[M];
   const auto begin = [&](int64_t i) {
 #pragma GCC unroll 12
@@ -147,8 +241,9 @@ void add_span(const Kept& kept, int64_t first, int64_t count, const char* group,
   in_order(
       first, count,
       [&](int64_t, int64_t place) {
-        add_block<M>(kept.weights + (place - first) * kPairs * kLine, kept.scales + (place - first) * kPanel,
-                     columns + place * kLine * M, sums);
+        Form::template add<M>(kept.weights + (place - first) * Form::kWeightBytes,
+                              load(kept.scales + (place - first) * kPanel),
+                              group + kLine + place * Form::kTokenBytes * M, sums);
       },
       [&](int64_t i) {
 #pragma GCC unroll 12
@@ -171,66 +266,68 @@ OSSIA_INLINE F32 sum_of_lanes(const Lanes& lanes, int m) {
 }
 
 // A panel times the M tokens of a group; `kept` has its weights already, or is to have them.
-template <int M>
-void panel_times(const Mxfp4Rows& rows, const Mxfp4Rows& next, bool has_them, Kept& kept, const char* group, float* y,
-                 int64_t stride) {
+template <class Form, int M>
+void panel_times(const Mxfp4Rows& rows, const Mxfp4Rows& next, bool has_them, Kept<Form>& kept, const char* group,
+                 float* y, int64_t stride) {
   const int64_t blocks = rows.row_blocks;
-  const float* scales = reinterpret_cast<const float*>(group);
+  const Scale* scales = reinterpret_cast<const Scale*>(group);
   Lanes lanes;
   for (int64_t b = 0; b < blocks; b += kMostKept) {
     const int64_t count = least(kMostKept, blocks - b);
     if (!has_them) keep(rows, next, b, count, kept);
-    add_span<M>(kept, b, count, group, lanes);
+    add_span<Form, M>(kept, b, count, group, lanes);
   }
   for (int m = 0; m < M; ++m) store(y + m * stride, mul(sum_of_lanes(lanes, m), broadcast(scales[m])));
 }
 
 // `panel_times` for a number of tokens from 1 to M.
-template <int M>
-void panel_times_some(int64_t count, const Mxfp4Rows& rows, const Mxfp4Rows& next, bool has_them, Kept& kept,
+template <class Form, int M>
+void panel_times_some(int64_t count, const Mxfp4Rows& rows, const Mxfp4Rows& next, bool has_them, Kept<Form>& kept,
                       const char* group, float* y, int64_t stride) {
-  if (count == M) return panel_times<M>(rows, next, has_them, kept, group, y, stride);
-  if constexpr (M > 1) panel_times_some<M - 1>(count, rows, next, has_them, kept, group, y, stride);
+  if (count == M) return panel_times<Form, M>(rows, next, has_them, kept, group, y, stride);
+  if constexpr (M > 1) panel_times_some<Form, M - 1>(count, rows, next, has_them, kept, group, y, stride);
 }
 
-}  // namespace
-
-int64_t bytes(int64_t blocks) { return (1 + blocks) * kLine; }
-
-void arrange(const void* const* rows, int64_t count, int64_t blocks, char* group) {
-  const __mmask16 given = first_lanes(static_cast<int>(count));
-  float* scales = reinterpret_cast<float*>(group);
-  for (int64_t t = 0; t < count; ++t) scales[t] = scale_of(rows[t]);
+template <class Form>
+void arrange_as(const void* const* rows, int64_t count, int64_t blocks, char* group) {
+  for (int64_t t = 0; t < count; ++t) {
+    const float scale = scale_of(rows[t]);
+    memcpy(group + t * static_cast<int64_t>(sizeof(scale)), &scale, sizeof(scale));
+  }
   const auto put = [&](int64_t b, int64_t place) {
-    __m512i v[16] = {};
-    char* to = group + kLine + place * kLine * count;
-#pragma GCC unroll 16
-    for (int t = 0; t < 16; ++t) {
-      if (t < count)
-        v[t] = _mm512_permutexvar_epi16(pair_order(), _mm512_loadu_si512(columns_of(rows[t]) + b * kBlock));
-    }
-    turn(v);
-#pragma GCC unroll 16
-    for (int i = 0; i < kPairs; ++i) {
-      _mm512_mask_storeu_epi32(to + i * count * static_cast<int64_t>(sizeof(Word)), given, v[i]);
-    }
+    Form::arrange(rows, count, b, group + kLine + place * Form::kTokenBytes * count);
   };
   for (int64_t b = 0; b < blocks; b += kMostKept) in_order(b, least(kMostKept, blocks - b), put, [](int64_t) {});
 }
 
-void products(const Rows& rows, const char* run, const Groups& groups, float* y, int64_t stride) {
+template <class Form>
+void products_as(const Rows& rows, const char* run, const Groups& groups, float* y, int64_t stride) {
   const int64_t blocks = rows.all.row_blocks;
   const Mxfp4Rows nothing{nullptr, nullptr, blocks};
-  Kept kept;
+  Kept<Form> kept;
   for (int64_t r = 0; r < rows.count; r += kPanel) {
     const Mxfp4Rows next = r + kPanel < rows.count ? rows.all.from(r + kPanel) : rows.next;
     for (int64_t g = 0; g < groups.count; ++g) {
       const int64_t begin = groups.begin(g);
-      panel_times_some<kMost>(groups.begin(g + 1) - begin, rows.all.from(r), g == 0 ? next : nothing,
-                              g > 0 && blocks <= kMostKept, kept, run + begin * bytes(blocks), y + begin * stride + r,
-                              stride);
+      panel_times_some<Form, kMost>(groups.begin(g + 1) - begin, rows.all.from(r), g == 0 ? next : nothing,
+                                    g > 0 && blocks <= kMostKept, kept, run + begin * bytes(blocks),
+                                    y + begin * stride + r, stride);
     }
   }
+}
+
+}  // namespace
+
+int64_t bytes(int64_t blocks) { return kLine + blocks * Words::kTokenBytes; }
+
+void arrange(const void* const* rows, int64_t count, int64_t blocks, bool coarse, char* group) {
+  if (coarse) return arrange_as<Bytes>(rows, count, blocks, group);
+  arrange_as<Words>(rows, count, blocks, group);
+}
+
+void products(const Rows& rows, const char* run, const Groups& groups, bool coarse, float* y, int64_t stride) {
+  if (coarse) return products_as<Bytes>(rows, run, groups, y, stride);
+  products_as<Words>(rows, run, groups, y, stride);
 }
 
 }  // namespace ossia::whole::group

@@ -24,7 +24,7 @@ void pack(const float* x, int64_t columns, void* row) {
   }
 }
 
-void arrange(const void* const* rows, int64_t tokens, int64_t columns, void* run) {
+void arrange(const void* const* rows, int64_t tokens, int64_t columns, bool coarse, void* run) {
   const int64_t blocks = columns / kBlock;
   char* to = static_cast<char*>(run);
   if (tokens <= kFewTokens) {
@@ -34,11 +34,11 @@ void arrange(const void* const* rows, int64_t tokens, int64_t columns, void* run
   const group::Groups groups{tokens};
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t begin = groups.begin(g);
-    group::arrange(rows + begin, groups.begin(g + 1) - begin, blocks, to + begin * group::bytes(blocks));
+    group::arrange(rows + begin, groups.begin(g + 1) - begin, blocks, coarse, to + begin * group::bytes(blocks));
   }
 }
 
-void products(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens, float* y,
+void products(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens, bool coarse, float* y,
               int64_t stride) {
   const int64_t blocks = matrix.columns / kBlock;
   const Mxfp4Rows all{static_cast<const uint8_t*>(matrix.values), matrix.scales, blocks};
@@ -46,7 +46,7 @@ void products(const Matrix& matrix, int64_t first, int64_t rows, const void* run
   const Rows some{all.from(first), next, rows};
   const char* from = static_cast<const char*>(run);
   if (tokens <= kFewTokens) return few::products(some, from, tokens, y, stride);
-  group::products(some, from, {tokens}, y, stride);
+  group::products(some, from, {tokens}, coarse, y, stride);
 }
 
 }  // namespace ossia::whole

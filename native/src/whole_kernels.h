@@ -41,11 +41,13 @@ int64_t bytes(int64_t columns);
 // 32, and the memory aligned to 64.
 void pack(const float* x, int64_t columns, void* row);
 
-// Some packed rows as a run [tokens * bytes], which is what meets a matrix.
-void arrange(const void* const* rows, int64_t tokens, int64_t columns, void* run);
+// Some packed rows as a run [tokens * bytes], which is what meets a matrix. `coarse` rounds those of more than few
+// tokens once more, to whole numbers of 8 bits times a scale for each block.
+void arrange(const void* const* rows, int64_t tokens, int64_t columns, bool coarse, void* run);
 
-// As `products` of product_kernels.h, for an MXFP4 matrix and a run. `rows` is a multiple of 16.
-void products(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens, float* y,
+// As `products` of product_kernels.h, for an MXFP4 matrix and a run that was arranged with the same
+// `coarse`. `rows` is a multiple of 16.
+void products(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens, bool coarse, float* y,
               int64_t stride);
 
 }  // namespace whole

@@ -15,11 +15,12 @@ namespace ossia {
 // scratch memory; with no rows and no places it takes none, and nothing else may be asked of it.
 class WholeRows {
  public:
-  WholeRows(ossia_context& context, int64_t rows, int64_t places, int64_t columns)
+  WholeRows(ossia_context& context, int64_t rows, int64_t places, int64_t columns, bool coarse)
       : context_(context),
         rows_(rows),
         places_(places),
         columns_(columns),
+        coarse_(coarse),
         bytes_(rows > 0 ? context.kernels.whole_bytes(columns) : 0) {}
 
   // Bytes of scratch that `take` uses.
@@ -48,20 +49,22 @@ class WholeRows {
 
   // Has the run of `count` places from `place` on ready for `products`. Runs may be arranged by several threads.
   void arrange(int64_t place, int64_t count) const {
-    context_.kernels.whole_arrange(row_at_ + place, count, columns_, runs_ + place * bytes_);
+    context_.kernels.whole_arrange(row_at_ + place, count, columns_, coarse_, runs_ + place * bytes_);
   }
 
   // y[i * stride + r] = row `first` + r of the matrix times the row at place `place` + i, for a run.
   void products(const Matrix& matrix, int64_t first, int64_t rows, int64_t place, int64_t count, float* y,
                 int64_t stride) const {
-    context_.kernels.whole_products(matrix, first, rows, runs_ + place * bytes_, count, y, stride);
+    context_.kernels.whole_products(matrix, first, rows, runs_ + place * bytes_, count, coarse_, y, stride);
   }
 
  private:
   static constexpr int64_t kRowsPerChunk = 4;
 
   ossia_context& context_;
-  const int64_t rows_, places_, columns_, bytes_;
+  const int64_t rows_, places_, columns_;
+  const bool coarse_;
+  const int64_t bytes_;
   char* packed_ = nullptr;
   char* runs_ = nullptr;
   const void** row_at_ = nullptr;

@@ -186,6 +186,20 @@ inline std::vector<float> in_whole(const float* x, int64_t columns) {
   return whole;
 }
 
+// The same, and each 32 columns of it as whole numbers up to 127 of a scale of their own.
+inline std::vector<float> in_coarse(const float* x, int64_t columns) {
+  std::vector<float> coarse = in_whole(x, columns);
+  for (int64_t begin = 0; begin < columns; begin += 32) {
+    float largest = 0;
+    for (int64_t c = begin; c < begin + 32; ++c) largest = std::max(largest, std::fabs(coarse[static_cast<size_t>(c)]));
+    for (int64_t c = begin; largest > 0 && c < begin + 32; ++c) {
+      float& value = coarse[static_cast<size_t>(c)];
+      value = std::nearbyintf(value * (127 / largest)) * (largest / 127);
+    }
+  }
+  return coarse;
+}
+
 // `product` with x in whole numbers, but for the low-rank term in bfloat16.
 inline Bounded whole_product(const Weights& weights, int64_t expert, int64_t row, const float* x, const float* whole,
                              const Terms* terms, int32_t adapter) {

@@ -73,7 +73,7 @@ std::vector<float> experts(ossia_context* context, const Case& shape, const Mixt
 }
 
 // How the inputs of an expert's products are rounded.
-enum class Inner { kNone, kWords, kWhole };
+enum class Inner { kNone, kWords, kWhole, kCoarse };
 
 // By the pairs of an expert among `tokens` from `first` on.
 Inner rounding_of(const std::string& isa, const Mixture& mixture, int32_t precision, const Inputs& inputs,
@@ -82,12 +82,19 @@ Inner rounding_of(const std::string& isa, const Mixture& mixture, int32_t precis
   if (precision == OSSIA_EXACT) return Inner::kNone;
   const int64_t pairs = std::count(begin, begin + tokens * kActive, static_cast<int32_t>(expert));
   const int64_t most = ossia::most_whole(*ossia::choose_kernels(isa.c_str()), mixture.down.abi, precision);
-  return pairs <= most ? Inner::kWhole : Inner::kWords;
+  if (pairs > most) return Inner::kWords;
+  return precision == OSSIA_TURBO && pairs > ossia::kFewTokens ? Inner::kCoarse : Inner::kWhole;
+}
+
+std::vector<float> in_whole_as(Inner inner, const float* x, int64_t columns) {
+  if (inner == Inner::kCoarse) return in_coarse(x, columns);
+  return inner == Inner::kWhole ? in_whole(x, columns) : std::vector<float>();
 }
 
 Bounded product_as(Inner inner, const Weights& weights, int64_t expert, int64_t row, const float* x, const float* whole,
                    const Terms* terms, int32_t adapter) {
-  if (inner == Inner::kWhole) return whole_product(weights, expert, row, x, whole, terms, adapter);
+  if (inner == Inner::kWhole || inner == Inner::kCoarse)
+    return whole_product(weights, expert, row, x, whole, terms, adapter);
   return product(weights, expert, row, x, inner == Inner::kWords, terms, adapter);
 }
 
@@ -96,7 +103,7 @@ Bounded product_as(Inner inner, const Weights& weights, int64_t expert, int64_t 
 std::vector<Bounded> activations(const Case& shape, const Mixture& mixture, const float* x, int64_t expert, Inner inner,
                                  int32_t adapter) {
   std::vector<Bounded> result;
-  const std::vector<float> whole = in_whole(x, shape.width);
+  const std::vector<float> whole = in_whole_as(inner, x, shape.width);
   const Terms* terms = shape.terms ? &mixture.gate_up_terms : nullptr;
   for (int64_t j = 0; j < shape.inner; ++j) {
     const auto sum = [&](int64_t row) {
@@ -127,7 +134,7 @@ void check_token(const Case& shape, const Mixture& mixture, const Inputs& inputs
         activations(shape, mixture, &inputs.x[static_cast<size_t>(t * shape.width)], expert, inner, adapter);
     std::vector<float> exact;
     for (const Bounded& value : a) exact.push_back(static_cast<float>(value.value));
-    const std::vector<float> whole = in_whole(exact.data(), shape.inner);
+    const std::vector<float> whole = in_whole_as(inner, exact.data(), shape.inner);
     const float largest = std::fabs(*std::max_element(
         exact.begin(), exact.end(), [](float one, float other) { return std::fabs(one) < std::fabs(other); }));
     const Terms* terms = shape.terms ? &mixture.down_terms : nullptr;
@@ -151,6 +158,7 @@ void check_token(const Case& shape, const Mixture& mixture, const Inputs& inputs
         double step = 0;
         if (inner == Inner::kWords) step = weight * value / 256;
         if (inner == Inner::kWhole) step = plain * largest / 16256 + (weight - plain) * value / 256;
+        if (inner == Inner::kCoarse) step = plain * largest / 127 + (weight - plain) * value / 256;
         rounding_of_a[static_cast<size_t>(n)] += share * step;
       }
       sums[static_cast<size_t>(n)].value += share * down.value;
