@@ -34,7 +34,7 @@ extern "C" {
 // The library
 
 // Changes when a function or struct does; the Python side refuses a library of another version.
-#define OSSIA_ABI_VERSION 4
+#define OSSIA_ABI_VERSION 5
 OSSIA_API int32_t ossia_abi_version(void);
 
 typedef enum {
@@ -45,7 +45,7 @@ typedef enum {
   OSSIA_UNSUPPORTED = 4,    // an instruction set that this processor lacks or that has no such name
 } ossia_status;
 
-// OSSIA_TURBO is OSSIA_FAST everywhere but in ossia_experts.
+// OSSIA_TURBO is OSSIA_FAST everywhere but in ossia_experts, and there too where it is no faster.
 typedef enum { OSSIA_EXACT = 0, OSSIA_FAST = 1, OSSIA_TURBO = 2 } ossia_precision;
 
 // Threads, scratch memory and the kernels of one instruction set.
@@ -124,17 +124,23 @@ OSSIA_API int32_t ossia_linear(ossia_context* context, const float* x, int64_t t
 OSSIA_API int32_t ossia_linear_rows(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
                                     const uint32_t* wanted, int32_t precision, float* y);
 
+// How ossia_experts rounds its inputs beside weights in MXFP4, by how many tokens of each 1024 of a call, from the first
+// on, chose an expert. Where at most `*whole_tokens` did, to 15 bits for each token, as ossia_linear does beside INT8. The
+// rest as `*rest` says: not at all (OSSIA_F32), to bfloat16 (OSSIA_BF16), or to 8 bits with a scale for each 32 columns,
+// their largest magnitude over 127 (OSSIA_INT8), after they were rounded to 15. Beside other weights, and where a weight's
+// rows are no multiple of 16, OSSIA_FAST and OSSIA_TURBO round to bfloat16.
+//
+// So at OSSIA_TURBO a token's numbers depend, by rounding, on those beside it; at OSSIA_FAST they do not.
+OSSIA_API void ossia_expert_rounding(const ossia_context* context, int32_t precision, int64_t* whole_tokens,
+                                     int32_t* rest);
+
 // [T, D], [T, A], [T, A] -> [T, D]: the chosen experts' outputs, each times its share, added in the order of `chosen`.
 //
 // One expert: h = gate_up x + bias; gate = min(h[0::2], limit), up = clamp(h[1::2], -limit, limit);
 // a = gate * sigmoid(1.702 gate) * (up + 1); down a + bias. Low-rank terms are added to h, and to the result of `down`
-// before the share. OSSIA_FAST rounds x and a to bfloat16, and sums as ossia_linear does.
-//
-// OSSIA_TURBO rounds them to 15 bits instead, as ossia_linear does beside INT8, where a weight is MXFP4 and few tokens
-// chose the expert: at most two of each 1024 tokens of a call, from the first on. So a token's numbers depend, by
-// rounding, on those beside it. For low-rank terms it rounds to bfloat16 always. Where the processor looks up bytes
-// (AVX512_VBMI, VBMI2, on "avx512bf16" and "amx"), products are summed as src/whole_kernels.h says, elsewhere as by
-// OSSIA_EXACT.
+// before the share. x and a are rounded as ossia_expert_rounding says, and for low-rank terms, at OSSIA_FAST and
+// OSSIA_TURBO, to bfloat16. In float32 and bfloat16 sums are made as by ossia_linear; whole numbers are summed as
+// src/whole_kernels.h says.
 //
 // `gate_up` is [X, 2 F, D], `down` [X, D, F]; the four pointers to terms and adapters may be NULL.
 // OSSIA_BAD_INDEX for an expert outside 0 to X - 1 or an adapter below -1 or from either term's `adapters` on.

@@ -20,8 +20,8 @@ struct Part {
 };
 
 // Rows of activations [rows, weight.columns], and the places [pairs] at which they meet the experts; an expert's places
-// are a run. A run of few pairs, or any run, may be one of whole numbers (`most_whole` says); all others are plain rows
-// or groups of them, and so are those that low-rank terms take.
+// are a run. Runs may be whole numbers (`expert_rounding` of kernels.h says which); all others are plain rows or groups
+// of them, and so is what low-rank terms take.
 class ExpertInputs {
  public:
   ExpertInputs(ossia_context& context, int64_t rows, int64_t pairs, const ossia_weight& weight,
@@ -29,11 +29,14 @@ class ExpertInputs {
       : kernels_(context.kernels),
         pairs_(pairs),
         weight_(weight),
-        most_whole_(ossia::most_whole(context.kernels, weight, precision)),
+        rounding_(expert_rounding(context.kernels, precision)),
+        most_whole_(weight.dtype != OSSIA_MXFP4 || weight.rows % kWholeRows != 0 ? 0
+                    : rounding_.rest == OSSIA_INT8                               ? INT64_MAX
+                                                                                 : rounding_.whole_tokens),
         plain_(context, most_whole_ < INT64_MAX || terms != nullptr ? rows : 0, weight.columns,
                precision != OSSIA_EXACT),
         whole_(context, most_whole_ > 0 ? rows : 0, most_whole_ > 0 ? pairs : 0, weight.columns,
-               precision == OSSIA_TURBO),
+               rounding_.rest == OSSIA_INT8),
         operands_(context, pairs, weight, precision != OSSIA_EXACT),
         low_rank_(context, weight, terms, pairs, most_rows, precision != OSSIA_EXACT) {}
 
@@ -95,7 +98,8 @@ class ExpertInputs {
   const Kernels& kernels_;
   const int64_t pairs_;
   const ossia_weight& weight_;
-  const int64_t most_whole_;
+  const ExpertRounding rounding_;
+  const int64_t most_whole_;  // pairs of a run
   Activations plain_;
   WholeRows whole_;
   Operands operands_;

@@ -231,6 +231,12 @@ bool are_within(const ossia_low_rank* terms, const int32_t* adapters, int64_t to
 
 }  // namespace
 
+void ossia_expert_rounding(const ossia_context* context, int32_t precision, int64_t* whole_tokens, int32_t* rest) {
+  const ExpertRounding rounding = expert_rounding(context->kernels, precision);
+  *whole_tokens = rounding.whole_tokens;
+  *rest = rounding.rest;
+}
+
 int32_t ossia_experts(ossia_context* context, const float* x, int64_t tokens, const int32_t* chosen,
                       const float* shares, int64_t active, const ossia_weight* gate_up, const ossia_weight* down,
                       const ossia_low_rank* gate_up_terms, const ossia_low_rank* down_terms, const int32_t* adapters,

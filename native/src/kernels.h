@@ -75,12 +75,18 @@ inline bool takes_groups(const Kernels& kernels, int32_t dtype, bool fast) {
   return kernels.group_products != nullptr && fast && dtype != OSSIA_F32;
 }
 
-// The most tokens of an expert whose activations are whole numbers, beside this weight.
-inline int64_t most_whole(const Kernels& kernels, const ossia_weight& weight, int32_t precision) {
-  const bool possible = kernels.whole_products != nullptr && weight.dtype == OSSIA_MXFP4 && weight.rows % 16 == 0;
-  if (!possible || precision == OSSIA_EXACT) return 0;
-  if (kernels.whole_at_fast) return INT64_MAX;
-  return precision == OSSIA_TURBO ? kFewTokens : 0;
+// How the inputs of MXFP4 experts are rounded: of those that at most `whole_tokens` chose to whole numbers of 15 bits,
+// and of the rest as the dtype says: not at all, to bfloat16, or to whole numbers of 8 bits.
+struct ExpertRounding {
+  int64_t whole_tokens;
+  int32_t rest;
+};
+
+inline ExpertRounding expert_rounding(const Kernels& kernels, int32_t precision) {
+  if (precision == OSSIA_EXACT) return {0, OSSIA_F32};
+  if (kernels.whole_products == nullptr) return {0, OSSIA_BF16};
+  if (precision == OSSIA_TURBO) return {kFewTokens, kernels.whole_at_fast ? OSSIA_INT8 : OSSIA_BF16};
+  return {kernels.whole_at_fast ? INT64_MAX : 0, OSSIA_BF16};
 }
 
 #if defined(OSSIA_ISA)

@@ -54,7 +54,7 @@ struct Groups {
 
 int64_t bytes(int64_t blocks);  // of a token
 void arrange(const void* const* rows, int64_t count, int64_t blocks, bool coarse, char* group);
-// The group that begins with token t lies at run + t * bytes(blocks); the rows' number is a multiple of 16.
+// The group that begins with token t lies at run + t * bytes(blocks); the rows' number is a multiple of kWholeRows.
 void products(const Rows& rows, const char* run, const Groups& groups, bool coarse, float* y, int64_t stride);
 }  // namespace group
 

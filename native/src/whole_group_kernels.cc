@@ -11,7 +11,7 @@
 namespace ossia::whole::group {
 namespace {
 
-constexpr int64_t kPanel = 16;
+constexpr int64_t kPanel = kWholeRows;
 
 // Blocks of the rows whose weights are kept, decoded, for all tokens: 96 KB of them, or 48.
 constexpr int64_t kMostKept = 96;

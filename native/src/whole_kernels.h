@@ -25,6 +25,9 @@ namespace ossia {
 // tokens' 1.14.
 constexpr int64_t kFewTokens = 2;
 
+// The rows of a matrix are a multiple of this.
+constexpr int64_t kWholeRows = 16;
+
 // Blocks of a row whose sums fill a register.
 constexpr int64_t kSums = 16;
 
@@ -46,7 +49,7 @@ void pack(const float* x, int64_t columns, void* row);
 void arrange(const void* const* rows, int64_t tokens, int64_t columns, bool coarse, void* run);
 
 // As `products` of product_kernels.h, for an MXFP4 matrix and a run that was arranged with the same
-// `coarse`. `rows` is a multiple of 16.
+// `coarse`. `rows` is a multiple of kWholeRows.
 void products(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens, bool coarse, float* y,
               int64_t stride);
 

@@ -81,9 +81,10 @@ Inner rounding_of(const std::string& isa, const Mixture& mixture, int32_t precis
   const auto begin = inputs.chosen.begin() + first * kActive;
   if (precision == OSSIA_EXACT) return Inner::kNone;
   const int64_t pairs = std::count(begin, begin + tokens * kActive, static_cast<int32_t>(expert));
-  const int64_t most = ossia::most_whole(*ossia::choose_kernels(isa.c_str()), mixture.down.abi, precision);
-  if (pairs > most) return Inner::kWords;
-  return precision == OSSIA_TURBO && pairs > ossia::kFewTokens ? Inner::kCoarse : Inner::kWhole;
+  const ossia::ExpertRounding rounding = ossia::expert_rounding(*ossia::choose_kernels(isa.c_str()), precision);
+  if (mixture.down.abi.dtype != OSSIA_MXFP4) return Inner::kWords;
+  if (pairs <= rounding.whole_tokens) return Inner::kWhole;
+  return rounding.rest == OSSIA_INT8 ? Inner::kCoarse : Inner::kWords;
 }
 
 std::vector<float> in_whole_as(Inner inner, const float* x, int64_t columns) {
@@ -190,7 +191,8 @@ void check_case(const Case& shape, int32_t precision, uint32_t seed) {
       if (own.empty()) own = y;
       CHECK_THAT(y == own, "%s differs by threads", isa);
       // Whole numbers are added in an order of their own.
-      const bool whole = ossia::most_whole(*ossia::choose_kernels(isa), mixture.down.abi, precision) > 0;
+      const bool whole =
+          shape.dtype == OSSIA_MXFP4 && ossia::expert_rounding(*ossia::choose_kernels(isa), precision).whole_tokens > 0;
       if (!whole && shares_bits(isa, shape.dtype, precision != OSSIA_EXACT)) {
         if (shared.empty()) shared = y;
         CHECK_THAT(y == shared, "%s differs", isa);

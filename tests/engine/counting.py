@@ -13,7 +13,7 @@ from ossia.config import ModelConfig
 from ossia.engine import LoadedModel
 from ossia.int8 import Int8, encode
 from ossia.model import Layer, Weights
-from ossia.ops import Batch, CacheDtype, Draw, Drawn, Experts, Linear, Precision
+from ossia.ops import Batch, CacheDtype, ExpertRounding, Draw, Drawn, Experts, Linear, Precision
 from ossia.ops.sampling import sample
 from ossia.ops.scanning import Scanning
 from tests.engine.models import small_config
@@ -30,6 +30,7 @@ class CountingOps(Scanning):
     precision = Precision.EXACT
     kv_cache_dtype = stored_dtype = CacheDtype.F32
     batch_invariant = True
+    expert_rounding = ExpertRounding.of(Precision.EXACT)
     edition = None
     screens = False
 

@@ -5,6 +5,7 @@ element: a sum of n products whose terms are at most s in all is off by at most 
 (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), u = 2^-24 being half a unit in the last place.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -50,6 +51,24 @@ def whole(x: Judged) -> Judged:
     flips = np.rint((x.value - unsure) / step) != np.rint((x.value + unsure) / step)
     value = np.rint(x.value / step) * step
     return Judged(value, np.abs(value) * off + np.where(flips, 1.01 * (step + unsure), 0.0))
+
+
+def coarse(x: Judged) -> Judged:
+    """The same, and then each 32 columns as multiples of their largest magnitude over 127."""
+    x = whole(x)
+    parts = []
+    for begin in range(0, len(x.value), 32):
+        value, bound = x.value[begin : begin + 32], x.bound[begin : begin + 32]
+        largest = np.abs(value).max()
+        if largest == 0:
+            parts.append(Judged(value, bound))
+            continue
+        step, off = largest / 127, bound.max() / largest + 4 * U
+        unsure = bound + np.abs(value) * off
+        flips = np.rint((value - unsure) / step) != np.rint((value + unsure) / step)
+        seen = np.rint(value / step) * step
+        parts.append(Judged(seen, np.abs(seen) * off + np.where(flips, 1.01 * (step + unsure), 0.0)))
+    return Judged(*(np.concatenate(each) for each in zip(*((p.value, p.bound) for p in parts), strict=True)))
 
 
 def cached(x: np.ndarray, dtype: CacheDtype) -> tuple[np.ndarray, np.ndarray]:
@@ -155,28 +174,29 @@ def expert(
     precision: Precision,
     low_rank_of: tuple[Judged, np.ndarray, np.ndarray, float] | None = None,
     *,
-    in_whole: bool = False,
+    in_whole: Callable[[Judged], Judged] | None = None,
 ) -> Judged:
     """[D] -> [D]: one expert's output for one token; `low_rank_of` is (term of h, a, b, scale of down).
 
-    `in_whole` has the inputs of both products, but not of low-rank terms, rounded to whole numbers.
+    `in_whole`, `whole` or `coarse`, is how the inputs of both products are rounded, but not those of low-rank terms.
     """
     h = linear(rounded(x, precision), *gate_up)
     if in_whole:
-        seen = whole(Judged(x.astype(np.float64), np.zeros(len(x))))
+        seen = in_whole(Judged(x.astype(np.float64), np.zeros(len(x))))
         h = linear(seen.value, *gate_up)
         h = Judged(h.value, h.bound + seen.bound @ np.abs(gate_up[0].astype(np.float64)).T)
     if low_rank_of is not None:
         h = Judged(h.value + low_rank_of[0].value, h.bound + low_rank_of[0].bound + U * np.abs(h.value))
     exact, error = swiglu(h.value, limit), swiglu_error(h, limit)
-    a, seen = rounded(exact.astype(np.float32), precision), whole(Judged(exact, error))
+    a = rounded(exact.astype(np.float32), precision)
+    seen = in_whole(Judged(exact, error)) if in_whole else None
     if precision is not Precision.EXACT:
         # Near the middle between two bfloat16 a tiny error flips the rounding: then it is off by a whole step of 2^-7.
         flips = rounded((exact - error).astype(np.float32), precision) != rounded(
             (exact + error).astype(np.float32), precision
         )
         error = np.where(flips, 2.0**-7 * np.abs(exact) + error, 0.0)
-    seen = seen if in_whole else Judged(a, error)
+    seen = seen or Judged(a, error)
     y = linear(seen.value, *down)
     y = Judged(y.value, y.bound + seen.bound @ np.abs(down[0].astype(np.float64)).T)
     if low_rank_of is None:

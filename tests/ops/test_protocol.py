@@ -1,6 +1,7 @@
 """What makes a backend one: every operation against its judge, over shapes, dtypes, precisions and adapters."""
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -219,26 +220,37 @@ class Mixture:
         x: np.ndarray,
         chosen: np.ndarray,
         shares: np.ndarray,
-        precision: Precision,
+        ops: Ops,
         terms: Any = None,
     ) -> None:
         """Every token's row; `terms(row)` are those of the token's adapter, None where it has none."""
         found, counts = np.unique(chosen, return_counts=True)
-        few = set(found[counts <= 2].tolist()) if precision is Precision.TURBO else set[int]()
+        tokens = dict(zip(found.tolist(), counts.tolist(), strict=True))
         for row in range(len(x)):
             own = None if terms is None else terms(row)
-            self.judged(x[row], chosen[row], shares[row], precision, own, few).check(y[row])
+            self.judged(x[row], chosen[row], shares[row], ops, own, tokens).check(y[row])
+
+    def in_whole(self, ops: Ops, tokens: int) -> Callable[[judges.Judged], judges.Judged] | None:
+        """How the inputs of an expert that so many tokens chose are rounded; None: to bfloat16, or not at all."""
+        whole, rest = ops.expert_rounding
+        if not isinstance(self.gate_up, Packed) or (tokens > whole and rest != "int8"):
+            return None
+        return judges.whole if tokens <= whole else judges.coarse
 
     def judged(
         self,
         x: np.ndarray,
         chosen: np.ndarray,
         shares: np.ndarray,
-        precision: Precision,
+        ops: Ops,
         terms: Any,
-        few: set[int],
+        tokens: Mapping[int, int],
     ) -> judges.Judged:
-        """One token's sum over its experts; `terms` are (a, b, scale, a, b, scale) of its adapter."""
+        """One token's sum over its experts; `terms` are (a, b, scale, a, b, scale) of its adapter.
+
+        `tokens` says how many chose each expert.
+        """
+        precision = ops.precision
         value, bound = np.zeros(len(x)), np.zeros(len(x))
         for expert, share in zip(chosen.tolist(), shares.astype(np.float64), strict=True):
             own = None
@@ -252,7 +264,7 @@ class Mixture:
                 LIMIT,
                 precision,
                 own,
-                in_whole=expert in few and isinstance(self.gate_up, Packed),
+                in_whole=self.in_whole(ops, tokens[expert]),
             )
             value += share * y.value
             bound += np.abs(share) * (y.bound + (len(chosen) + 1) * judges.U * np.abs(y.value))
@@ -271,21 +283,18 @@ def test_experts(ops: Ops, dtype: Any, experts: int, active: int, width: int, in
     shares = rng.dirichlet(np.ones(active), tokens).astype(np.float32).reshape(tokens, active)
     y = ops.numpy(ops.experts(ops.array(x), ops.array(chosen), ops.array(shares), mixture.prepared(ops), LIMIT))
     assert y.shape == (tokens, width)
-    mixture.check(y, x, chosen, shares, ops.precision)
+    mixture.check(y, x, chosen, shares, ops)
 
 
-@pytest.mark.parametrize(("tokens", "few"), [(1, True), (2, True), (3, False), (1026, False)])
-def test_turbo_counts_the_tokens_of_an_expert(ops: Ops, tokens: int, few: bool):
+@pytest.mark.parametrize("tokens", [1, 2, 3, 1026])
+def test_turbo_counts_the_tokens_of_an_expert(ops: Ops, tokens: int):
     """Of 1,026 tokens that chose one expert, the first 1,024 are counted together, and the last two."""
     mixture, x = Mixture(2, 96, 64, Packed), normal(24, tokens, 96)
     chosen, shares = np.ones((tokens, 1), np.int32), np.ones((tokens, 1), np.float32)
     y = ops.numpy(ops.experts(ops.array(x), ops.array(chosen), ops.array(shares), mixture.prepared(ops), LIMIT))
     for row in (0, tokens - 1):
-        counted_few = ops.precision is Precision.TURBO and (few or row >= 1024)
-        expected = mixture.judged(
-            x[row], chosen[row], shares[row], ops.precision, None, {1} if counted_few else set[int]()
-        )
-        expected.check(y[row])
+        counted = min(tokens, 1024) if row < 1024 else tokens - 1024
+        mixture.judged(x[row], chosen[row], shares[row], ops, None, {1: counted}).check(y[row])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -303,7 +312,7 @@ def test_experts_of_odd_widths(ops: Ops, dtype: Any):
     mixture, x = Mixture(3, 50, 23, dtype), normal(24, 4, 50)
     chosen, shares = np.array([[0, 2], [1, 0], [2, 1], [0, 1]], np.int32), np.full((4, 2), 0.5, np.float32)
     y = ops.numpy(ops.experts(ops.array(x), ops.array(chosen), ops.array(shares), mixture.prepared(ops), LIMIT))
-    mixture.check(y, x, chosen, shares, ops.precision)
+    mixture.check(y, x, chosen, shares, ops)
 
 
 @pytest.mark.parametrize("dtype", [Packed, bfloat16])
@@ -319,7 +328,7 @@ def test_experts_with_adapters(ops: Ops, dtype: Any):
     def own(row: int) -> list[Any] | None:
         return None if adapters[row] < 0 else [part[adapters[row]] for part in terms]
 
-    mixture.check(y, x, chosen, shares, ops.precision, own)
+    mixture.check(y, x, chosen, shares, ops, own)
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-3, 30.0, 1e30])
@@ -329,7 +338,7 @@ def test_experts_at_the_ends_of_swiglu(ops: Ops, size: float):
     chosen, shares = np.array([[0], [1], [0]], np.int32), np.ones((3, 1), np.float32)
     y = ops.numpy(ops.experts(ops.array(x), ops.array(chosen), ops.array(shares), mixture.prepared(ops), LIMIT))
     assert np.all(np.isfinite(y))
-    mixture.check(y, x, chosen, shares, ops.precision)
+    mixture.check(y, x, chosen, shares, ops)
 
 
 @pytest.mark.parametrize("role", [Role.LINEAR, Role.EMBEDDING, Role.UNEMBEDDING, Role.ROUTER, Role.VECTOR])

@@ -2,9 +2,9 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ossia.cli import _options
 from ossia.cli._display import Progress
@@ -119,11 +119,13 @@ def _findings(checkpoint: "Checkpoint", options: argparse.Namespace) -> Iterator
         threads=options.threads,
         kv_cache_dtype=options.kv_cache_dtype,
     )
+    others = {options.precision: other}
     if options.precision == "turbo":
-        other = replace(other, ops=_Alone(other.ops))
+        others = {"turbo, a prompt": other, "turbo": replace(other, ops=_Alone(other.ops))}
+    logits = {name: _computed(model, tokens, name) for name, model in others.items()}
     cache = f" with a cache in {options.kv_cache_dtype}" if options.kv_cache_dtype else ""
-    rows = _side_by_side(exact, _computed(other, tokens, options.precision), len(tokens))
-    yield divergence(rows, options.precision, cache)
+    for name, distances in _side_by_side(exact, logits, len(tokens)).items():
+        yield divergence(distances, name, cache)
 
 
 class _Alone:
@@ -266,32 +268,45 @@ def _computed(model: "Loaded", tokens: Sequence[int], label: str) -> "Iterator[n
         return model.logits(tokens, ROWS)
 
 
+class Distance(NamedTuple):
+    """How far the logits of one token are from those of `exact`."""
+
+    kl: float  # KL(exact || other), nats
+    same_best: bool
+
+
 def _side_by_side(
-    exact: "Iterator[np.ndarray]", fast: "Iterator[np.ndarray]", count: int
-) -> "Iterator[tuple[np.ndarray, np.ndarray]]":
-    done = 0
+    exact: "Iterator[np.ndarray]", others: "Mapping[str, Iterator[np.ndarray]]", count: int
+) -> dict[str, list[Distance]]:
+    """Of all tokens, as the logits come."""
+    found, done = {name: list[Distance]() for name in others}, 0
     with Progress("comparing") as progress:
-        for rows in zip(exact, fast, strict=True):
-            yield rows
-            done += len(rows[0])
+        for rows, *theirs in zip(exact, *others.values(), strict=True):
+            for known, other in zip(found.values(), theirs, strict=True):
+                known += distances(rows, other)
+            done += len(rows)
             progress.show(done, count)
+    return found
 
 
-def divergence(pairs: "Iterable[tuple[np.ndarray, np.ndarray]]", precision: str = "fast", cache: str = "") -> Finding:
-    """How far another precision is from `exact`: the mean and the largest KL divergence, in nats, of logits [T, V].
-
-    Takes the pairs as they come, and keeps two numbers of each row.
-    """
+def distances(exact: "np.ndarray", other: "np.ndarray") -> list[Distance]:
+    """Of logits [T, V] from `exact` ones."""
     import numpy as np
 
-    kl, same = list[float](), list[bool]()
-    with np.errstate(all="ignore"):  # what overflows is said below
-        for exact, fast in pairs:
-            same += (exact.argmax(axis=1) == fast.argmax(axis=1)).tolist()
-            kl += map(_divergence, exact, fast)
+    with np.errstate(all="ignore"):  # what overflows shows in the divergence
+        same = (exact.argmax(axis=1) == other.argmax(axis=1)).tolist()
+        return [Distance(*each) for each in zip(map(_divergence, exact, other), same, strict=True)]
+
+
+def divergence(found: Sequence[Distance], precision: str = "fast", cache: str = "") -> Finding:
+    """How far another precision is from `exact`: the mean and the largest KL divergence, in nats."""
+    import numpy as np
+
+    kl = [each.kl for each in found]
     if not np.isfinite(kl).all():
         return Finding(precision, False, NO_NUMBERS, {"kl_mean": None, "kl_max": None, "tokens": len(kl)})
-    figures = {"kl_mean": float(np.mean(kl)), "kl_max": max(kl), "same_best": float(np.mean(same)), "tokens": len(kl)}
+    same = float(np.mean([each.same_best for each in found]))
+    figures = {"kl_mean": float(np.mean(kl)), "kl_max": max(kl), "same_best": same, "tokens": len(kl)}
     words = (
         f"KL(exact || {precision}{cache}) {figures['kl_mean']:.2e} nats on average, {figures['kl_max']:.2e} at most; "
         f"same best token {figures['same_best']:.1%} of {len(kl)}"
@@ -299,11 +314,11 @@ def divergence(pairs: "Iterable[tuple[np.ndarray, np.ndarray]]", precision: str 
     return Finding(precision, True, words, figures)
 
 
-def _divergence(exact: "np.ndarray", fast: "np.ndarray") -> float:
-    """KL(exact || fast) in nats, of two rows of logits [V]."""
+def _divergence(exact: "np.ndarray", other: "np.ndarray") -> float:
+    """KL(exact || other) in nats, of two rows of logits [V]."""
     import numpy as np
 
-    p, q = (_log_probabilities(row.astype(np.float64)) for row in (exact, fast))
+    p, q = (_log_probabilities(row.astype(np.float64)) for row in (exact, other))
     return float(np.sum(np.exp(p) * (p - q)))
 
 

@@ -14,16 +14,31 @@ rounds inside an operation:
             draw which rows it needs (`ossia.ops.screening`), and changes no result
     fast    the inputs of `linear` and of both products of `experts` rounded to bfloat16, and keys and values stored as
             bfloat16; everything else, the router and all sums included, in float32. Attention's projections and the
-            unembedding come in 8 bits (`ossia.copies`): their inputs are rounded to whole numbers of 15 bits instead
+            unembedding come in 8 bits (`ossia.copies`): their inputs are rounded to whole numbers of 15 bits instead.
+            So are those of experts in MXFP4, where the processor does that faster
     turbo   as fast; but where few tokens of a step chose an expert (`few_chose`) and its weights are MXFP4, the inputs
-            of its products are rounded to whole numbers of 15 bits too, and with other company to bfloat16. So a
-            token's numbers depend, by rounding, on what is computed beside it: `batch_invariant` is False
+            of its products are rounded to whole numbers of 15 bits, and with other company to bfloat16, or to whole
+            numbers of 8 bits where the processor does that faster. So a token's numbers depend, by rounding, on what
+            is computed beside it: `batch_invariant` is False
 
-At any precision keys and values may be kept otherwise, as `CacheDtype` says.
+Which of them a backend does, its `expert_rounding` says. At any precision keys and values may be kept otherwise, as
+`CacheDtype` says.
 """
 
 from ossia.ops.batch import Batch, Pages
-from ossia.ops.protocol import Array, Cache, CacheDtype, Experts, Handle, Linear, LowRank, Ops, Precision, Role
+from ossia.ops.protocol import (
+    Array,
+    Cache,
+    CacheDtype,
+    ExpertRounding,
+    Experts,
+    Handle,
+    Linear,
+    LowRank,
+    Ops,
+    Precision,
+    Role,
+)
 from ossia.ops.sampling import Draw, Drawn, gumbel_noise
 
 __all__ = [
@@ -33,6 +48,7 @@ __all__ = [
     "CacheDtype",
     "Draw",
     "Drawn",
+    "ExpertRounding",
     "Experts",
     "Handle",
     "Linear",

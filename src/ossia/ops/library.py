@@ -31,7 +31,7 @@ __all__ = [
     "reason",
 ]
 
-ABI_VERSION = 4
+ABI_VERSION = 5
 
 F32, BF16, MXFP4, INT8 = range(4)
 
@@ -156,6 +156,7 @@ _OTHER_RESULTS = {
     "ossia_isa": ((_P,), c_char_p),
     "ossia_int8_bytes": ((_L, _L), _L),
     "ossia_page_bytes": ((_P,), _L),
+    "ossia_expert_rounding": ((_P, _I, _P, _P), None),
     "ossia_will_need": ((_P, _L, _I), None),
 }
 

@@ -8,8 +8,8 @@ by how many tokens chose an expert.
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from ctypes import CDLL, byref, c_int64, c_void_p
-from typing import Any
+from ctypes import CDLL, byref, c_int32, c_int64, c_void_p
+from typing import Any, Literal
 
 import numpy as np
 from ml_dtypes import bfloat16
@@ -20,7 +20,7 @@ from ossia.mxfp4 import Packed, check_scales
 from ossia.ops import library
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.library import address
-from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
+from ossia.ops.protocol import CacheDtype, ExpertRounding, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
 from ossia.ops.residence import Cache, Screen, Step, Vector, Weight, empty_int8, packed_step, paged_step
 from ossia.ops.sampling import Draw, Drawn
 from ossia.ops.screening import allowed_rows, few, takes_the_best
@@ -32,6 +32,12 @@ _FLOATS = (np.dtype(np.float32), np.dtype(bfloat16))
 _ASK, _WAIT, _WHOLE = 0, 1, 2
 
 _CACHE_DTYPES = {CacheDtype.F32: library.F32, CacheDtype.BF16: library.BF16, CacheDtype.INT8: library.INT8}
+
+_ROUNDED_TO: dict[int, Literal["f32", "bf16", "int8"]] = {
+    library.F32: "f32",
+    library.BF16: "bf16",
+    library.INT8: "int8",
+}
 
 _PRECISIONS = {Precision.EXACT: 0, Precision.FAST: 1, Precision.TURBO: 2}
 
@@ -85,6 +91,13 @@ class NativeOps:
     def isa(self) -> str:
         """The instruction set in use."""
         return self._library.ossia_isa(self._context).decode()
+
+    @property
+    def expert_rounding(self) -> ExpertRounding:
+        """As defined: with products of bytes and no tiles, whole numbers at `fast` too."""
+        whole, rest = c_int64(), c_int32()
+        self._library.ossia_expert_rounding(self._context, self._precision, byref(whole), byref(rest))
+        return ExpertRounding(whole.value, _ROUNDED_TO[rest.value])
 
     @property
     def edition(self) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,6 +16,7 @@ __all__ = [
     "Array",
     "Cache",
     "CacheDtype",
+    "ExpertRounding",
     "Experts",
     "Handle",
     "Linear",
@@ -46,10 +47,28 @@ class Precision(StrEnum):
 
 
 FEW_TOKENS, COUNTED_TOKENS = 2, 1024
-"""`turbo` rounds an expert's inputs to whole numbers where at most so many tokens, of so many, chose it.
+"""What `turbo` calls few tokens that chose an expert, and among how many.
 
 Source: native/src/whole_kernels.h, `kFewTokens`, which says why; native/src/experts.cc, `kMostTokens`.
 """
+
+
+class ExpertRounding(NamedTuple):
+    """How an expert's inputs are rounded beside weights in MXFP4, by how many tokens of a step chose it.
+
+    Where at most `whole_tokens` did (`few_chose`), to the whole numbers of `ossia.int8.round_activations`. The rest as
+    a dtype says: not at all, to bfloat16, or to whole numbers of 8 bits, each 32 columns with a scale of their own.
+    """
+
+    whole_tokens: int
+    rest: Literal["f32", "bf16", "int8"]
+
+    @classmethod
+    def of(cls, precision: Precision) -> "ExpertRounding":
+        """Where no processor is better at one of them; see the package's docstring."""
+        if precision is Precision.EXACT:
+            return cls(0, "f32")
+        return cls(FEW_TOKENS if precision is Precision.TURBO else 0, "bf16")
 
 
 class CacheDtype(StrEnum):
@@ -131,6 +150,11 @@ class Ops(Protocol):
 
     screens: bool
     """Whether `sample` reads fewer rows of an unembedding that is `Screened`; where not, its copy is of no use."""
+
+    @property
+    def expert_rounding(self) -> ExpertRounding:
+        """How `experts` rounds its inputs, which may depend on the processor."""
+        ...
 
     @property
     def edition(self) -> str | None:
@@ -261,9 +285,9 @@ class Ops(Protocol):
 
         One expert: h = gate_up x + bias; gate = min(h[0::2], limit), up = clamp(h[1::2], -limit, limit);
         a = gate * sigmoid(1.702 gate) * (up + 1); down a + bias. The bias of `down` is inside the weighted sum.
-        Low-rank terms are added to h before SwiGLU and to the result of `down` before the share. `fast` rounds x and a
-        to bfloat16; `turbo`, as `few_chose` says, to the whole numbers of `ossia.int8.round_activations`, but for
-        low-rank terms to bfloat16 always.
+        Low-rank terms are added to h before SwiGLU and to the result of `down` before the share. x and a are rounded
+        as `expert_rounding` says; for low-rank terms, and beside other weights than MXFP4, `fast` and `turbo` round
+        them to bfloat16.
 
         Source: openai/gpt-oss, gpt_oss/torch/model.py, `MLPBlock` and `swiglu`.
         """
@@ -278,8 +302,8 @@ class Ops(Protocol):
         ...
 
 
-def few_chose(chosen: np.ndarray) -> np.ndarray:
-    """[T, A] int32 -> [T, A] bool: whether few tokens beside this one chose the same expert.
+def few_chose(chosen: np.ndarray, most: int = FEW_TOKENS) -> np.ndarray:
+    """[T, A] int32 -> [T, A] bool: whether at most so many tokens chose the same expert.
 
     Counted among each `COUNTED_TOKENS` of a step, from the first on.
     """
@@ -287,7 +311,7 @@ def few_chose(chosen: np.ndarray) -> np.ndarray:
     for first in range(0, len(chosen), COUNTED_TOKENS):
         some = chosen[first : first + COUNTED_TOKENS]
         _, which, counts = np.unique(some, return_inverse=True, return_counts=True)
-        few[first : first + COUNTED_TOKENS] = (counts <= FEW_TOKENS)[which].reshape(some.shape)
+        few[first : first + COUNTED_TOKENS] = (counts <= most)[which].reshape(some.shape)
     return few
 
 

@@ -13,7 +13,18 @@ from ossia.config import SWIGLU_ALPHA
 from ossia.int8 import Int8, Screened
 from ossia.mxfp4 import Packed, check_scales, decode
 from ossia.ops.batch import Batch, check_indices
-from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind, few_chose
+from ossia.ops.protocol import (
+    CacheDtype,
+    ExpertRounding,
+    Experts,
+    Handle,
+    Linear,
+    LowRank,
+    Precision,
+    Role,
+    check_kind,
+    few_chose,
+)
 from ossia.ops.sampling import Draw, Drawn, sample
 from ossia.ops.scanning import Scanning
 
@@ -67,6 +78,7 @@ class ReferenceOps(Scanning):
 
     def __init__(self, precision: Precision = Precision.EXACT, kv_cache_dtype: CacheDtype | None = None) -> None:
         self.precision = precision
+        self.expert_rounding = ExpertRounding.of(precision)
         self.kv_cache_dtype = kv_cache_dtype or CacheDtype.of(precision)
 
     def prepare(self, tensor: np.ndarray | Packed | Int8 | Screened, role: Role, name: str) -> Handle:
@@ -173,7 +185,7 @@ class ReferenceOps(Scanning):
         limit: float,
         adapters: np.ndarray | None = None,
     ) -> np.ndarray:
-        few = few_chose(chosen) if self.precision is Precision.TURBO else np.zeros(chosen.shape, bool)
+        few = few_chose(chosen, self.expert_rounding.whole_tokens)
         parts = np.zeros((*chosen.shape, x.shape[-1]), np.float32)  # [T, A, D]
         for expert in np.unique(chosen):
             tokens, places = np.nonzero(chosen == expert)

@@ -17,7 +17,18 @@ from ossia.config import SWIGLU_ALPHA
 from ossia.int8 import Int8, Screened
 from ossia.mxfp4 import GRID, Packed, check_scales
 from ossia.ops.batch import Batch, check_indices
-from ossia.ops.protocol import CacheDtype, Experts, Handle, Linear, LowRank, Precision, Role, check_kind, few_chose
+from ossia.ops.protocol import (
+    CacheDtype,
+    ExpertRounding,
+    Experts,
+    Handle,
+    Linear,
+    LowRank,
+    Precision,
+    Role,
+    check_kind,
+    few_chose,
+)
 from ossia.ops.sampling import Draw, Drawn, sample
 from ossia.ops.scanning import Scanning
 
@@ -70,6 +81,7 @@ class TorchOps(Scanning):
         kv_cache_dtype: CacheDtype | None = None,
     ) -> None:
         self.precision = precision
+        self.expert_rounding = ExpertRounding.of(precision)
         self.kv_cache_dtype = kv_cache_dtype or CacheDtype.of(precision)
         self.device = torch.device(device)
 
@@ -169,8 +181,7 @@ class TorchOps(Scanning):
         limit: float,
         adapters: np.ndarray | None = None,
     ) -> Tensor:
-        few = few_chose(self.numpy(chosen)) if self.precision is Precision.TURBO else np.zeros(chosen.shape, bool)
-        whole = self._tensor(few)
+        whole = self._tensor(few_chose(self.numpy(chosen), self.expert_rounding.whole_tokens))
         parts = x.new_zeros(*chosen.shape, x.shape[-1])  # [T, A, D]
         for expert in chosen.unique().tolist():
             tokens, places = torch.nonzero(chosen == expert, as_tuple=True)
