@@ -13,7 +13,7 @@ from ossia.config import ModelConfig
 from ossia.engine import LoadedModel
 from ossia.int8 import Int8, encode
 from ossia.model import Layer, Weights
-from ossia.ops import Batch, CacheDtype, ExpertRounding, Draw, Drawn, Experts, Linear, Precision
+from ossia.ops import Batch, CacheDtype, Draw, Drawn, ExpertRounding, Experts, Linear, Precision
 from ossia.ops.sampling import sample
 from ossia.ops.scanning import Scanning
 from tests.engine.models import small_config
