@@ -6,6 +6,7 @@
 #include "platform.h"
 #if defined(OSSIA_X86)
 #include "attend_tile_kernels.h"
+#include "int8_group_kernels.h"
 #include "int8_tile_kernels.h"
 #include "tile_kernels.h"
 #include "whole_kernels.h"
@@ -60,6 +61,8 @@ bool has_amx() { return has_avx512bf16() && tiles_allowed(); }
 // have products of bfloat16 but one family (Cooper Lake). They are faster than those of bfloat16 and round less.
 Kernels by_lookup(Kernels kernels) {
   if (!__builtin_cpu_supports("avx512vbmi")) return kernels;
+  kernels.int8_arrange = groups::int8_arrange;
+  kernels.int8_group_products = groups::int8_products;
   kernels.whole_bytes = whole::bytes;
   kernels.whole_pack = whole::pack;
   kernels.whole_arrange = whole::arrange;
@@ -76,6 +79,8 @@ Kernels on_tiles(Kernels kernels) {
   kernels.interleave = tiles::interleave;
   kernels.group_products = tiles::products;
   kernels.int8_products = tiles::int8_products;
+  kernels.int8_arrange = nullptr;
+  kernels.int8_group_products = nullptr;
   kernels.attend_cut = tiles::attend_cut;
   return kernels;
 }

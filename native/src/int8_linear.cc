@@ -5,6 +5,7 @@
 #include "activations.h"
 #include "arguments.h"
 #include "int8.h"
+#include "int8_group_kernels.h"
 #include "low_rank.h"
 
 namespace ossia {
@@ -27,6 +28,7 @@ class Int8Call {
         weight_(weight),
         shape_{weight.columns},
         panels_(tokens > kManyTokens ? kPanelsForMany : kPanels),
+        grouped_(tokens >= kFewestGrouped && context.kernels.int8_arrange != nullptr),
         adapters_(adapters),
         low_rank_(context, weight, adapters == nullptr ? nullptr : terms, tokens, panels_ * kPanelRows, true),
         wide_(context, low_rank_.any() ? tokens : 0, weight.columns, true) {}
@@ -55,13 +57,17 @@ class Int8Call {
  private:
   size_t room() const {
     return ossia::room<char>(tokens_ * shape_.token_bytes()) + ossia::room<int32_t>(tokens_ * shape_.chunks()) +
-           ossia::room<float>(tokens_) + low_rank_.room() + wide_.room();
+           ossia::room<float>(tokens_) + ossia::room<char>(groups_size()) + low_rank_.room() + wide_.room();
   }
+
+  int64_t groups_size() const { return grouped_ ? tokens_ * int8_group_bytes(shape_) : 0; }
+  Int8Tokens tokens() const { return {integers_, offsets_, scales_, tokens_}; }
 
   void take() {
     integers_ = context_.scratch.take<char>(tokens_ * shape_.token_bytes());
     offsets_ = context_.scratch.take<int32_t>(tokens_ * shape_.chunks());
     scales_ = context_.scratch.take<float>(tokens_);
+    groups_ = context_.scratch.take<char>(groups_size());
     low_rank_.take(context_.scratch, adapters_);
     wide_.take(context_.scratch);
   }
@@ -74,6 +80,9 @@ class Int8Call {
                                    offsets_ + t * shape_.chunks(), scales_ + t);
       }
     });
+    if (!grouped_) return;
+    context_.pool.run(Int8Groups{tokens_}.count,
+                      [&](int64_t group, int) { context_.kernels.int8_arrange(tokens(), shape_, group, groups_); });
   }
 
   // Whether one of a panel's 16 rows is wanted: its half of a word.
@@ -87,11 +96,15 @@ class Int8Call {
     const char* next = then * kPanelRows < weight_.rows ? panels + then * shape_.panel_bytes() : nullptr;
     const Int8Panels mine{panels + first * shape_.panel_bytes(), next, count};
     const int64_t row = first * kPanelRows, rows = std::min(count * kPanelRows, weight_.rows - row);
-    const Int8Tokens tokens{integers_, offsets_, scales_, tokens_};
-    context_.kernels.int8_products(mine, weight_.columns, rows, tokens, y + row, weight_.rows);
+    const Kernels& kernels = context_.kernels;
+    if (grouped_) {
+      kernels.int8_group_products(mine, weight_.columns, rows, tokens(), groups_, y + row, weight_.rows);
+    } else {
+      kernels.int8_products(mine, weight_.columns, rows, tokens(), y + row, weight_.rows);
+    }
     if (weight_.bias != nullptr) {
       for (int64_t t = 0; t < tokens_; ++t) {
-        context_.kernels.add_scaled(y + t * weight_.rows + row, weight_.bias + row, 1.f, rows);
+        kernels.add_scaled(y + t * weight_.rows + row, weight_.bias + row, 1.f, rows);
       }
     }
     low_rank_.add(0, tokens_, 0, row, rows, y + row, weight_.rows, thread);
@@ -102,12 +115,14 @@ class Int8Call {
   const ossia_weight& weight_;
   const Int8Shape shape_;
   const int64_t panels_;  // of a chunk
+  const bool grouped_;
   const int32_t* adapters_;
   LowRank low_rank_;
   Activations wide_;
   char* integers_ = nullptr;
   int32_t* offsets_ = nullptr;
   float* scales_ = nullptr;
+  char* groups_ = nullptr;
 };
 
 }  // namespace

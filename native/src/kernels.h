@@ -37,6 +37,10 @@ struct Kernels {
   void (*int8_pack)(const float* x, int64_t columns, char* integers, int32_t* offsets, float* scale);
   void (*int8_products)(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens, float* y,
                         int64_t stride);
+  // int8_group_kernels.h; nullptr where many tokens are better done by int8_products.
+  void (*int8_arrange)(const Int8Tokens& tokens, const Int8Shape& shape, int64_t group, char* to);
+  void (*int8_group_products)(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens,
+                              const char* from, float* y, int64_t stride);
   // MXFP4 and whole numbers: whole_kernels.h; nullptr where there are none, and `whole_at_fast` is false.
   int64_t (*whole_bytes)(int64_t columns);
   void (*whole_pack)(const float* x, int64_t columns, void* row);

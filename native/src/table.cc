@@ -29,6 +29,8 @@ extern const Kernels kTable = {
     nullptr,
     nullptr,
     nullptr,
+    nullptr,
+    nullptr,
     false,
     swiglu,
     attend_write,

@@ -1,0 +1,42 @@
+// Weights in 8 bits times many tokens, where the processor has products of words and no tiles.
+
+#ifndef OSSIA_INT8_GROUP_KERNELS_H_
+#define OSSIA_INT8_GROUP_KERNELS_H_
+
+#include "int8.h"
+
+namespace ossia {
+
+// The fewest tokens that are taken as groups, and the most of a group.
+constexpr int64_t kFewestGrouped = 3, kMostGrouped = 12;
+
+// Tokens in groups as equal as can be: fifteen are better done as eight and seven than as twelve and three.
+struct Int8Groups {
+  int64_t tokens;
+  int64_t count = (tokens + kMostGrouped - 1) / kMostGrouped;
+
+  int64_t begin(int64_t group) const { return group * tokens / count; }
+};
+
+// The bytes of a token in its group.
+inline int64_t int8_group_bytes(const Int8Shape& shape) {
+  return shape.chunks() * (2 * kInt8Chunk + static_cast<int64_t>(sizeof(int32_t)));
+}
+
+#if defined(OSSIA_X86)
+namespace groups {
+
+// Group `group` of the tokens, to groups.begin(group) * int8_group_bytes from `to` on. The tokens are as int8_pack of
+// avx512bf16 leaves them.
+void int8_arrange(const Int8Tokens& tokens, const Int8Shape& shape, int64_t group, char* to);
+
+// As int8_products, with the same bits, for all groups from `from` on.
+void int8_products(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens, const char* from,
+                   float* y, int64_t stride);
+
+}  // namespace groups
+#endif
+
+}  // namespace ossia
+
+#endif  // OSSIA_INT8_GROUP_KERNELS_H_
