@@ -124,11 +124,11 @@ OSSIA_API int32_t ossia_linear(ossia_context* context, const float* x, int64_t t
 OSSIA_API int32_t ossia_linear_rows(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
                                     const uint32_t* wanted, int32_t precision, float* y);
 
-// How ossia_experts rounds its inputs beside weights in MXFP4, by how many tokens of each 1024 of a call, from the first
-// on, chose an expert. Where at most `*whole_tokens` did, to 15 bits for each token, as ossia_linear does beside INT8. The
-// rest as `*rest` says: not at all (OSSIA_F32), to bfloat16 (OSSIA_BF16), or to 8 bits with a scale for each 32 columns,
-// their largest magnitude over 127 (OSSIA_INT8), after they were rounded to 15. Beside other weights, and where a weight's
-// rows are no multiple of 16, OSSIA_FAST and OSSIA_TURBO round to bfloat16.
+// How ossia_experts rounds its inputs beside weights in MXFP4, by how many tokens of each 1024 of a call, from the
+// first on, chose an expert. Where at most `*whole_tokens` did, to 15 bits for each token, as ossia_linear does beside
+// INT8. The rest as `*rest` says: not at all (OSSIA_F32), to bfloat16 (OSSIA_BF16), or to 8 bits with a scale for each
+// 32 columns, their largest magnitude over 127 (OSSIA_INT8), after they were rounded to 15. Beside other weights, and
+// where a weight's rows are no multiple of 16, OSSIA_FAST and OSSIA_TURBO round to bfloat16.
 //
 // So at OSSIA_TURBO a token's numbers depend, by rounding, on those beside it; at OSSIA_FAST they do not.
 OSSIA_API void ossia_expert_rounding(const ossia_context* context, int32_t precision, int64_t* whole_tokens,

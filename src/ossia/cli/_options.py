@@ -51,8 +51,9 @@ def add_precision(parser: Arguments, default: str | None = None) -> None:
         "--precision",
         choices=("exact", "fast", "turbo"),
         default=default,
-        help="exact: float32 throughout; fast: bfloat16 activations; turbo: fast, and few tokens' experts in whole "
-        f"numbers, so that company in a batch shows (default: {default or 'exact, fast from 20b on'})",
+        help="exact: float32 throughout; fast: activations rounded where that is cheap; turbo: fast, and experts "
+        "rounded by how many tokens chose them, so that company in a batch shows (default: "
+        f"{default or 'exact, fast from 20b on'})",
     )
 
 
