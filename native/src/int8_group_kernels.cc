@@ -80,7 +80,7 @@ void panel_times_some(int64_t count, const char* panel, const Int8Shape& shape, 
 }  // namespace
 
 void int8_arrange(const Int8Tokens& tokens, const Int8Shape& shape, int64_t group, char* to) {
-  const Int8Groups all{tokens.count};
+  const TokenGroups all{tokens.count};
   const int64_t first = all.begin(group), count = all.begin(group + 1) - first;
   const int64_t plane = shape.padded() + kInt8Chunk;
   const __mmask16 given = first_lanes(static_cast<int>(count));
@@ -105,7 +105,7 @@ void int8_arrange(const Int8Tokens& tokens, const Int8Shape& shape, int64_t grou
 void int8_products(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens, const char* from,
                    float* y, int64_t stride) {
   const Int8Shape shape{columns};
-  const Int8Groups all{tokens.count};
+  const TokenGroups all{tokens.count};
   const Lookahead ahead{panels.panels + panels.count * shape.panel_bytes(), panels.next}, nothing;
   for (int64_t p = 0; p < panels.count; ++p) {
     const int some = static_cast<int>(least(kPanelRows, rows - p * kPanelRows));

@@ -4,19 +4,12 @@
 #define OSSIA_INT8_GROUP_KERNELS_H_
 
 #include "int8.h"
+#include "token_groups.h"
 
 namespace ossia {
 
-// The fewest tokens that are taken as groups, and the most of a group.
-constexpr int64_t kFewestGrouped = 3, kMostGrouped = 12;
-
-// Tokens in groups as equal as can be: fifteen are better done as eight and seven than as twelve and three.
-struct Int8Groups {
-  int64_t tokens;
-  int64_t count = (tokens + kMostGrouped - 1) / kMostGrouped;
-
-  int64_t begin(int64_t group) const { return group * tokens / count; }
-};
+// The fewest tokens that are taken as groups.
+constexpr int64_t kFewestGrouped = 3;
 
 // The bytes of a token in its group.
 inline int64_t int8_group_bytes(const Int8Shape& shape) {

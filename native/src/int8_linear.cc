@@ -81,7 +81,7 @@ class Int8Call {
       }
     });
     if (!grouped_) return;
-    context_.pool.run(Int8Groups{tokens_}.count,
+    context_.pool.run(TokenGroups{tokens_}.count,
                       [&](int64_t group, int) { context_.kernels.int8_arrange(tokens(), shape_, group, groups_); });
   }
 

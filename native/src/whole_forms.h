@@ -5,6 +5,7 @@
 
 #include "int8.h"
 #include "operands.h"
+#include "token_groups.h"
 #include "whole_kernels.h"
 
 namespace ossia::whole {
@@ -40,22 +41,12 @@ void arrange(const void* row, int64_t blocks, char* token);
 void products(const Rows& rows, const char* run, int64_t tokens, float* y, int64_t stride);
 }  // namespace few
 
-// More, in groups of up to kMost, as equal as can be: fifteen tokens are better done as eight and seven than as twelve
-// and three.
+// More, in groups.
 namespace group {
-constexpr int64_t kMost = 12;
-
-struct Groups {
-  int64_t tokens;
-  int64_t count = (tokens + kMost - 1) / kMost;
-
-  int64_t begin(int64_t g) const { return g * tokens / count; }
-};
-
 int64_t bytes(int64_t blocks);  // of a token
 void arrange(const void* const* rows, int64_t count, int64_t blocks, bool coarse, char* group);
 // The group that begins with token t lies at run + t * bytes(blocks); the rows' number is a multiple of kWholeRows.
-void products(const Rows& rows, const char* run, const Groups& groups, bool coarse, float* y, int64_t stride);
+void products(const Rows& rows, const char* run, const TokenGroups& groups, bool coarse, float* y, int64_t stride);
 }  // namespace group
 
 }  // namespace ossia::whole

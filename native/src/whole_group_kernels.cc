@@ -39,7 +39,7 @@ struct alignas(64) Kept {
 
 // The sums of a panel and some tokens, each lane of a row's as a register of 16 rows.
 struct alignas(64) Lanes {
-  float of[kSums][kMost][kPanel];
+  float of[kSums][kMostGrouped][kPanel];
 };
 
 // Of rows i, i + 4, i + 8 and i + 12 the 16 bytes that load(row) gives, as the parts of v[i]; then turned, so that v[i]
@@ -105,7 +105,7 @@ struct Words {
                                            10, 13, 9, 12, 8, 7, 3, 6, 2, 5, 1, 4, 0);
     __m512i words[16] = {};
 #pragma GCC unroll 16
-    for (int t = 0; t < kMost; ++t) {
+    for (int t = 0; t < kMostGrouped; ++t) {
       if (t < tokens) words[t] = _mm512_permutexvar_epi16(order, numbers_of(rows[t], b));
     }
     store_turned<kCount>(words, tokens, to);
@@ -155,7 +155,7 @@ struct Bytes {
     Word* offsets = reinterpret_cast<Word*>(to + kCount * tokens * static_cast<int64_t>(sizeof(Word)));
     Scale* scales = reinterpret_cast<Scale*>(offsets + tokens);
 #pragma GCC unroll 16
-    for (int t = 0; t < kMost; ++t) {
+    for (int t = 0; t < kMostGrouped; ++t) {
       if (t >= tokens) break;
       const __m512i numbers = _mm512_permutexvar_epi16(order, numbers_of(rows[t], b));
       const __m512i first = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(numbers));
@@ -301,7 +301,7 @@ void arrange_as(const void* const* rows, int64_t count, int64_t blocks, char* gr
 }
 
 template <class Form>
-void products_as(const Rows& rows, const char* run, const Groups& groups, float* y, int64_t stride) {
+void products_as(const Rows& rows, const char* run, const TokenGroups& groups, float* y, int64_t stride) {
   const int64_t blocks = rows.all.row_blocks;
   const Mxfp4Rows nothing{nullptr, nullptr, blocks};
   Kept<Form> kept;
@@ -309,9 +309,9 @@ void products_as(const Rows& rows, const char* run, const Groups& groups, float*
     const Mxfp4Rows next = r + kPanel < rows.count ? rows.all.from(r + kPanel) : rows.next;
     for (int64_t g = 0; g < groups.count; ++g) {
       const int64_t begin = groups.begin(g);
-      panel_times_some<Form, kMost>(groups.begin(g + 1) - begin, rows.all.from(r), g == 0 ? next : nothing,
-                                    g > 0 && blocks <= kMostKept, kept, run + begin * bytes(blocks),
-                                    y + begin * stride + r, stride);
+      panel_times_some<Form, kMostGrouped>(groups.begin(g + 1) - begin, rows.all.from(r), g == 0 ? next : nothing,
+                                           g > 0 && blocks <= kMostKept, kept, run + begin * bytes(blocks),
+                                           y + begin * stride + r, stride);
     }
   }
 }
@@ -325,7 +325,7 @@ void arrange(const void* const* rows, int64_t count, int64_t blocks, bool coarse
   arrange_as<Words>(rows, count, blocks, group);
 }
 
-void products(const Rows& rows, const char* run, const Groups& groups, bool coarse, float* y, int64_t stride) {
+void products(const Rows& rows, const char* run, const TokenGroups& groups, bool coarse, float* y, int64_t stride) {
   if (coarse) return products_as<Bytes>(rows, run, groups, y, stride);
   products_as<Words>(rows, run, groups, y, stride);
 }

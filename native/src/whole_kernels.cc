@@ -31,7 +31,7 @@ void arrange(const void* const* rows, int64_t tokens, int64_t columns, bool coar
     for (int64_t t = 0; t < tokens; ++t) few::arrange(rows[t], blocks, to + t * few::bytes(blocks));
     return;
   }
-  const group::Groups groups{tokens};
+  const TokenGroups groups{tokens};
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t begin = groups.begin(g);
     group::arrange(rows + begin, groups.begin(g + 1) - begin, blocks, coarse, to + begin * group::bytes(blocks));
