@@ -67,15 +67,12 @@ Kernels by_lookup(Kernels kernels) {
   kernels.whole_pack = whole::pack;
   kernels.whole_arrange = whole::arrange;
   kernels.whole_products = whole::products;
-  kernels.whole_at_fast = true;
   return kernels;
 }
 
-// The same kernels, but products of bfloat16 and of 8 bits on tiles, and attention's. Tiles of bfloat16 are faster for
-// many tokens than whole numbers without tiles.
+// The same kernels, but products of bfloat16 and of 8 bits on tiles, and attention's.
 Kernels on_tiles(Kernels kernels) {
   kernels.isa = "amx";
-  kernels.whole_at_fast = false;
   kernels.interleave = tiles::interleave;
   kernels.group_products = tiles::products;
   kernels.int8_products = tiles::int8_products;

@@ -30,9 +30,7 @@ class ExpertInputs {
         pairs_(pairs),
         weight_(weight),
         rounding_(expert_rounding(context.kernels, precision)),
-        most_whole_(weight.dtype != OSSIA_MXFP4 || weight.rows % kWholeRows != 0 ? 0
-                    : rounding_.rest == OSSIA_INT8                               ? INT64_MAX
-                                                                                 : rounding_.whole_tokens),
+        most_whole_(most_whole(weight, rounding_)),
         plain_(context, most_whole_ < INT64_MAX || terms != nullptr ? rows : 0, weight.columns,
                precision != OSSIA_EXACT),
         whole_(context, most_whole_ > 0 ? rows : 0, most_whole_ > 0 ? pairs : 0, weight.columns,
@@ -95,6 +93,11 @@ class ExpertInputs {
   }
 
  private:
+  static int64_t most_whole(const ossia_weight& weight, const ExpertRounding& rounding) {
+    if (weight.dtype != OSSIA_MXFP4 || weight.rows % kWholeRows != 0) return 0;
+    return rounding.rest == OSSIA_INT8 ? INT64_MAX : rounding.whole_tokens;
+  }
+
   const Kernels& kernels_;
   const int64_t pairs_;
   const ossia_weight& weight_;

@@ -14,8 +14,6 @@ namespace {
 
 using namespace OSSIA_ISA;
 
-typedef int32_t Word __attribute__((may_alias));
-
 // Words of a chunk: of each quad the even-numbered columns and the odd.
 constexpr int64_t kWords = kInt8Chunk / 2;
 
@@ -83,7 +81,6 @@ void int8_arrange(const Int8Tokens& tokens, const Int8Shape& shape, int64_t grou
   const TokenGroups all{tokens.count};
   const int64_t first = all.begin(group), count = all.begin(group + 1) - first;
   const int64_t plane = shape.padded() + kInt8Chunk;
-  const __mmask16 given = first_lanes(static_cast<int>(count));
   to += first * int8_group_bytes(shape);
   for (int64_t c = 0; c < shape.chunks(); ++c) {
     Word* words = reinterpret_cast<Word*>(to + c * chunk_bytes(count));
@@ -94,9 +91,7 @@ void int8_arrange(const Int8Tokens& tokens, const Int8Shape& shape, int64_t grou
         if (t >= count) break;
         v[t] = words_of(tokens.integers + (first + t) * shape.token_bytes() + c * kInt8Chunk + half * kBlock, plane);
       }
-      turn(v);
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) _mm512_mask_storeu_epi32(words + (half * kLanes + i) * count, given, v[i]);
+      store_turned<kLanes>(v, count, words + half * kLanes * count);
     }
     for (int64_t t = 0; t < count; ++t) words[kWords * count + t] = tokens.offsets[(first + t) * shape.chunks() + c];
   }

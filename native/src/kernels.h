@@ -41,13 +41,12 @@ struct Kernels {
   void (*int8_arrange)(const Int8Tokens& tokens, const Int8Shape& shape, int64_t group, char* to);
   void (*int8_group_products)(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens,
                               const char* from, float* y, int64_t stride);
-  // MXFP4 and whole numbers: whole_kernels.h; nullptr where there are none, and `whole_at_fast` is false.
+  // MXFP4 and whole numbers: whole_kernels.h; nullptr where there are none.
   int64_t (*whole_bytes)(int64_t columns);
   void (*whole_pack)(const float* x, int64_t columns, void* row);
   void (*whole_arrange)(const void* const* rows, int64_t tokens, int64_t columns, bool coarse, void* run);
   void (*whole_products)(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens,
                          bool coarse, float* y, int64_t stride);
-  bool whole_at_fast;
   void (*swiglu)(const float* h, int64_t count, float limit, float* a);
 
   // Attention: attend.h.
@@ -89,8 +88,10 @@ struct ExpertRounding {
 inline ExpertRounding expert_rounding(const Kernels& kernels, int32_t precision) {
   if (precision == OSSIA_EXACT) return {0, OSSIA_F32};
   if (kernels.whole_products == nullptr) return {0, OSSIA_BF16};
-  if (precision == OSSIA_TURBO) return {kFewTokens, kernels.whole_at_fast ? OSSIA_INT8 : OSSIA_BF16};
-  return {kernels.whole_at_fast ? INT64_MAX : 0, OSSIA_BF16};
+  // Tiles of bfloat16 are faster for many tokens than whole numbers without tiles.
+  const bool tiles = kernels.group_products != nullptr;
+  if (precision == OSSIA_TURBO) return {kFewTokens, tiles ? OSSIA_BF16 : OSSIA_INT8};
+  return {tiles ? 0 : INT64_MAX, OSSIA_BF16};
 }
 
 #if defined(OSSIA_ISA)

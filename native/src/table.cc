@@ -31,7 +31,6 @@ extern const Kernels kTable = {
     nullptr,
     nullptr,
     nullptr,
-    false,
     swiglu,
     attend_write,
     attend_cut,

@@ -38,6 +38,18 @@ OSSIA_INLINE void turn(__m512i (&v)[16]) {
   }
 }
 
+// 32 bits of other types' memory.
+typedef int32_t Word __attribute__((may_alias));
+
+// Some tokens' words, [tokens][kCount], to [kCount][tokens].
+template <int kCount>
+OSSIA_INLINE void store_turned(__m512i (&words)[16], int64_t tokens, void* to) {
+  const __mmask16 given = first_lanes(static_cast<int>(tokens));
+  turn(words);
+#pragma GCC unroll 16
+  for (int i = 0; i < kCount; ++i) _mm512_mask_storeu_epi32(static_cast<Word*>(to) + i * tokens, given, words[i]);
+}
+
 }  // namespace ossia::OSSIA_ISA
 
 #endif  // OSSIA_TURN_H_

@@ -33,6 +33,15 @@ OSSIA_INLINE __m128i scales_of(const Mxfp4Rows& row, int64_t b, int64_t count) {
   return _mm_maskz_loadu_epi8(first_lanes(static_cast<int>(least(kSums, count))), row.scales + b);
 }
 
+// Of 64 bytes, twice the weights plus 12, of the low nibbles and of the high nibbles. The table is there four times, so
+// that the upper two of the six bits that a lookup takes do not matter and no nibble has to be cut out.
+OSSIA_INLINE void look_up(__m512i bytes, __m512i& even, __m512i& odd) {
+  const __m512i table =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+  even = _mm512_permutexvar_epi8(bytes, table);
+  odd = _mm512_permutexvar_epi8(_mm512_srli_epi16(bytes, 4), table);
+}
+
 // One or two tokens.
 namespace few {
 int64_t bytes(int64_t blocks);  // of a token

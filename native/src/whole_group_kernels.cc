@@ -61,7 +61,6 @@ OSSIA_INLINE void turned(Load&& load, __m512i (&v)[4]) {
   v[3] = _mm512_unpackhi_epi64(b, d);
 }
 
-typedef int32_t Word __attribute__((may_alias));
 typedef float Scale __attribute__((may_alias));
 
 OSSIA_INLINE void bytes_of_rows(const Mxfp4Rows& rows, int64_t b, __m512i (&bytes)[4]) {
@@ -69,17 +68,6 @@ OSSIA_INLINE void bytes_of_rows(const Mxfp4Rows& rows, int64_t b, __m512i (&byte
 }
 
 OSSIA_INLINE __m512i numbers_of(const void* row, int64_t b) { return _mm512_loadu_si512(columns_of(row) + b * kBlock); }
-
-// Turns some tokens' words of a block, [tokens][kCount], to [kCount][tokens].
-template <int kCount>
-OSSIA_INLINE void store_turned(__m512i (&words)[16], int64_t tokens, char* to) {
-  const __mmask16 given = first_lanes(static_cast<int>(tokens));
-  turn(words);
-#pragma GCC unroll 16
-  for (int i = 0; i < kCount; ++i) {
-    _mm512_mask_storeu_epi32(to + i * tokens * static_cast<int64_t>(sizeof(Word)), given, words[i]);
-  }
-}
 
 // 15 bits of an activation: two columns in a word of 32 bits, of a row as twice the weights. Four bytes of a row are
 // eight columns: nibble k of their first two bytes and of their last two are a pair.
@@ -135,16 +123,15 @@ struct Bytes {
   static constexpr int64_t kCount = kBlock / kQuad, kWeightBytes = kCount * kLine;
   static constexpr int64_t kTokenBytes = (kCount + 2) * static_cast<int64_t>(sizeof(Word));
 
-  // The lookup takes six bits, and its table is there four times.
   static OSSIA_INLINE void decode(const Mxfp4Rows& rows, int64_t b, char* weights) {
-    const __m512i table =
-        _mm512_broadcast_i32x4(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
     __m512i bytes[4];
     bytes_of_rows(rows, b, bytes);
-#pragma GCC unroll 8
-    for (int i = 0; i < kCount; ++i) {
-      const __m512i nibbles = _mm512_srli_epi16(bytes[i / 2], i % 2 * 4);
-      _mm512_store_si512(weights + i * kLine, _mm512_permutexvar_epi8(nibbles, table));
+#pragma GCC unroll 4
+    for (int i = 0; i < kCount / 2; ++i) {
+      __m512i even, odd;
+      look_up(bytes[i], even, odd);
+      _mm512_store_si512(weights + 2 * i * kLine, even);
+      _mm512_store_si512(weights + (2 * i + 1) * kLine, odd);
     }
   }
 

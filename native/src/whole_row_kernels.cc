@@ -29,15 +29,6 @@ struct Shape {
   int64_t bytes() const { return offsets() + registers() * kLine; }
 };
 
-// Of 64 bytes, the weights of the low nibbles and of the high nibbles. The table is there four times, so that the upper
-// two of the six bits that a lookup takes do not matter and no nibble has to be cut out.
-OSSIA_INLINE void look_up(__m512i bytes, __m512i& even, __m512i& odd) {
-  const __m512i table =
-      _mm512_broadcast_i32x4(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
-  even = _mm512_permutexvar_epi8(bytes, table);
-  odd = _mm512_permutexvar_epi8(_mm512_srli_epi16(bytes, 4), table);
-}
-
 // What is asked for ahead: for the first cache within a row, which the requests to the second have brought there, and
 // for the second. 4 to 46 KB were the same within 3 %; without the first 2 % slower, without both 30 %.
 constexpr int64_t kSoon = 512, kLater = 16 * 1024;

@@ -38,7 +38,20 @@ def rounded(x: np.ndarray, precision: Precision) -> np.ndarray:
 
 
 def whole(x: Judged) -> Judged:
-    """[C] as multiples of its largest magnitude over 16256.
+    """[C] as multiples of its largest magnitude over 16256."""
+    return _multiples(x, 16256, roundings=3)
+
+
+def coarse(x: Judged) -> Judged:
+    """The same, and then each 32 columns as multiples of their largest magnitude over 127."""
+    x = whole(x)
+    starts = range(0, len(x.value), 32)
+    parts = [_multiples(Judged(*(each[at : at + 32] for each in x)), 127, roundings=4) for at in starts]
+    return Judged(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _multiples(x: Judged, most: int, *, roundings: int) -> Judged:
+    """Of the largest magnitude over `most`.
 
     The scale is as far off as the largest magnitude is, and by the roundings that make it. A number so near the middle
     between two that an error reaches there may be the other one.
@@ -46,29 +59,11 @@ def whole(x: Judged) -> Judged:
     largest = np.abs(x.value).max()
     if largest < 2.0**-100:
         return Judged(np.zeros_like(x.value), x.bound)
-    step, off = largest / 16256, x.bound.max() / largest + 3 * U
+    step, off = largest / most, x.bound.max() / largest + roundings * U
     unsure = x.bound + np.abs(x.value) * off
     flips = np.rint((x.value - unsure) / step) != np.rint((x.value + unsure) / step)
     value = np.rint(x.value / step) * step
     return Judged(value, np.abs(value) * off + np.where(flips, 1.01 * (step + unsure), 0.0))
-
-
-def coarse(x: Judged) -> Judged:
-    """The same, and then each 32 columns as multiples of their largest magnitude over 127."""
-    x = whole(x)
-    parts = []
-    for begin in range(0, len(x.value), 32):
-        value, bound = x.value[begin : begin + 32], x.bound[begin : begin + 32]
-        largest = np.abs(value).max()
-        if largest == 0:
-            parts.append(Judged(value, bound))
-            continue
-        step, off = largest / 127, bound.max() / largest + 4 * U
-        unsure = bound + np.abs(value) * off
-        flips = np.rint((value - unsure) / step) != np.rint((value + unsure) / step)
-        seen = np.rint(value / step) * step
-        parts.append(Judged(seen, np.abs(seen) * off + np.where(flips, 1.01 * (step + unsure), 0.0)))
-    return Judged(*(np.concatenate(each) for each in zip(*((p.value, p.bound) for p in parts), strict=True)))
 
 
 def cached(x: np.ndarray, dtype: CacheDtype) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from ossia.errors import BackendError
 from ossia.mxfp4 import Packed, encode
 from ossia.ops import Batch, Experts, Linear, LowRank, Pages, Precision, Role
 from ossia.ops.native import NativeOps
+from ossia.ops.protocol import FEW_TOKENS
 from ossia.ops.reference import ReferenceOps
 from tests.ops.cases import KIND, draw, mask_of, normal, reading, weight
 from tests.ops.steps import Steps, instruction_sets
@@ -93,8 +94,13 @@ def test_how_far_rounded_experts_are_from_exact_ones(isa: str, width: int, token
     fast = np.abs(computed(ReferenceOps(Precision.FAST)) - computed(exact)).max()
     error = np.abs(computed(native) - computed(exact)).max()
     whole, rest = native.expert_rounding
-    if np.unique(chosen, return_counts=True)[1].max() <= whole:
+    most = np.unique(chosen, return_counts=True)[1].max()
+    if most <= whole:
         assert error <= fast / 5
+        if most <= FEW_TOKENS:
+            # Both sum in float32 what is mostly exact: closer than bfloat16 by two orders.
+            turbo, words = (computed(ReferenceOps(each)) for each in (Precision.TURBO, Precision.FAST))
+            assert np.abs(computed(native) - turbo).max() <= np.abs(words - turbo).max() / 20
     else:
         assert fast / 5 <= error <= fast * {"bf16": 2, "int8": 8}[rest]
 

@@ -302,7 +302,7 @@ class Ops(Protocol):
         ...
 
 
-def few_chose(chosen: np.ndarray, most: int = FEW_TOKENS) -> np.ndarray:
+def few_chose(chosen: np.ndarray, most: int) -> np.ndarray:
     """[T, A] int32 -> [T, A] bool: whether at most so many tokens chose the same expert.
 
     Counted among each `COUNTED_TOKENS` of a step, from the first on.
