@@ -85,11 +85,11 @@ _SKILLS = (
     Skill(partial(decimal_comparison, held=False), 0, 1.5),
     Skill(partial(signed, held=False), 0, 2),
     Skill(partial(expression, held=False), 0, 4),
-    Skill(partial(prose, held=False), 0, 7),
+    Skill(partial(prose, held=False), 0, 9),
     Skill(partial(story, held=False), 0, 4),
     Skill(partial(repetition, held=False), 34, 6),
     Skill(partial(lookup, held=False), 14, 6),
-    Skill(partial(listed, held=False), 0, 3),
+    Skill(partial(listed, held=False), 0, 4),
     Skill(partial(memory, held=False), 4, 3),
     Skill(chat, 4, 7),
     Skill(partial(meaningless, held=False), 0, 0.7),
@@ -100,19 +100,19 @@ _SKILLS = (
     Skill(partial(long_division, held=False), 0, 10, True),
     Skill(partial(fraction, held=False), 0, 5, True),
     Skill(partial(percentage, held=False), 0, 3, True),
-    Skill(partial(ordering, held=False), 0, 8, True),
+    Skill(partial(ordering, held=False), 0, 11, True),
     Skill(partial(units, held=False), 0, 4, True),
     Skill(partial(calendar_question, held=False), 0, 7, True),
     Skill(partial(truth, held=False), 0, 1, True),
     Skill(partial(conclusion, held=False), 0, 1, True),
     Skill(partial(text_question, held=False), 0, 10, True),
-    Skill(partial(long_story, held=False), 0, 12, True),
+    Skill(partial(long_story, held=False), 0, 13, True),
     Skill(known, 0, 16, True),
     Skill(partial(unknown_fact, held=False), 0, 12, True),
     Skill(wished_sums, 0, 2, True),
 )
 # Of each setting, likewise.
-_SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 7), "instruction": (0, 5)}
+_SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 8), "instruction": (0, 5)}
 _WIDER_SETTINGS = {"sequence": 10, "python": 6, "browser": 8}
 SHARED = (*(skill.name for skill in _SKILLS), *_SETTINGS, *_WIDER_SETTINGS)
 """The names of all that have shares."""
