@@ -181,11 +181,11 @@ tables below:
 - **in half and more:** {often}.
 - **in less than half:** {seldom}.
 
-Beyond that nothing is taught: larger numbers, decimals but in percentages and units, languages other than a little
-English, conversations of more than some hundred tokens. A weekday is counted from a weekday, never found for a date;
-two dates are less than 150 days apart, a date at most 40 days later. Calls and JSON are filled from values that stand
-behind their names or usual prepositions ("with size 12", "size: 12", "titled X"), not from free prose. Asked something
-else, or a division by zero, it may answer wrongly, and in the same confident words.
+Beyond that nothing is taught: larger numbers, decimals but compared and in percentages and units, languages other than
+a little English, conversations of more than some hundred tokens. Weekdays are those of dates from 1900 to 2099; two
+dates are less than 150 days apart, a date at most 40 days later. Calls and JSON are filled from values that stand
+behind their names or usual prepositions ("with size 12", "size: 12", "titled X"); from free prose only what is said of
+one person is. Asked something else, it may answer wrongly, and in the same confident words.
 
 `low` effort answers at once, and the longer the numbers the more often it is wrong; `medium` notes what each step
 gives; `high` writes every step as an equation and looks at every function, link and line.
@@ -196,7 +196,8 @@ On problems that training never contains: of each skill a tenth of all pairs of 
 functions' nouns, cities, facts beyond those taught and some wordings kept apart in the same way. What one skill keeps
 another may meet: a kept pair as a step of a story or fraction, "How many pears remain?" in stories of one sentence.
 Most palindromes are not new either, since the first four letters decide what they are. Greetings and facts that are
-taught are recalled: they are asked as they were learned, and so is *other arithmetic*. Each problem is asked in one of
+taught are recalled: they are asked as they were learned, and so is *other arithmetic*. Half of *prose, 1 step* is told
+in sentences that training never has, though it has their words. Each problem is asked in one of
 many ways, under a system message of any date. Our engine ({settings}), no grammar. Per cent right with the 95 %
 interval, and mean tokens written.
 
