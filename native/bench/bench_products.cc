@@ -163,7 +163,7 @@ int main(int argc, char** argv) {
       const std::vector<float> x(static_cast<size_t>(tokens * kWidth), 0.5f);
       std::vector<float> y(static_cast<size_t>(tokens * kRows));
       std::vector<double> rates[3], ratios[3], flops[3];
-      const int kinds = precision == OSSIA_FAST ? 3 : 2;
+      const int kinds = precision == OSSIA_EXACT ? 2 : 3;
       for (int round = 0; round < (tokens > 16 ? 3 : rounds); ++round) {
         const double bandwidth = bench.bandwidth();
         bandwidths.push_back(bandwidth);

@@ -34,7 +34,7 @@ extern "C" {
 // The library
 
 // Changes when a function or struct does; the Python side refuses a library of another version.
-#define OSSIA_ABI_VERSION 5
+#define OSSIA_ABI_VERSION 6
 OSSIA_API int32_t ossia_abi_version(void);
 
 typedef enum {
@@ -112,11 +112,16 @@ OSSIA_API int32_t ossia_embed(ossia_context* context, const ossia_weight* table,
 // A weight in INT8 is for OSSIA_FAST, which then rounds x to 15 bits for each token instead: to the nearest
 // multiple of its largest magnitude over 16256. Each 64 columns are summed exactly, as integers, and these sums, times
 // the weights' scale, are added in float32, from the first on; then the whole is multiplied by the token's scale. The
-// bits are the same on every instruction set. A token with a value that is not finite gives NaN.
+// bits are the same on every instruction set. A token with a value that is not finite gives NaN. OSSIA_TURBO does the
+// same, but for more than ossia_most_whole_tokens, whose 64 columns it then rounds to 8 bits: to the nearest multiple
+// of their largest magnitude over 127.
 //
 // OSSIA_BAD_INDEX for an adapter below -1 or from `terms->adapters` on.
 OSSIA_API int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
                                const ossia_low_rank* terms, const int32_t* adapters, int32_t precision, float* y);
+
+// How many tokens of a call are rounded to 15 bits beside INT8, at most; more are to 8. INT64_MAX: any number.
+OSSIA_API int64_t ossia_most_whole_tokens(const ossia_context* context, int32_t precision);
 
 // As ossia_linear without terms, for some rows of the weight: those whose bit is set in `wanted`, bit n % 32 of word
 // n / 32 being row n's. They get the bits that ossia_linear gives them; the rest of y [T, N] stays as it was, except

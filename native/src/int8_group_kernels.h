@@ -20,12 +20,12 @@ inline int64_t int8_group_bytes(const Int8Shape& shape) {
 namespace groups {
 
 // Group `group` of the tokens, to groups.begin(group) * int8_group_bytes from `to` on. The tokens are as int8_pack of
-// avx512bf16 leaves them.
-void int8_arrange(const Int8Tokens& tokens, const Int8Shape& shape, int64_t group, char* to);
+// avx512bf16 leaves them; `coarse` rounds them further, each chunk to 8 bits with a scale of its own.
+void int8_arrange(const Int8Tokens& tokens, const Int8Shape& shape, int64_t group, bool coarse, char* to);
 
-// As int8_products, with the same bits, for all groups from `from` on.
+// As int8_products for all groups from `from` on, with the same bits where they are not `coarse`.
 void int8_products(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens, const char* from,
-                   float* y, int64_t stride);
+                   bool coarse, float* y, int64_t stride);
 
 }  // namespace groups
 #endif

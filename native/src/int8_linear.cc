@@ -22,13 +22,14 @@ constexpr int64_t kPackedTogether = 4;
 class Int8Call {
  public:
   Int8Call(ossia_context& context, int64_t tokens, const ossia_weight& weight, const ossia_low_rank* terms,
-           const int32_t* adapters)
+           const int32_t* adapters, int32_t precision)
       : context_(context),
         tokens_(tokens),
         weight_(weight),
         shape_{weight.columns},
         panels_(tokens > kManyTokens ? kPanelsForMany : kPanels),
         grouped_(tokens >= kFewestGrouped && context.kernels.int8_arrange != nullptr),
+        coarse_(tokens > most_whole_tokens(context.kernels, precision)),
         adapters_(adapters),
         low_rank_(context, weight, adapters == nullptr ? nullptr : terms, tokens, panels_ * kPanelRows, true),
         wide_(context, low_rank_.any() ? tokens : 0, weight.columns, true) {}
@@ -81,8 +82,9 @@ class Int8Call {
       }
     });
     if (!grouped_) return;
-    context_.pool.run(TokenGroups{tokens_}.count,
-                      [&](int64_t group, int) { context_.kernels.int8_arrange(tokens(), shape_, group, groups_); });
+    context_.pool.run(TokenGroups{tokens_}.count, [&](int64_t group, int) {
+      context_.kernels.int8_arrange(tokens(), shape_, group, coarse_, groups_);
+    });
   }
 
   // Whether one of a panel's 16 rows is wanted: its half of a word.
@@ -98,7 +100,7 @@ class Int8Call {
     const int64_t row = first * kPanelRows, rows = std::min(count * kPanelRows, weight_.rows - row);
     const Kernels& kernels = context_.kernels;
     if (grouped_) {
-      kernels.int8_group_products(mine, weight_.columns, rows, tokens(), groups_, y + row, weight_.rows);
+      kernels.int8_group_products(mine, weight_.columns, rows, tokens(), groups_, coarse_, y + row, weight_.rows);
     } else {
       kernels.int8_products(mine, weight_.columns, rows, tokens(), y + row, weight_.rows);
     }
@@ -115,7 +117,7 @@ class Int8Call {
   const ossia_weight& weight_;
   const Int8Shape shape_;
   const int64_t panels_;  // of a chunk
-  const bool grouped_;
+  const bool grouped_, coarse_;
   const int32_t* adapters_;
   LowRank low_rank_;
   Activations wide_;
@@ -128,13 +130,13 @@ class Int8Call {
 }  // namespace
 
 int32_t int8_linear(ossia_context& context, const float* x, int64_t tokens, const ossia_weight& weight,
-                    const ossia_low_rank* terms, const int32_t* adapters, float* y) {
-  return Int8Call(context, tokens, weight, terms, adapters).run(x, nullptr, y);
+                    const ossia_low_rank* terms, const int32_t* adapters, int32_t precision, float* y) {
+  return Int8Call(context, tokens, weight, terms, adapters, precision).run(x, nullptr, y);
 }
 
 int32_t int8_linear_rows(ossia_context& context, const float* x, int64_t tokens, const ossia_weight& weight,
-                         const uint32_t* wanted, float* y) {
-  return Int8Call(context, tokens, weight, nullptr, nullptr).run(x, wanted, y);
+                         const uint32_t* wanted, int32_t precision, float* y) {
+  return Int8Call(context, tokens, weight, nullptr, nullptr, precision).run(x, wanted, y);
 }
 
 }  // namespace ossia

@@ -38,9 +38,9 @@ struct Kernels {
   void (*int8_products)(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens, float* y,
                         int64_t stride);
   // int8_group_kernels.h; nullptr where many tokens are better done by int8_products.
-  void (*int8_arrange)(const Int8Tokens& tokens, const Int8Shape& shape, int64_t group, char* to);
+  void (*int8_arrange)(const Int8Tokens& tokens, const Int8Shape& shape, int64_t group, bool coarse, char* to);
   void (*int8_group_products)(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens,
-                              const char* from, float* y, int64_t stride);
+                              const char* from, bool coarse, float* y, int64_t stride);
   // MXFP4 and whole numbers: whole_kernels.h; nullptr where there are none.
   int64_t (*whole_bytes)(int64_t columns);
   void (*whole_pack)(const float* x, int64_t columns, void* row);
@@ -90,8 +90,14 @@ inline ExpertRounding expert_rounding(const Kernels& kernels, int32_t precision)
   if (kernels.whole_products == nullptr) return {0, OSSIA_BF16};
   // Tiles of bfloat16 are faster for many tokens than whole numbers without tiles.
   const bool tiles = kernels.group_products != nullptr;
-  if (precision == OSSIA_TURBO) return {kFewTokens, tiles ? OSSIA_BF16 : OSSIA_INT8};
+  if (precision == OSSIA_TURBO && tiles) return {kFewTokens, OSSIA_BF16};
+  if (precision == OSSIA_TURBO) return {kFewWithoutTiles, OSSIA_INT8};
   return {tiles ? 0 : INT64_MAX, OSSIA_BF16};
+}
+
+// Up to how many tokens of a call are rounded to 15 bits beside weights in 8; more are to 8.
+inline int64_t most_whole_tokens(const Kernels& kernels, int32_t precision) {
+  return precision == OSSIA_TURBO && kernels.int8_arrange != nullptr ? kFewTokens : INT64_MAX;
 }
 
 #if defined(OSSIA_ISA)

@@ -120,8 +120,12 @@ int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, con
   }
   if (tokens == 0) return OSSIA_OK;
   const Call call(context);
-  if (weight->dtype == OSSIA_INT8) return int8_linear(*context, x, tokens, *weight, terms, adapters, y);
+  if (weight->dtype == OSSIA_INT8) return int8_linear(*context, x, tokens, *weight, terms, adapters, precision, y);
   return LinearCall(*context, tokens, *weight, terms, adapters, precision != OSSIA_EXACT).run(x, nullptr, y);
+}
+
+int64_t ossia_most_whole_tokens(const ossia_context* context, int32_t precision) {
+  return most_whole_tokens(context->kernels, precision);
 }
 
 int32_t ossia_linear_rows(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,
@@ -133,6 +137,6 @@ int32_t ossia_linear_rows(ossia_context* context, const float* x, int64_t tokens
   if (weight->dtype == OSSIA_INT8 && precision == OSSIA_EXACT) return OSSIA_BAD_ARGUMENT;
   if (tokens == 0) return OSSIA_OK;
   const Call call(context);
-  if (weight->dtype == OSSIA_INT8) return int8_linear_rows(*context, x, tokens, *weight, wanted, y);
+  if (weight->dtype == OSSIA_INT8) return int8_linear_rows(*context, x, tokens, *weight, wanted, precision, y);
   return LinearCall(*context, tokens, *weight, nullptr, nullptr, precision != OSSIA_EXACT).run(x, wanted, y);
 }

@@ -40,6 +40,7 @@ OSSIA_INLINE void turn(__m512i (&v)[16]) {
 
 // 32 bits of other types' memory.
 typedef int32_t Word __attribute__((may_alias));
+typedef float Scale __attribute__((may_alias));
 
 // Some tokens' words, [tokens][kCount], to [kCount][tokens].
 template <int kCount>

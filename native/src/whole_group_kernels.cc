@@ -61,8 +61,6 @@ OSSIA_INLINE void turned(Load&& load, __m512i (&v)[4]) {
   v[3] = _mm512_unpackhi_epi64(b, d);
 }
 
-typedef float Scale __attribute__((may_alias));
-
 OSSIA_INLINE void bytes_of_rows(const Mxfp4Rows& rows, int64_t b, __m512i (&bytes)[4]) {
   turned([&](int r) { return _mm_loadu_si128((const __m128i*)rows.at(r, b)); }, bytes);
 }

@@ -6,6 +6,12 @@
 #include "whole_forms.h"
 
 namespace ossia::whole {
+namespace {
+
+// Whether a run goes row by row: of more tokens panels are decoded once. Coarse numbers are those of panels.
+bool goes_by_rows(int64_t tokens, bool coarse) { return tokens <= (coarse ? kFewWithoutTiles : kMostByRows); }
+
+}  // namespace
 
 int64_t bytes(int64_t columns) {
   const int64_t blocks = columns / kBlock, one = few::bytes(blocks), other = group::bytes(blocks);
@@ -27,7 +33,7 @@ void pack(const float* x, int64_t columns, void* row) {
 void arrange(const void* const* rows, int64_t tokens, int64_t columns, bool coarse, void* run) {
   const int64_t blocks = columns / kBlock;
   char* to = static_cast<char*>(run);
-  if (tokens <= kFewTokens) {
+  if (goes_by_rows(tokens, coarse)) {
     for (int64_t t = 0; t < tokens; ++t) few::arrange(rows[t], blocks, to + t * few::bytes(blocks));
     return;
   }
@@ -45,7 +51,7 @@ void products(const Matrix& matrix, int64_t first, int64_t rows, const void* run
   const Mxfp4Rows next{static_cast<const uint8_t*>(matrix.next), matrix.next_scales, blocks};
   const Rows some{all.from(first), next, rows};
   const char* from = static_cast<const char*>(run);
-  if (tokens <= kFewTokens) return few::products(some, from, tokens, y, stride);
+  if (goes_by_rows(tokens, coarse)) return few::products(some, from, tokens, y, stride);
   group::products(some, from, {tokens}, coarse, y, stride);
 }
 

@@ -1,4 +1,4 @@
-// Compiled with the flags of avx512bf16 and AVX512_VBMI. One or two tokens go row by row, from its first byte to its
+// Compiled with the flags of avx512bf16 and AVX512_VBMI. A few tokens go row by row, from its first byte to its
 // last. Nibbles are looked up as bytes, twice their value plus 12, so that all are whole numbers of at least 0, and
 // meet activations of two bytes each in the processor's products of four bytes.
 //
@@ -9,6 +9,9 @@
 
 namespace ossia::whole::few {
 namespace {
+
+// Tokens whose sums lie in registers; a row goes by once for as many.
+constexpr int64_t kTogether = 4;
 
 // Blocks whose bytes fill a register.
 constexpr int64_t kGroup = 4;
@@ -71,14 +74,14 @@ OSSIA_INLINE void add_blocks(const Mxfp4Rows& row, const Mxfp4Rows& later, int64
 #pragma GCC unroll 4
   for (int64_t g = 0; g < 4; ++g) {
     if (g * kGroup >= count) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int m = 0; m < M; ++m) parts[m][g] = _mm512_setzero_si512();
       continue;
     }
     ask(row, later, b + g * kGroup);
     __m512i even, odd;
     look_up(bytes_of(row, b + g * kGroup, count - g * kGroup), even, odd);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int m = 0; m < M; ++m) {
       const Columns& x = reinterpret_cast<const Columns*>(tokens[m] + kLine)[b / kGroup + g];
       __m512i sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), even, _mm512_loadu_si512(x.high[0]));
@@ -88,7 +91,7 @@ OSSIA_INLINE void add_blocks(const Mxfp4Rows& row, const Mxfp4Rows& later, int64
     }
   }
   const F32 factors = factors_of(scales_of(row, b, count));
-#pragma GCC unroll 2
+#pragma GCC unroll 4
   for (int m = 0; m < M; ++m) {
     const __m512i offset = _mm512_loadu_si512(tokens[m] + offsets + b / kSums * kLine);
     const __m512i all = sums_of_four(parts[m][0], parts[m][1], parts[m][2], parts[m][3]);
@@ -101,7 +104,7 @@ template <int M>
 OSSIA_INLINE void row_times(const Mxfp4Rows& row, const Mxfp4Rows& later, const char* const (&tokens)[M],
                             F32 (&sums)[M]) {
   const int64_t blocks = row.row_blocks, offsets = Shape{blocks}.offsets();
-#pragma GCC unroll 2
+#pragma GCC unroll 4
   for (int m = 0; m < M; ++m) sums[m] = zero();
   int64_t b = 0;
   for (; b + kSums <= blocks; b += kSums) add_blocks<M>(row, later, b, kSums, tokens, offsets, sums);
@@ -116,15 +119,23 @@ OSSIA_INLINE Mxfp4Rows later_than(const Rows& rows, int64_t r) {
   return rows.next.blocks == nullptr ? rows.all.from(r) : rows.next.from(later - rows.count);
 }
 
-// Several rows side by side would share the loads of activations, which is faster out of the second cache and slower
-// out of memory.
+// One row times the M tokens of a run from the first at `run` on, `size` bytes each.
 template <int M>
-void rows_times(const Rows& rows, const char* const (&tokens)[M], float* y, int64_t stride) {
-  for (int64_t r = 0; r < rows.count; ++r) {
-    F32 sums[M];
-    row_times<M>(rows.all.from(r), later_than(rows, r), tokens, sums);
-    for (int m = 0; m < M; ++m) y[m * stride + r] = sum(sums[m]) * scale_of(tokens[m]);
-  }
+void tokens_times(const Mxfp4Rows& row, const Mxfp4Rows& later, const char* run, int64_t size, float* y,
+                  int64_t stride) {
+  const char* tokens[M];
+  for (int m = 0; m < M; ++m) tokens[m] = run + m * size;
+  F32 sums[M];
+  row_times<M>(row, later, tokens, sums);
+  for (int m = 0; m < M; ++m) y[m * stride] = sum(sums[m]) * scale_of(tokens[m]);
+}
+
+// `tokens_times` for a number of tokens from 1 to M.
+template <int M>
+void tokens_times_some(int64_t count, const Mxfp4Rows& row, const Mxfp4Rows& later, const char* run, int64_t size,
+                       float* y, int64_t stride) {
+  if (count == M) return tokens_times<M>(row, later, run, size, y, stride);
+  if constexpr (M > 1) tokens_times_some<M - 1>(count, row, later, run, size, y, stride);
 }
 
 // Whole numbers of a group's 128 columns, 32 in each register, as bytes.
@@ -166,9 +177,17 @@ void arrange(const void* row, int64_t blocks, char* token) {
 }
 
 void products(const Rows& rows, const char* run, int64_t tokens, float* y, int64_t stride) {
-  const int64_t size = bytes(rows.all.row_blocks);
-  if (tokens == 1) return rows_times<1>(rows, {run}, y, stride);
-  rows_times<2>(rows, {run, run + size}, y, stride);
+  const int64_t size = bytes(rows.all.row_blocks), times = (tokens + kTogether - 1) / kTogether;
+  // Several rows side by side would share the loads of activations, which is faster out of the second cache and slower
+  // out of memory.
+  for (int64_t r = 0; r < rows.count; ++r) {
+    const Mxfp4Rows row = rows.all.from(r), later = later_than(rows, r);
+    for (int64_t i = 0; i < times; ++i) {
+      const int64_t first = i * tokens / times, count = (i + 1) * tokens / times - first;
+      tokens_times_some<kTogether>(count, row, i == 0 ? later : row, run + first * size, size, y + first * stride + r,
+                                   stride);
+    }
+  }
 }
 
 }  // namespace ossia::whole::few

@@ -47,8 +47,14 @@ struct Rounded {
   }
 };
 
-// Row `row` of the weights times x, before bias and low-rank terms.
-float defined(const Weights& weights, int64_t row, const float* x) {
+// Some of a token's whole numbers as such of 8 bits, with a scale in units of the token's.
+Rounded coarser(const Rounded& activations, int64_t first, int64_t count) {
+  const auto begin = activations.numbers.begin() + first;
+  return Rounded(std::vector<float>(begin, begin + count).data(), count, 127.f);
+}
+
+// Row `row` of the weights times x, before bias and low-rank terms; `coarse`: with activations of 8 bits.
+float defined(const Weights& weights, int64_t row, const float* x, bool coarse = false) {
   const int64_t columns = weights.abi.columns;
   const Rounded activations(x, columns, 16256.f);
   float sum = 0;
@@ -57,11 +63,13 @@ float defined(const Weights& weights, int64_t row, const float* x) {
     std::vector<float> values;
     for (int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(weights.at(0, row, c + i)));
     const Rounded segment(values.data(), count, 127.f, true);
+    const Rounded few = coarser(activations, c, count);
     int64_t whole = 0;
     for (int64_t i = 0; i < count; ++i) {
-      whole += segment.numbers[static_cast<size_t>(i)] * activations.numbers[static_cast<size_t>(c + i)];
+      const size_t at = static_cast<size_t>(i);
+      whole += segment.numbers[at] * (coarse ? few.numbers[at] : activations.numbers[static_cast<size_t>(c + i)]);
     }
-    sum += static_cast<float>(whole) * segment.scale;
+    sum += static_cast<float>(whole) * (coarse ? segment.scale * few.scale : segment.scale);
   }
   return sum * activations.scale;
 }
@@ -79,10 +87,10 @@ struct Panels {
 };
 
 void check_defined(const LinearCase& shape, const Weights& weights, const std::vector<float>& x,
-                   const std::vector<float>& y, const char* isa) {
+                   const std::vector<float>& y, const char* isa, bool coarse = false) {
   for (int64_t t = 0; t < shape.tokens; ++t) {
     for (int64_t n = 0; n < shape.rows; ++n) {
-      float wanted = defined(weights, n, &x[static_cast<size_t>(t * shape.columns)]);
+      float wanted = defined(weights, n, &x[static_cast<size_t>(t * shape.columns)], coarse);
       if (shape.bias) wanted += weights.bias[static_cast<size_t>(n)];
       const float found = y[static_cast<size_t>(t * shape.rows + n)];
       CHECK_THAT(found == wanted, "%s, token %d, row %d: %g for %g", isa, static_cast<int>(t), static_cast<int>(n),
@@ -130,6 +138,14 @@ void check_case(const LinearCase& shape, uint32_t seed) {
       } else {
         check_terms(shape, weights, *terms, x, adapters, y);
       }
+      const std::vector<float> turbo =
+          linear(context, x, shape.tokens, panels.abi, abi_terms, adapters.data(), OSSIA_TURBO);
+      if (shape.tokens <= ossia_most_whole_tokens(context, OSSIA_TURBO)) {
+        CHECK_THAT(turbo == y, "%s: turbo differs", isa);
+      } else if (terms == nullptr) {
+        check_defined(shape, weights, x, turbo, isa, true);
+      }
+      CHECK(ossia_most_whole_tokens(context, OSSIA_FAST) == INT64_MAX);
       for (int64_t t = 0; t < shape.tokens; ++t) {
         const std::vector<float> alone(x.begin() + t * shape.columns, x.begin() + (t + 1) * shape.columns);
         const std::vector<float> row =

@@ -2,7 +2,7 @@
 
 What `fast` and `turbo` compute attention's projections and the unembedding with. Activations meet them as whole numbers
 too, of 15 bits and one scale for each token, so that the products of a segment are summed exactly: in any order, on any
-processor, the same bits. `turbo` rounds inputs of experts so, too.
+processor, the same bits. `turbo` rounds inputs of experts so, too, and some of many tokens further (`ossia.ops`).
 
 The bytes lie as processors like them: rows in panels of 16, a panel as its scales, bfloat16 [S, 16] up to a multiple
 of 64 bytes, and then its values, uint8 [C / 4, 16, 4], C rounded up to a multiple of 64; a byte b stands for b - 128.

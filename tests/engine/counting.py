@@ -31,6 +31,7 @@ class CountingOps(Scanning):
     kv_cache_dtype = stored_dtype = CacheDtype.F32
     batch_invariant = True
     expert_rounding = ExpertRounding.of(Precision.EXACT)
+    most_whole_tokens = None
     edition = None
     screens = False
 

@@ -42,11 +42,11 @@ def whole(x: Judged) -> Judged:
     return _multiples(x, 16256, roundings=3)
 
 
-def coarse(x: Judged) -> Judged:
-    """The same, and then each 32 columns as multiples of their largest magnitude over 127."""
+def coarse(x: Judged, columns: int = 32) -> Judged:
+    """The same, and then each so many columns as multiples of their largest magnitude over 127."""
     x = whole(x)
-    starts = range(0, len(x.value), 32)
-    parts = [_multiples(Judged(*(each[at : at + 32] for each in x)), 127, roundings=4) for at in starts]
+    starts = range(0, len(x.value), columns)
+    parts = [_multiples(Judged(*(each[at : at + columns] for each in x)), 127, roundings=4) for at in starts]
     return Judged(*map(np.concatenate, zip(*parts, strict=True)))
 
 

@@ -85,16 +85,27 @@ def test_linear_in_8_bits(ops: Ops, role: Role, rows: int, columns: int, tokens:
     low_rank = low_rank_of(ops, a, b, scale) if adapted else None
     own = Linear(ops.prepare(rounded, role, "w"), ops.prepare(bias, Role.VECTOR, "bias"), low_rank)
     y = ops.numpy(ops.linear(ops.array(x), own, adapters))
-    numbers, unit = round_activations(x)
-    judge = judges.linear(numbers * unit[:, None].astype(np.float64), decode_int8(rounded).astype(np.float64), bias)
+    values, seen = decode_int8(rounded).astype(np.float64), in_whole_numbers(ops, role, x)
+    judge = judges.linear(seen.value, values, bias)
+    judge = judge._replace(bound=judge.bound + seen.bound @ np.abs(values).T)
     for token, one in enumerate([] if adapters is None else adapters):
         if one >= 0:
-            seen = judges.rounded(x[token : token + 1], ops.precision)
-            term = judges.low_rank(seen, a[one], b[one], float(scale[one]))
+            narrow = judges.rounded(x[token : token + 1], ops.precision)
+            term = judges.low_rank(narrow, a[one], b[one], float(scale[one]))
             judge.value[token] += term.value[0]
             judge.bound[token] += term.bound[0] + 2.0**-24 * np.abs(judge.value[token])
     # A weight and an activation are made of their number and scale by a rounding each.
     judge._replace(bound=judge.bound * (1 + 4 / (columns + 2))).check(y)
+
+
+def in_whole_numbers(ops: Ops, role: Role, x: np.ndarray) -> judges.Judged:
+    """What `linear` sees of x [T, C] beside a weight in 8 bits."""
+    numbers, unit = round_activations(x)
+    whole, most = numbers * unit[:, None].astype(np.float64), ops.most_whole_tokens
+    if role is Role.UNEMBEDDING or most is None or len(x) <= most:
+        return judges.Judged(whole, np.zeros_like(whole))
+    rows = [judges.coarse(judges.Judged(row, np.zeros_like(row)), 64) for row in whole]
+    return judges.Judged(*map(np.stack, zip(*rows, strict=True)))
 
 
 @pytest.mark.parametrize("role", [Role.EMBEDDING, Role.ROUTER, Role.EXPERTS, Role.VECTOR])

@@ -51,8 +51,8 @@ def add_precision(parser: Arguments, default: str | None = None) -> None:
         "--precision",
         choices=("exact", "fast", "turbo"),
         default=default,
-        help="exact: float32 throughout; fast: activations rounded where that is cheap; turbo: fast, and experts "
-        "rounded by how many tokens chose them, so that company in a batch shows (default: "
+        help="exact: float32 throughout; fast: activations rounded where that is cheap; turbo: fast, and rounded "
+        "by how many tokens are computed together, so that company in a batch shows (default: "
         f"{default or 'exact, fast from 20b on'})",
     )
 

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ossia.checkpoint import Checkpoint, Tensor
     from ossia.harmony import Vocabulary
     from ossia.loading import Loaded
-    from ossia.ops import Array, Experts, Ops
+    from ossia.ops import Array, Experts, Linear, Ops
 
 HELP = "Read every tensor of a model, and measure how far `fast` or `turbo` is from `exact`."
 EXAMPLE = "ossia check nano"
@@ -129,7 +129,7 @@ def _findings(checkpoint: "Checkpoint", options: argparse.Namespace) -> Iterator
 
 
 class _Alone:
-    """A backend whose experts see each token alone, as where one answer is written: `turbo` rounds by company."""
+    """A backend whose products see each token alone, as where one answer is written: `turbo` rounds by company."""
 
     def __init__(self, ops: "Ops") -> None:
         self._ops = ops
@@ -147,17 +147,25 @@ class _Alone:
         adapters: "np.ndarray | None" = None,
     ) -> "Array":
         """[T, D], [T, A] int32, [T, A] -> [T, D]: as the backend computes it of steps of one token."""
+
+        def one(row: slice) -> "Array":
+            own = None if adapters is None else adapters[row]
+            return self._ops.experts(x[row], chosen[row], shares[row], experts, limit, own)
+
+        return self._row_by_row(len(x), one)
+
+    def linear(self, x: "Array", projection: "Linear", adapters: "np.ndarray | None" = None) -> "Array":
+        """[T, C] -> [T, N]: likewise."""
+
+        def one(row: slice) -> "Array":
+            return self._ops.linear(x[row], projection, None if adapters is None else adapters[row])
+
+        return self._row_by_row(len(x), one)
+
+    def _row_by_row(self, rows: int, computed: Callable[[slice], "Array"]) -> "Array":
         import numpy as np
 
-        rows = (slice(row, row + 1) for row in range(len(x)))
-        parts = [
-            self._ops.numpy(
-                self._ops.experts(
-                    x[row], chosen[row], shares[row], experts, limit, None if adapters is None else adapters[row]
-                )
-            )
-            for row in rows
-        ]
+        parts = [self._ops.numpy(computed(slice(row, row + 1))) for row in range(rows)]
         return self._ops.array(np.concatenate(parts))
 
 

@@ -18,10 +18,11 @@ rounds inside an operation:
             So are those of experts in MXFP4, where the processor does that faster
     turbo   as fast; but where few tokens of a step chose an expert (`few_chose`) and its weights are MXFP4, the inputs
             of its products are rounded to whole numbers of 15 bits, and with other company to bfloat16, or to whole
-            numbers of 8 bits where the processor does that faster. So a token's numbers depend, by rounding, on what
-            is computed beside it: `batch_invariant` is False
+            numbers of 8 bits where the processor does that faster; there so are those of attention's projections, of
+            more than a few tokens (`most_whole_tokens`). So a token's numbers depend, by rounding, on what is computed
+            beside it: `batch_invariant` is False
 
-Which of them a backend does, its `expert_rounding` says. At any precision keys and values may be kept otherwise, as
+Which of them a backend does, its `expert_rounding` and `most_whole_tokens` say. At any precision keys and values may be kept otherwise, as
 `CacheDtype` says.
 """
 

@@ -31,7 +31,7 @@ __all__ = [
     "reason",
 ]
 
-ABI_VERSION = 5
+ABI_VERSION = 6
 
 F32, BF16, MXFP4, INT8 = range(4)
 
@@ -157,6 +157,7 @@ _OTHER_RESULTS = {
     "ossia_int8_bytes": ((_L, _L), _L),
     "ossia_page_bytes": ((_P,), _L),
     "ossia_expert_rounding": ((_P, _I, _P, _P), None),
+    "ossia_most_whole_tokens": ((_P, _I), _L),
     "ossia_will_need": ((_P, _L, _I), None),
 }
 

@@ -39,6 +39,7 @@ _ROUNDED_TO: dict[int, Literal["f32", "bf16", "int8"]] = {
     library.INT8: "int8",
 }
 
+_ANY_NUMBER = 2**63 - 1
 _PRECISIONS = {Precision.EXACT: 0, Precision.FAST: 1, Precision.TURBO: 2}
 
 
@@ -98,6 +99,12 @@ class NativeOps:
         whole, rest = c_int64(), c_int32()
         self._library.ossia_expert_rounding(self._context, self._precision, byref(whole), byref(rest))
         return ExpertRounding(whole.value, _ROUNDED_TO[rest.value])
+
+    @property
+    def most_whole_tokens(self) -> int | None:
+        """As defined: with products of bytes and no tiles `turbo` rounds many tokens further."""
+        most = self._library.ossia_most_whole_tokens(self._context, self._precision)
+        return None if most == _ANY_NUMBER else most
 
     @property
     def edition(self) -> str | None:
@@ -190,7 +197,23 @@ class NativeOps:
         return y
 
     def linear(self, x: np.ndarray, projection: Linear, adapters: np.ndarray | None = None) -> np.ndarray:
-        return self._linear(x, projection, adapters, self._precision)
+        weight = projection.weight
+        x = _floats(x, weight.columns, "linear")
+        adapters = _adapters(adapters, len(x))
+        terms = _low_rank(projection.adapters)
+        y = np.empty((len(x), weight.rows), np.float32)
+        status = self._library.ossia_linear(
+            self._context,
+            address(x),
+            len(x),
+            weight.with_bias(projection.bias),
+            terms and byref(terms),
+            None if adapters is None else address(adapters),
+            _PRECISIONS[weight.precision],
+            address(y),
+        )
+        _check(status, "linear")
+        return y
 
     def rope(self, x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
         tokens, heads, width = x.shape
@@ -241,7 +264,7 @@ class NativeOps:
         return y
 
     def route(self, x: np.ndarray, router: Linear, active: int) -> tuple[np.ndarray, np.ndarray]:
-        scores = self._linear(x, router, None, _PRECISIONS[Precision.EXACT])
+        scores = self.linear(x, router)
         tokens, experts = scores.shape
         chosen, shares = np.empty((tokens, active), np.int32), np.empty((tokens, active), np.float32)
         status = self._library.ossia_choose(
@@ -314,7 +337,7 @@ class NativeOps:
     def _reaching(self, x: np.ndarray, screen: Screen, draw: Draw) -> np.ndarray:
         """[ceil(V / 32)] int32: the tokens that any row may draw, as far as the copy can tell."""
         x = _floats(x, screen.copy.columns, "sample")
-        logits = self._linear(x, Linear(screen.copy), None, _PRECISIONS[Precision.FAST])
+        logits = self.linear(x, Linear(screen.copy))
         struct, arrays = _draw(draw, len(x))
         rows, columns, wanted = screen.copy.rows, screen.copy.columns, np.empty(-(-screen.copy.rows // 32), np.int32)
         status = self._library.ossia_screen(
@@ -340,10 +363,17 @@ class NativeOps:
         return screen
 
     def _kept(self, weight: Weight, role: Role) -> Weight:
+        weight.precision = self._precision_of(weight, role)
         # Of the embedding a step reads a few rows; all others are read whole, sooner or later.
         if role is not Role.EMBEDDING:
             (self._experts if role is Role.EXPERTS else self._dense).append(weakref.ref(weight))
         return weight
+
+    def _precision_of(self, weight: Weight, role: Role) -> Precision:
+        """How `linear` rounds: not at all for scores, and not coarsely where rounding would be an error of logits."""
+        if role is Role.ROUTER:
+            return Precision.EXACT
+        return Precision.FAST if role is Role.UNEMBEDDING and weight.dtype == library.INT8 else self.precision
 
     def _ask_for(self, experts: Sequence[int], *weights: Weight) -> None:
         """Ask the disk for all of the experts: many pieces at a time come several times as fast as page by page."""
@@ -351,25 +381,6 @@ class NativeOps:
             for expert in experts:
                 for span in weight.spans_of(expert) if 0 <= expert < weight.experts else ():
                     self._library.ossia_will_need(*span, _ASK)
-
-    def _linear(self, x: np.ndarray, projection: Linear, adapters: np.ndarray | None, precision: int) -> np.ndarray:
-        weight = projection.weight
-        x = _floats(x, weight.columns, "linear")
-        adapters = _adapters(adapters, len(x))
-        terms = _low_rank(projection.adapters)
-        y = np.empty((len(x), weight.rows), np.float32)
-        status = self._library.ossia_linear(
-            self._context,
-            address(x),
-            len(x),
-            weight.with_bias(projection.bias),
-            terms and byref(terms),
-            None if adapters is None else address(adapters),
-            precision,
-            address(y),
-        )
-        _check(status, "linear")
-        return y
 
     def _linear_rows(self, x: np.ndarray, projection: Linear, wanted: np.ndarray) -> np.ndarray:
         """[T, C] -> [T, N]: what `linear` gives for the rows whose bits are set, and -inf for others."""
@@ -382,7 +393,7 @@ class NativeOps:
             len(x),
             weight.with_bias(projection.bias),
             address(wanted),
-            self._precision,
+            _PRECISIONS[weight.precision],
             address(y),
         )
         _check(status, "some rows of the unembedding")

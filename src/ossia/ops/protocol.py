@@ -157,6 +157,14 @@ class Ops(Protocol):
         ...
 
     @property
+    def most_whole_tokens(self) -> int | None:
+        """How many tokens of a call `linear` rounds to 15 bits beside a projection in 8; None: any number.
+
+        More are rounded to 8 bits after that, each 64 columns with a scale of their own.
+        """
+        ...
+
+    @property
     def edition(self) -> str | None:
         """Another process with this edition, precision and `kv_cache_dtype` has the same bits; None: it may not."""
         ...
@@ -228,8 +236,8 @@ class Ops(Protocol):
         """[T, C] -> [T, N]: x @ weight.T + bias, and the low-rank term of each token's adapter.
 
         `adapters` [T] int32 says which adapter a token has, -1 none. `fast` and `turbo` round x first: to bfloat16, or,
-        for a weight in 8 bits, to the whole numbers of `ossia.int8.round_activations`; for low-rank terms to bfloat16
-        always. Products of whole numbers are summed exactly within a segment of columns.
+        for a weight in 8 bits, to the whole numbers of `ossia.int8.round_activations`, and of more than
+        `most_whole_tokens` further, if it is not the unembedding; for low-rank terms to bfloat16 always. Products of whole numbers are summed exactly within a segment of columns.
         """
         ...
 

@@ -79,6 +79,7 @@ class ReferenceOps(Scanning):
     def __init__(self, precision: Precision = Precision.EXACT, kv_cache_dtype: CacheDtype | None = None) -> None:
         self.precision = precision
         self.expert_rounding = ExpertRounding.of(precision)
+        self.most_whole_tokens = None
         self.kv_cache_dtype = kv_cache_dtype or CacheDtype.of(precision)
 
     def prepare(self, tensor: np.ndarray | Packed | Int8 | Screened, role: Role, name: str) -> Handle:

@@ -15,6 +15,7 @@ from ossia.int8 import Int8, int8_bytes, panel_bytes
 from ossia.mxfp4 import Packed
 from ossia.ops import library
 from ossia.ops.batch import Batch
+from ossia.ops.protocol import Precision
 
 __all__ = ["PACKED_PAGE", "Cache", "Screen", "Step", "Vector", "Weight", "empty_int8", "packed_step", "paged_step"]
 
@@ -47,6 +48,8 @@ class Weight:
             self.values, self.scales = np.ascontiguousarray(tensor), None
             self.dtype = library.BF16 if tensor.dtype == bfloat16 else library.F32
         self.experts, self.rows, self.columns = (1, *tensor.shape)[-3:]
+        self.precision = Precision.EXACT
+        """How `linear` rounds what it is multiplied by."""
         self.screen: Screen | None = None
         """Of an unembedding, what tells which of its rows a draw needs, if it came with that."""
         self._paired: tuple[Vector | None, int, library.Weight] | None = None

@@ -82,6 +82,7 @@ class TorchOps(Scanning):
     ) -> None:
         self.precision = precision
         self.expert_rounding = ExpertRounding.of(precision)
+        self.most_whole_tokens = None
         self.kv_cache_dtype = kv_cache_dtype or CacheDtype.of(precision)
         self.device = torch.device(device)
 
