@@ -6,6 +6,7 @@
 
 #include "int8_group_kernels.h"
 
+#include "coarse_numbers.h"
 #include "int8_sums.h"
 #include "matrix.h"
 #include "turn.h"
@@ -69,8 +70,12 @@ struct Bytes {
 #pragma GCC unroll 16
     for (int t = 0; t < kMostGrouped; ++t) {
       if (t >= tokens) break;
-      const __m512i first = words_of(columns[t], plane), last = words_of(columns[t] + kBlock, plane);
-      v[t] = bytes_of(first, last, offsets[t], scales[t]);
+      const __m512i numbers[] = {words_of(columns[t], plane), words_of(columns[t] + kBlock, plane)};
+      alignas(64) __m128i bytes[4];
+      const Coarse own = to_bytes(numbers, bytes);
+      v[t] = _mm512_load_si512(bytes);
+      offsets[t] = kInt8Zero * own.sum;
+      scales[t] = own.scale;
     }
     store_turned<kLanes>(v, tokens, to);
   }
@@ -85,37 +90,7 @@ struct Bytes {
   static OSSIA_INLINE F32 factors(F32 scales, const Word* x, int m) {
     return mul(scales, broadcast(reinterpret_cast<const Scale*>(x + (kWords + 1) * M)[m]));
   }
-
- private:
-  // A chunk as multiples of its largest magnitude over 127, what the weights' zero adds to its sum, and its scale.
-  static OSSIA_INLINE __m512i bytes_of(__m512i first, __m512i last, Word& offset, Scale& scale) {
-    __m512i parts[4], largest = _mm512_setzero_si512(), sum = largest, bytes = largest;
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      const __m512i half = i < 2 ? first : last;
-      parts[i] = _mm512_cvtepi16_epi32(i % 2 ? _mm512_extracti64x4_epi64(half, 1) : _mm512_castsi512_si256(half));
-      largest = _mm512_max_epi32(largest, _mm512_abs_epi32(parts[i]));
-    }
-    const int32_t most = _mm512_reduce_max_epi32(largest);
-    const __m512 factor = _mm512_set1_ps(most == 0 ? 0.f : kInt8Largest / static_cast<float>(most));
-    alignas(64) __m128i quarters[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      parts[i] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(parts[i]), factor));
-      sum = _mm512_add_epi32(sum, parts[i]);
-      _mm_store_si128(quarters + i, _mm512_cvtepi32_epi8(parts[i]));
-    }
-    bytes = _mm512_load_si512(quarters);
-    offset = kInt8Zero * _mm512_reduce_add_epi32(sum);
-    scale = static_cast<float>(most) / kInt8Largest;
-    return bytes;
-  }
 };
-
-template <class Form>
-int64_t chunk_words(int64_t tokens) {
-  return Form::kChunkWords * tokens;
-}
 
 // One panel, of which `rows` are wanted, times the M tokens of a group, the first of which has the scale `scales`.
 template <class Form, int M>
@@ -126,14 +101,16 @@ void panel_times(const char* panel, const Int8Shape& shape, int rows, const char
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) values[m] = zero();
   for (int64_t c = 0; c < shape.chunks(); ++c) {
-    const Word* x = reinterpret_cast<const Word*>(group) + c * chunk_words<Form>(M);
+    const Word* x = reinterpret_cast<const Word*>(group) + c * Form::kChunkWords * M;
     const char* chunk = bytes + c * kInt8ChunkBytes;
     __m512i sums[M];
     ahead.ask(chunk);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) sums[m] = _mm512_setzero_si512();
 #pragma GCC unroll 4
-    for (int64_t q = 0; q < kInt8Chunk / kQuad; ++q) Form::template add<M>(_mm512_loadu_si512(chunk + q * kLine), x, q, sums);
+    for (int64_t q = 0; q < kInt8Chunk / kQuad; ++q) {
+      Form::template add<M>(_mm512_loadu_si512(chunk + q * kLine), x, q, sums);
+    }
     const F32 own = widen(reinterpret_cast<const uint16_t*>(panel) + c * kPanelRows);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
@@ -158,7 +135,7 @@ void arrange_as(const Int8Tokens& tokens, const Int8Shape& shape, int64_t first,
   const int64_t plane = shape.padded() + kInt8Chunk;
   const char* columns[kMostGrouped];
   for (int64_t c = 0; c < shape.chunks(); ++c) {
-    Word* words = reinterpret_cast<Word*>(group) + c * chunk_words<Form>(count);
+    Word* words = reinterpret_cast<Word*>(group) + c * Form::kChunkWords * count;
     for (int64_t t = 0; t < count; ++t) {
       columns[t] = tokens.integers + (first + t) * shape.token_bytes() + c * kInt8Chunk;
       words[Form::kWords * count + t] = tokens.offsets[(first + t) * shape.chunks() + c];
