@@ -38,8 +38,7 @@ def long_division(random: Random, *, held: bool) -> Problem:
         a = random.randrange(10 ** (size - 1), 10 ** random.randrange(size, 7))
         b = random.randrange(10 ** (size - 1), 10**size)
         if kept(f"{a}/{b}") == held:
-            cell = f"division {len(str(a))} by {size}"
-            return _asked(random, a, b, cell, "remainder of long division", alone=0.35)
+            return _asked(random, a, b, f"division {len(str(a))} by {size}", "remainder of long division")
 
 
 def by_zero(random: Random, *, held: bool) -> Problem:
@@ -59,7 +58,7 @@ def by_zero(random: Random, *, held: bool) -> Problem:
     return Problem("division by zero", question, BY_ZERO, thoughts("By 0."))
 
 
-def divided(a: int, b: int, effort: Effort, *, rest_alone: bool = False) -> str:
+def divided(a: int, b: int, effort: Effort) -> str:
     """Digit after digit from the left: what is left before it and the digit, divided, and what is left then.
 
     >>> divided(964, 7, Effort.HIGH)
@@ -68,14 +67,11 @@ def divided(a: int, b: int, effort: Effort, *, rest_alone: bool = False) -> str:
     '1r2,3r5,7r5'
     >>> divided(964, 48, Effort.MEDIUM)
     '2:096:00,0:000:04'
-    >>> divided(964, 7, Effort.HIGH, rest_alone=True)
-    'a9b6c4%x7\\na09=1r2b26=3r5c54=7r5\\n%137r5'
 
-    Where the rest alone was asked for, the sign is another, from line to line, because the question is far away when
-    the last one is written. By more than one digit each digit of the quotient gets a letter as well, and the last line but one gathers them and
+    By more than one digit each digit of the quotient gets a letter as well, and the last line but one gathers them and
     those of the last rest. At medium effort its product with the divisor stands between digit and rest.
     """
-    digits, size, sign = labelled(a, "abcdef"), len(str(b)), "%" if rest_alone else "/"
+    digits, size = labelled(a, "abcdef"), len(str(b))
     rest, steps = int("".join(str(digit) for _, digit in digits[: size - 1]) or 0), []
     found: Labelled = []
     for letter, digit in digits[size - 1 :]:
@@ -86,14 +82,14 @@ def divided(a: int, b: int, effort: Effort, *, rest_alone: bool = False) -> str:
             steps.append(f"{letter}{total:02d}={total // b}r{total % b}")
         else:
             found.append((letter.upper(), total // b))
-            steps.append(f"{letter}:{_digit_found(total, b, sign)}:{written(found[-1:])}\n")
+            steps.append(f"{letter}:{_digit_found(total, b)}:{written(found[-1:])}\n")
         rest = total % b
     if effort is not Effort.HIGH:
         return ",".join(steps) or f"0r{a}"
-    lines = [f"{written(digits)}{sign}{written(labelled(b, 'xyz'))}", "".join(steps).rstrip()]
+    lines = [f"{written(digits)}/{written(labelled(b, 'xyz'))}", "".join(steps).rstrip()]
     if found:
         lines.append(f"{written(found)},{written(_rest(rest, size))}")
-    lines.append(f"{'%' if rest_alone else '='}{a // b}r{a % b}")
+    lines.append(f"={a // b}r{a % b}")
     return "\n".join(line for line in lines if line)
 
 
@@ -109,7 +105,7 @@ def _rest(rest: int, size: int) -> Labelled:
     return list(zip("pqrs", map(int, str(rest).zfill(size + 1)), strict=False))
 
 
-def _digit_found(total: int, b: int, sign: str = "/") -> str:
+def _digit_found(total: int, b: int) -> str:
     """One digit of the quotient: guessed from leading digits, multiplied, compared, taken less, subtracted.
 
     Leading are the divisor's first digit and of the rest one more; a 1 says too little, and takes its neighbour along.
@@ -123,7 +119,7 @@ def _digit_found(total: int, b: int, sign: str = "/") -> str:
     above = list(zip("pqrs", map(int, str(total).zfill(size + 1)), strict=False))
     unit = 10 ** (size - (2 if divisor[0][1] == 1 else 1))
     guess = min(9, total // unit // (b // unit))
-    lines = [f"{written(above)}{sign}{b // unit}={guess}"]
+    lines = [f"{written(above)}/{b // unit}={guess}"]
     while guess:
         product = list(zip("tuvw", map(int, str(guess * b).zfill(size + 1)), strict=False))
         lines += [f"{_product(divisor, guess)}:{written(product)}", first_difference(above, product)]
@@ -152,12 +148,11 @@ def _difference(above: Labelled, below: Labelled) -> str:
     return "".join(steps)
 
 
-def _asked(random: Random, a: int, b: int, cell: str, remainder: str, alone: float = 0.2) -> Problem:
-    """The question for both, or, of a part as large as `alone`, for the remainder alone."""
+def _asked(random: Random, a: int, b: int, cell: str, remainder: str) -> Problem:
+    """The question for both, or for the remainder alone."""
     quotient, rest = divmod(a, b)
-    rest_alone = random.random() < alone
-    reasoning = thoughts(divided(a, b, Effort.MEDIUM), divided(a, b, Effort.HIGH, rest_alone=rest_alone))
-    if rest_alone:
+    reasoning = thoughts(divided(a, b, Effort.MEDIUM), divided(a, b, Effort.HIGH))
+    if random.random() < 0.2:
         return Problem(remainder, random.choice(_REMAINDERS).format(a=a, b=b), str(rest), reasoning)
     question = _phrase(random, a, b)
     return Problem(cell, question, f"{quotient} remainder {rest}" if rest else str(quotient), reasoning)

@@ -21,7 +21,6 @@ __all__ = ["glanced", "ordering", "walked"]
 _LETTERS, _COMPARED = 3, 4
 _LONGEST = 6
 _SPACED = 0.25
-_ALIKE = 0.5
 
 _NUMBERS = {
     False: (
@@ -52,19 +51,13 @@ _ASKING = {said for frames in _WORDS.values() for frame in frames for said in re
 
 
 def ordering(random: Random, *, held: bool, count: int | None = None, spaced: bool | None = None) -> Problem:
-    """Three to six numbers or words, or so many, either way round.
-
-    Some learned ones have spaces alone between them, and of half of the learned words two or more begin alike.
-    """
+    """Three to six numbers or words, or so many, either way round; some learned ones have spaces alone between them."""
     spaced = not held and random.random() < _SPACED if spaced is None else spaced
-    backwards, numbers = random.random() < 0.45, random.random() < 0.45
+    backwards, numbers = random.random() < 0.35, random.random() < 0.6
     count = count or random.randrange(3, 7 if numbers else 6)
-    alike = not numbers and not held and random.random() < _ALIKE
     while True:
         items = [_number(random) if numbers else word(random, held=held) for _ in range(count)]
         # With spaces alone between them, words that ask are none of those that are sorted.
-        if alike and len({item[0] for item in items}) == count:
-            continue
         if _distinct(items) and not _ASKING & {*items} and (not numbers or kept(" ".join(items)) == held):
             break
     ordered = _in_order(items, backwards=backwards)
@@ -90,8 +83,7 @@ def walked(items: Sequence[str], *, backwards: bool = False) -> str:
     """Each item behind its key; the walk along all beginnings of keys, which get numbers; and the items by those.
 
     A number stands before the beginning again, so that whoever looks for it later finds what follows. Where several
-    begin alike, what tells them apart stands in brackets first, in the order in which they were said: digits as far as
-    they must, of words the rest of the key at least, because how many letters it takes would be a glance ahead.
+    begin alike, what tells them apart stands in brackets first, in the order in which they were said.
 
     >>> print(walked(["630", "7", "645"], backwards=True).replace(";1a6;1a5;1a4;1a3;1a2;1a1;1a0", ""))
     3a6:630,1a7:7,3a6:645
@@ -99,7 +91,7 @@ def walked(items: Sequence[str], *, backwards: bool = False) -> str:
     #1,3a6b4:645,#2,3a6b3:630,#3,1a7:7
     >>> print(walked(["dog", "bit", "bat"]).replace(";e1;f1;g1;h1;i1;j1;k1;l1;m1;n1;o1;p1;q1;r1;s1;t1;u1;v1", ""))
     d1o2g3:dog,b1i2t3:bit,b1a2t3:bat
-    a1;b1[i2t3,a2t3]#1,b1a2t3;b1#2,b1i2t3;c1;d1#3,d1;w1;x1;y1;z1
+    a1;b1[i2,a2]#1,b1a2;b1#2,b1i2;c1;d1#3,d1;w1;x1;y1;z1
     #1,b1a2t3:bat,#2,b1i2t3:bit,#3,d1o2g3:dog
     """
     told = _told(items)
@@ -134,14 +126,14 @@ def _step(beginning: str, told: Mapping[str, str], numbers: Mapping[str, int]) -
 
 
 def _told_apart(items: Sequence[str]) -> list[str]:
-    """As much of each, after its first letter, as makes them differ; of words at least a key's letters.
+    """As much of each, after its first letter, as makes them differ.
 
-    >>> _told_apart(["teha", "tehb", "toe"]), _told_apart(["tea", "toe"]), _told_apart(["123", "145"])
-    (['eha', 'ehb', 'oe'], ['ea', 'oe'], ['2', '4'])
+    >>> _told_apart(["teha", "tea", "toe"])
+    ['eh', 'ea', 'oe']
     """
-    least = 2 if items[0].isdigit() else _LETTERS
-    longest = max(least, *map(len, items))
-    size = next(size for size in range(least, longest + 1) if len({item[:size] for item in items}) == len(items))
+    size = next(
+        size for size in range(2, max(map(len, items)) + 1) if len({item[:size] for item in items}) == len(items)
+    )
     return [item[1:size] for item in items]
 
 
