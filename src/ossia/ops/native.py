@@ -21,7 +21,7 @@ from ossia.ops import library
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.library import address
 from ossia.ops.protocol import CacheDtype, ExpertRounding, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
-from ossia.ops.residence import Cache, Screen, Step, Vector, Weight, empty_int8, packed_step, paged_step
+from ossia.ops.residence import Cache, Screen, Step, Vector, Weight, each_span, empty_int8, packed_step, paged_step
 from ossia.ops.sampling import Draw, Drawn
 from ossia.ops.screening import allowed_rows, few, takes_the_best
 
@@ -151,7 +151,7 @@ class NativeOps:
         # A mapped file that is not in memory is read as fast as the disk allows, many pieces at a time, instead of page
         # by page as the computation comes to them.
         matrices = self._dense + (self._experts if experts else [])
-        _each_span(matrices, lambda span: self._library.ossia_will_need(*span, _WHOLE))
+        each_span(matrices, lambda span: self._library.ossia_will_need(*span, _WHOLE))
         self._reader = threading.Thread(target=_read_ahead, args=(self._library, matrices), daemon=True)
         self._dense, self._experts = [], []
         self._reader.start()
@@ -425,16 +425,7 @@ def _rows(matrices: Sequence[np.ndarray]) -> Any:
 
 
 def _read_ahead(native: CDLL, matrices: Sequence[weakref.ref[Weight]]) -> None:
-    _each_span(matrices, lambda span: native.ossia_will_need(*span, _WAIT))
-
-
-def _each_span(matrices: Sequence[weakref.ref[Weight]], told: Callable[[tuple[int, int]], None]) -> None:
-    for reference in matrices:
-        # Held while it is asked for; a model that is given up meanwhile is not kept for this.
-        if (matrix := reference()) is not None:
-            for span in matrix.spans:
-                told(span)
-            del matrix
+    each_span(matrices, lambda span: native.ossia_will_need(*span, _WAIT))
 
 
 def _check(status: int, what: str) -> None:

@@ -5,6 +5,8 @@ file, for as long as it lives itself.
 """
 
 import ctypes
+import weakref
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +19,18 @@ from ossia.ops import library
 from ossia.ops.batch import Batch
 from ossia.ops.protocol import Precision
 
-__all__ = ["PACKED_PAGE", "Cache", "Screen", "Step", "Vector", "Weight", "empty_int8", "packed_step", "paged_step"]
+__all__ = [
+    "PACKED_PAGE",
+    "Cache",
+    "Screen",
+    "Step",
+    "Vector",
+    "Weight",
+    "each_span",
+    "empty_int8",
+    "packed_step",
+    "paged_step",
+]
 
 PACKED_PAGE = 64
 """Positions of a page where the caller has no pages: sequences side by side."""
@@ -178,3 +191,13 @@ def _step(
     addresses = [array.ctypes.data for array in arrays]
     struct = library.Step(*addresses, tokens, requests, table.shape[1])
     return Step(ctypes.addressof(struct), struct, arrays, page_size)
+
+
+def each_span(matrices: Sequence[weakref.ref[Weight]], told: Callable[[tuple[int, int]], None]) -> None:
+    """Tell of each span of memory of the matrices that there still are."""
+    for reference in matrices:
+        # Held while it is asked for; a model that is given up meanwhile is not kept for this.
+        if (matrix := reference()) is not None:
+            for span in matrix.spans:
+                told(span)
+            del matrix
