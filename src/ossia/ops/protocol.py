@@ -237,7 +237,8 @@ class Ops(Protocol):
 
         `adapters` [T] int32 says which adapter a token has, -1 none. `fast` and `turbo` round x first: to bfloat16, or,
         for a weight in 8 bits, to the whole numbers of `ossia.int8.round_activations`, and of more than
-        `most_whole_tokens` further, if it is not the unembedding; for low-rank terms to bfloat16 always. Products of whole numbers are summed exactly within a segment of columns.
+        `most_whole_tokens` further, if it is not the unembedding; for low-rank terms to bfloat16 always. Products of
+        whole numbers are summed exactly within a segment of columns.
         """
         ...
 
