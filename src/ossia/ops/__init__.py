@@ -22,8 +22,8 @@ rounds inside an operation:
             more than a few tokens (`most_whole_tokens`). So a token's numbers depend, by rounding, on what is computed
             beside it: `batch_invariant` is False
 
-Which of them a backend does, its `expert_rounding` and `most_whole_tokens` say. At any precision keys and values may be kept otherwise, as
-`CacheDtype` says.
+Which of them a backend does, its `expert_rounding` and `most_whole_tokens` say. At any precision keys and values may
+be kept otherwise, as `CacheDtype` says.
 """
 
 from ossia.ops.batch import Batch, Pages
