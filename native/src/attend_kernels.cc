@@ -1,6 +1,7 @@
 #include "attend_kernels.h"
 
 #include "attend_int8.h"
+#include "count.h"
 #include "int8_rounding.h"
 
 namespace ossia::OSSIA_ISA {
@@ -170,11 +171,6 @@ void mix_rows(const KeyValues& cache, int head, const int32_t* table, int32_t fi
                              offset, offset + count, cache.padded, mixed);
             });
 }
-
-template <int N>
-struct Count {
-  constexpr int operator()() const { return N; }
-};
 
 // Calls body(Count<N>, row) for N rows from `row` on, as many together as can be.
 template <class F>

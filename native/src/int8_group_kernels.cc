@@ -7,6 +7,7 @@
 #include "int8_group_kernels.h"
 
 #include "coarse_numbers.h"
+#include "count.h"
 #include "int8_sums.h"
 #include "matrix.h"
 #include "turn.h"
@@ -16,13 +17,22 @@ namespace {
 
 using namespace OSSIA_ISA;
 
-// 32 columns of a token, from its two planes, as words.
-OSSIA_INLINE __m512i words_of(const char* high, int64_t plane) {
-  const auto widened = [](const char* bytes) {
-    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)bytes));
-  };
-  return _mm512_add_epi16(_mm512_slli_epi16(widened(high), 7), widened(high + plane));
-}
+// Chunk c of the tokens from `first` on, as int8_pack leaves it.
+struct Chunk {
+  const Int8Tokens& tokens;
+  const Int8Shape& shape;
+  int64_t first, c;
+
+  // Half of a token's columns, from its two planes, as words.
+  OSSIA_INLINE __m512i words(int64_t t, int64_t half) const {
+    const auto widened = [](const char* bytes) {
+      return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)bytes));
+    };
+    const char* high = tokens.integers + (first + t) * shape.token_bytes() + c * kInt8Chunk + half * kBlock;
+    return _mm512_add_epi16(_mm512_slli_epi16(widened(high), 7), widened(high + shape.padded() + kInt8Chunk));
+  }
+  int32_t offset(int64_t t) const { return tokens.offsets[(first + t) * shape.chunks() + c]; }
+};
 
 // A group is chunk after chunk its tokens' columns as a form has them, [kWords][tokens], and after these what the
 // weights' zero adds to the sum, [tokens].
@@ -31,17 +41,18 @@ OSSIA_INLINE __m512i words_of(const char* high, int64_t plane) {
 struct Words {
   static constexpr int64_t kWords = kInt8Chunk / 2, kChunkWords = kWords + 1;
 
-  static OSSIA_INLINE void arrange(const char* const* columns, int64_t plane, int64_t tokens, Word* to) {
+  static OSSIA_INLINE void arrange(const Chunk& chunk, int64_t tokens, Word* to) {
     const __m512i order = _mm512_set_epi16(31, 29, 30, 28, 27, 25, 26, 24, 23, 21, 22, 20, 19, 17, 18, 16, 15, 13, 14,
                                            12, 11, 9, 10, 8, 7, 5, 6, 4, 3, 1, 2, 0);
     for (int64_t half = 0; half < 2; ++half) {
       __m512i v[16] = {};
 #pragma GCC unroll 16
       for (int t = 0; t < kMostGrouped; ++t) {
-        if (t < tokens) v[t] = _mm512_permutexvar_epi16(order, words_of(columns[t] + half * kBlock, plane));
+        if (t < tokens) v[t] = _mm512_permutexvar_epi16(order, chunk.words(t, half));
       }
       store_turned<kLanes>(v, tokens, to + half * kLanes * tokens);
     }
+    for (int64_t t = 0; t < tokens; ++t) to[kWords * tokens + t] = chunk.offset(t);
   }
 
   template <int M>
@@ -63,14 +74,14 @@ struct Words {
 struct Bytes {
   static constexpr int64_t kWords = kInt8Chunk / kQuad, kChunkWords = kWords + 2;
 
-  static OSSIA_INLINE void arrange(const char* const* columns, int64_t plane, int64_t tokens, Word* to) {
+  static OSSIA_INLINE void arrange(const Chunk& chunk, int64_t tokens, Word* to) {
     Word* offsets = to + kWords * tokens;
     Scale* scales = reinterpret_cast<Scale*>(offsets + tokens);
     __m512i v[16] = {};
 #pragma GCC unroll 16
     for (int t = 0; t < kMostGrouped; ++t) {
       if (t >= tokens) break;
-      const __m512i numbers[] = {words_of(columns[t], plane), words_of(columns[t] + kBlock, plane)};
+      const __m512i numbers[] = {chunk.words(t, 0), chunk.words(t, 1)};
       alignas(64) __m128i bytes[4];
       const Coarse own = to_bytes(numbers, bytes);
       v[t] = _mm512_load_si512(bytes);
@@ -122,25 +133,11 @@ void panel_times(const char* panel, const Int8Shape& shape, int rows, const char
   for (int m = 0; m < M; ++m) store_tail(y + m * stride, mul(values[m], broadcast(scales[m])), rows);
 }
 
-// `panel_times` for a number of tokens from 1 to M.
-template <class Form, int M>
-void panel_times_some(int64_t count, const char* panel, const Int8Shape& shape, int rows, const char* group,
-                      const float* scales, const Lookahead& ahead, float* y, int64_t stride) {
-  if (count == M) return panel_times<Form, M>(panel, shape, rows, group, scales, ahead, y, stride);
-  if constexpr (M > 1) panel_times_some<Form, M - 1>(count, panel, shape, rows, group, scales, ahead, y, stride);
-}
-
 template <class Form>
 void arrange_as(const Int8Tokens& tokens, const Int8Shape& shape, int64_t first, int64_t count, char* group) {
-  const int64_t plane = shape.padded() + kInt8Chunk;
-  const char* columns[kMostGrouped];
+  Word* words = reinterpret_cast<Word*>(group);
   for (int64_t c = 0; c < shape.chunks(); ++c) {
-    Word* words = reinterpret_cast<Word*>(group) + c * Form::kChunkWords * count;
-    for (int64_t t = 0; t < count; ++t) {
-      columns[t] = tokens.integers + (first + t) * shape.token_bytes() + c * kInt8Chunk;
-      words[Form::kWords * count + t] = tokens.offsets[(first + t) * shape.chunks() + c];
-    }
-    Form::arrange(columns, plane, count, words);
+    Form::arrange({tokens, shape, first, c}, count, words + c * Form::kChunkWords * count);
   }
 }
 
@@ -151,11 +148,13 @@ void products_as(const Int8Panels& panels, const Int8Shape& shape, int64_t rows,
   const Lookahead ahead{panels.panels + panels.count * shape.panel_bytes(), panels.next}, nothing;
   for (int64_t p = 0; p < panels.count; ++p) {
     const int some = static_cast<int>(least(kPanelRows, rows - p * kPanelRows));
+    const char* panel = panels.panels + p * shape.panel_bytes();
     for (int64_t group = 0; group < all.count; ++group) {
       const int64_t begin = all.begin(group);
-      panel_times_some<Form, kMostGrouped>(all.begin(group + 1) - begin, panels.panels + p * shape.panel_bytes(), shape,
-                                           some, from + begin * int8_group_bytes(shape), tokens.scales + begin,
-                                           group == 0 ? ahead : nothing, y + begin * stride + p * kPanelRows, stride);
+      with_count<kMostGrouped>(all.begin(group + 1) - begin, [&](auto m) {
+        panel_times<Form, m()>(panel, shape, some, from + begin * int8_group_bytes(shape), tokens.scales + begin,
+                               group == 0 ? ahead : nothing, y + begin * stride + p * kPanelRows, stride);
+      });
     }
   }
 }

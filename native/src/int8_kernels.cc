@@ -1,5 +1,6 @@
 #include "int8_kernels.h"
 
+#include "count.h"
 #include "int8_rounding.h"
 #include "int8_sums.h"
 
@@ -78,14 +79,6 @@ void panel_times(const char* panel, const Int8Shape& shape, int rows, const Int8
   }
 }
 
-// `panel_times` for a number of tokens from 1 to M.
-template <int M>
-void panel_times_some(int64_t count, const char* panel, const Int8Shape& shape, int rows, const Int8Tokens& tokens,
-                      int64_t first, const Lookahead& ahead, float* y, int64_t stride) {
-  if (count == M) return panel_times<M>(panel, shape, rows, tokens, first, ahead, y, stride);
-  if constexpr (M > 1) panel_times_some<M - 1>(count, panel, shape, rows, tokens, first, ahead, y, stride);
-}
-
 }  // namespace
 
 void int8_round(const Matrix& matrix, int64_t first, int64_t rows, char* panel) {
@@ -135,8 +128,9 @@ void int8_products(const Int8Panels& panels, int64_t columns, int64_t rows, cons
     const char* panel = panels.panels + p * shape.panel_bytes();
     for (int64_t t = 0; t < tokens.count; t += kInt8TokensAtOnce) {
       const int64_t count = least(kInt8TokensAtOnce, tokens.count - t);
-      panel_times_some<kInt8TokensAtOnce>(count, panel, shape, some, tokens, t, t == 0 ? ahead : nothing,
-                                          y + p * kPanelRows, stride);
+      with_count<kInt8TokensAtOnce>(count, [&](auto m) {
+        panel_times<m()>(panel, shape, some, tokens, t, t == 0 ? ahead : nothing, y + p * kPanelRows, stride);
+      });
     }
   }
 }

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "attend.h"
-#include "int8.h"
+#include "int8_group_kernels.h"
 #include "matrix.h"
 #include "ossia.h"
 #include "sample.h"
@@ -95,9 +95,9 @@ inline ExpertRounding expert_rounding(const Kernels& kernels, int32_t precision)
   return {tiles ? 0 : INT64_MAX, OSSIA_BF16};
 }
 
-// Up to how many tokens of a call are rounded to 15 bits beside weights in 8; more are to 8.
+// Up to how many tokens of a call are rounded to 15 bits beside weights in 8; more, which go by groups, are to 8.
 inline int64_t most_whole_tokens(const Kernels& kernels, int32_t precision) {
-  return precision == OSSIA_TURBO && kernels.int8_arrange != nullptr ? kFewTokens : INT64_MAX;
+  return precision == OSSIA_TURBO && kernels.int8_arrange != nullptr ? kFewestGrouped - 1 : INT64_MAX;
 }
 
 #if defined(OSSIA_ISA)

@@ -25,8 +25,8 @@ namespace ossia {
 // tokens' 1.14.
 constexpr int64_t kFewTokens = 2;
 
-// The same without tiles, where more tokens have 8 bits: on a Xeon, one thread, weights from memory, rows of 15 bits take
-// 0.8 of the time of panels of 8 for three tokens, 0.9 for four and 1.3 for five.
+// The same without tiles, where more tokens have 8 bits: on a Xeon, one thread, weights from memory, rows of 15 bits
+// take 0.8 of the time of panels of 8 for three tokens, 0.9 for four and 1.3 for five.
 constexpr int64_t kFewWithoutTiles = 4;
 
 // The rows of a matrix are a multiple of this.

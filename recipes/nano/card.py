@@ -197,9 +197,9 @@ functions' nouns, cities, facts beyond those taught and some wordings kept apart
 another may meet: a kept pair as a step of a story or fraction, "How many pears remain?" in stories of one sentence.
 Most palindromes are not new either, since the first four letters decide what they are. Greetings and facts that are
 taught are recalled: they are asked as they were learned, and so is *other arithmetic*. Half of *prose, 1 step* is told
-in words that training never has there ("the price of", "in equal parts"). Each problem is asked in one of
-many ways, under a system message of any date. Our engine ({settings}), no grammar. Per cent right with the 95 %
-interval, and mean tokens written.
+in words that training never has there ("the price of", "in equal parts"). Each problem is asked in one of many ways,
+under a system message of any date. Our engine ({settings}), no grammar. Per cent right with the 95 % interval, and
+mean tokens written.
 
 | kind and size | problems | low | medium | high | tokens |
 |---|---|---|---|---|---|

@@ -115,19 +115,19 @@ class NativeOps:
         check_kind(tensor, self.precision, role, name)
         if isinstance(tensor, Screened):
             weight = self.prepare(tensor.values, role, name)
-            weight.screen = self._screen(self._kept(Weight(tensor.copy), role))
+            weight.screen = self._screen(self._kept(tensor.copy, role))
             return weight
         if isinstance(tensor, Packed):
-            packed = self._kept(Weight(tensor), role)
+            packed = self._kept(tensor, role)
             if not tensor.checked:
                 self._library.ossia_will_need(*packed.spans[-1], _WAIT)
                 check_scales(tensor, name)
             return packed
         if isinstance(tensor, Int8):
-            return self._kept(Weight(tensor), role)
+            return self._kept(tensor, role)
         if tensor.dtype not in _FLOATS:
             raise BackendError(f"{name}: {tensor.dtype} is not computed with; bfloat16 or float32 is right")
-        return Vector(tensor) if role is Role.VECTOR else self._kept(Weight(tensor), role)
+        return Vector(tensor) if role is Role.VECTOR else self._kept(tensor, role)
 
     def round_int8(self, tensor: np.ndarray) -> Int8:
         weight, rounded = Weight(tensor), empty_int8(*tensor.shape)
@@ -362,18 +362,18 @@ class NativeOps:
         )
         return screen
 
-    def _kept(self, weight: Weight, role: Role) -> Weight:
-        weight.precision = self._precision_of(weight, role)
+    def _kept(self, tensor: np.ndarray | Packed | Int8, role: Role) -> Weight:
+        weight = Weight(tensor, self._precision_of(tensor, role))
         # Of the embedding a step reads a few rows; all others are read whole, sooner or later.
         if role is not Role.EMBEDDING:
             (self._experts if role is Role.EXPERTS else self._dense).append(weakref.ref(weight))
         return weight
 
-    def _precision_of(self, weight: Weight, role: Role) -> Precision:
+    def _precision_of(self, tensor: np.ndarray | Packed | Int8, role: Role) -> Precision:
         """How `linear` rounds: not at all for scores, and not coarsely where rounding would be an error of logits."""
         if role is Role.ROUTER:
             return Precision.EXACT
-        return Precision.FAST if role is Role.UNEMBEDDING and weight.dtype == library.INT8 else self.precision
+        return Precision.FAST if role is Role.UNEMBEDDING and isinstance(tensor, Int8) else self.precision
 
     def _ask_for(self, experts: Sequence[int], *weights: Weight) -> None:
         """Ask the disk for all of the experts: many pieces at a time come several times as fast as page by page."""

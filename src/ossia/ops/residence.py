@@ -50,7 +50,7 @@ class Vector:
 class Weight:
     """A matrix or a stack of them, as stored; copied only if its rows do not lie one after another."""
 
-    def __init__(self, tensor: np.ndarray | Packed | Int8) -> None:
+    def __init__(self, tensor: np.ndarray | Packed | Int8, precision: Precision = Precision.EXACT) -> None:
         if isinstance(tensor, Packed):
             self.values, self.scales = np.ascontiguousarray(tensor.blocks), np.ascontiguousarray(tensor.scales)
             self.dtype = library.MXFP4
@@ -61,7 +61,7 @@ class Weight:
             self.values, self.scales = np.ascontiguousarray(tensor), None
             self.dtype = library.BF16 if tensor.dtype == bfloat16 else library.F32
         self.experts, self.rows, self.columns = (1, *tensor.shape)[-3:]
-        self.precision = Precision.EXACT
+        self.precision = precision
         """How `linear` rounds what it is multiplied by."""
         self.screen: Screen | None = None
         """Of an unembedding, what tells which of its rows a draw needs, if it came with that."""
