@@ -10,6 +10,7 @@
 #include "count.h"
 #include "int8_sums.h"
 #include "matrix.h"
+#include "same_in_lanes.h"
 #include "turn.h"
 
 namespace ossia::groups {
@@ -34,8 +35,8 @@ struct Chunk {
   int32_t offset(int64_t t) const { return tokens.offsets[(first + t) * shape.chunks() + c]; }
 };
 
-// A group is chunk after chunk its tokens' columns as a form has them, [kWords][tokens], and after these what the
-// weights' zero adds to the sum, [tokens].
+// A group is chunk after chunk its tokens' columns as a form has them, [kWords][tokens], and after these what takes the
+// weights' zero from the sum, [tokens].
 //
 // 15 bits: of each quad the even-numbered columns, and the odd.
 struct Words {
@@ -52,16 +53,16 @@ struct Words {
       }
       store_turned<kLanes>(v, tokens, to + half * kLanes * tokens);
     }
-    for (int64_t t = 0; t < tokens; ++t) to[kWords * tokens + t] = chunk.offset(t);
+    for (int64_t t = 0; t < tokens; ++t) to[kWords * tokens + t] = -chunk.offset(t);
   }
 
   template <int M>
   static OSSIA_INLINE void add(__m512i w, const Word* x, int64_t q, __m512i (&sums)[M]) {
     const __m512i even = _mm512_and_si512(w, _mm512_set1_epi16(0xFF)), odd = _mm512_srli_epi16(w, 8);
 #pragma GCC unroll 12
-    for (int m = 0; m < M; ++m) sums[m] = _mm512_dpwssd_epi32(sums[m], even, _mm512_set1_epi32(x[2 * q * M + m]));
+    for (int m = 0; m < M; ++m) sums[m] = add_words_times(sums[m], even, x + 2 * q * M + m);
 #pragma GCC unroll 12
-    for (int m = 0; m < M; ++m) sums[m] = _mm512_dpwssd_epi32(sums[m], odd, _mm512_set1_epi32(x[(2 * q + 1) * M + m]));
+    for (int m = 0; m < M; ++m) sums[m] = add_words_times(sums[m], odd, x + (2 * q + 1) * M + m);
   }
 
   template <int M>
@@ -85,7 +86,7 @@ struct Bytes {
       alignas(64) __m128i bytes[4];
       const Coarse own = to_bytes(numbers, bytes);
       v[t] = _mm512_load_si512(bytes);
-      offsets[t] = kInt8Zero * own.sum;
+      offsets[t] = -kInt8Zero * own.sum;
       scales[t] = own.scale;
     }
     store_turned<kLanes>(v, tokens, to);
@@ -94,7 +95,7 @@ struct Bytes {
   template <int M>
   static OSSIA_INLINE void add(__m512i w, const Word* x, int64_t q, __m512i (&sums)[M]) {
 #pragma GCC unroll 12
-    for (int m = 0; m < M; ++m) sums[m] = _mm512_dpbusd_epi32(sums[m], w, _mm512_set1_epi32(x[q * M + m]));
+    for (int m = 0; m < M; ++m) sums[m] = add_bytes_times(sums[m], w, x + q * M + m);
   }
 
   template <int M>
@@ -117,7 +118,7 @@ void panel_times(const char* panel, const Int8Shape& shape, int rows, const char
     __m512i sums[M];
     ahead.ask(chunk);
 #pragma GCC unroll 12
-    for (int m = 0; m < M; ++m) sums[m] = _mm512_setzero_si512();
+    for (int m = 0; m < M; ++m) sums[m] = _mm512_set1_epi32(x[Form::kWords * M + m]);
 #pragma GCC unroll 4
     for (int64_t q = 0; q < kInt8Chunk / kQuad; ++q) {
       Form::template add<M>(_mm512_loadu_si512(chunk + q * kLine), x, q, sums);
@@ -125,8 +126,7 @@ void panel_times(const char* panel, const Int8Shape& shape, int rows, const char
     const F32 own = widen(reinterpret_cast<const uint16_t*>(panel) + c * kPanelRows);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
-      const __m512i sum = _mm512_sub_epi32(sums[m], _mm512_set1_epi32(x[Form::kWords * M + m]));
-      values[m] = add(values[m], mul({_mm512_cvtepi32_ps(sum)}, Form::template factors<M>(own, x, m)));
+      values[m] = add(values[m], mul({_mm512_cvtepi32_ps(sums[m])}, Form::template factors<M>(own, x, m)));
     }
   }
 #pragma GCC unroll 12

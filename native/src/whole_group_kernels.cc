@@ -7,6 +7,7 @@
 
 #include "coarse_numbers.h"
 #include "count.h"
+#include "same_in_lanes.h"
 #include "turn.h"
 #include "whole_forms.h"
 
@@ -109,7 +110,7 @@ struct Words {
     for (int i = 0; i < kCount; ++i) {
       const __m512i w = _mm512_load_si512(weights + i * kLine);
 #pragma GCC unroll 12
-      for (int m = 0; m < M; ++m) whole[m] = _mm512_dpwssd_epi32(whole[m], w, _mm512_set1_epi32(pairs[i * M + m]));
+      for (int m = 0; m < M; ++m) whole[m] = add_words_times(whole[m], w, pairs + i * M + m);
     }
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) sums[m] = fma({_mm512_cvtepi32_ps(whole[m])}, scales, sums[m]);
@@ -166,7 +167,7 @@ struct Bytes {
     for (int i = 0; i < kCount; ++i) {
       const __m512i w = _mm512_load_si512(weights + i * kLine);
 #pragma GCC unroll 12
-      for (int m = 0; m < M; ++m) whole[m] = _mm512_dpbusd_epi32(whole[m], w, _mm512_set1_epi32(quads[i * M + m]));
+      for (int m = 0; m < M; ++m) whole[m] = add_bytes_times(whole[m], w, quads + i * M + m);
     }
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
@@ -189,18 +190,28 @@ OSSIA_INLINE void decode_scales(const Mxfp4Rows& rows, int64_t b, int64_t count,
   }
 }
 
-// `count` blocks of 16 rows from block `first` on; `next` is what lies in memory yet and comes after these rows.
+// What lies in memory yet and comes after a panel: the blocks `from` up to `end` of it are asked for, one with each block
+// that is multiplied. All at once, as a panel is decoded, took 1.1 times as long for twelve tokens.
+struct Ahead {
+  const Mxfp4Rows& rows;
+  int64_t from, end;
+
+  OSSIA_INLINE void ask(int64_t place) const {
+    if (from + place < end) rows.ask_for<kPanel>(from + place);
+  }
+};
+
+// `count` blocks of 16 rows from block `first` on.
 template <class Form>
-void keep(const Mxfp4Rows& rows, const Mxfp4Rows& next, int64_t first, int64_t count, Kept<Form>& kept) {
+void keep(const Mxfp4Rows& rows, int64_t first, int64_t count, Kept<Form>& kept) {
   const int64_t row = rows.row_blocks * kBlockBytes;
   int64_t places[kMostKept];
   in_order(first, count, [&](int64_t b, int64_t place) { places[b - first] = place - first; }, [](int64_t) {});
   for (int64_t i = 0; i < count; ++i) {
     const int64_t b = first + i;
-    // Of four rows the next cache line (a row's has four blocks), and of the rows that come next a block's share.
+    // Of four rows the next cache line: a row's has four blocks.
     const uint8_t* soon = rows.at(static_cast<int>(b % 4 * 4), b) + kLine;
     for (int64_t r = 0; r < 4; ++r) prefetch(soon + r * row);
-    if (next.blocks != nullptr) next.ask_for<kPanel>(b);
     if (i % kSums == 0) {
       decode_scales(rows, b, count - i, [&](int64_t k) { return kept.scales + places[i + k] * kPanel; });
     }
@@ -210,7 +221,7 @@ void keep(const Mxfp4Rows& rows, const Mxfp4Rows& next, int64_t first, int64_t c
 
 // A span of `count` blocks times M tokens.
 template <class Form, int M>
-void add_span(const Kept<Form>& kept, int64_t first, int64_t count, const char* group, Lanes& lanes) {
+void add_span(const Kept<Form>& kept, const Ahead& ahead, int64_t first, int64_t count, const char* group, Lanes& lanes) {
   F32 sums[M];
   const auto begin = [&](int64_t i) {
 #pragma GCC unroll 12
@@ -220,6 +231,7 @@ void add_span(const Kept<Form>& kept, int64_t first, int64_t count, const char* 
   in_order(
       first, count,
       [&](int64_t, int64_t place) {
+        ahead.ask(place);
         Form::template add<M>(kept.weights + (place - first) * Form::kWeightBytes,
                               load(kept.scales + (place - first) * kPanel),
                               group + kLine + place * Form::kTokenBytes * M, sums);
@@ -246,15 +258,15 @@ OSSIA_INLINE F32 sum_of_lanes(const Lanes& lanes, int m) {
 
 // A panel times the M tokens of a group; `kept` has its weights already, or is to have them.
 template <class Form, int M>
-void panel_times(const Mxfp4Rows& rows, const Mxfp4Rows& next, bool has_them, Kept<Form>& kept, const char* group,
+void panel_times(const Mxfp4Rows& rows, const Ahead& ahead, bool has_them, Kept<Form>& kept, const char* group,
                  float* y, int64_t stride) {
   const int64_t blocks = rows.row_blocks;
   const Scale* scales = reinterpret_cast<const Scale*>(group);
   Lanes lanes;
   for (int64_t b = 0; b < blocks; b += kMostKept) {
     const int64_t count = least(kMostKept, blocks - b);
-    if (!has_them) keep(rows, next, b, count, kept);
-    add_span<Form, M>(kept, b, count, group, lanes);
+    if (!has_them) keep(rows, b, count, kept);
+    add_span<Form, M>(kept, ahead, b, count, group, lanes);
   }
   for (int m = 0; m < M; ++m) store(y + m * stride, mul(sum_of_lanes(lanes, m), broadcast(scales[m])));
 }
@@ -274,14 +286,15 @@ void arrange_as(const void* const* rows, int64_t count, int64_t blocks, char* gr
 template <class Form>
 void products_as(const Rows& rows, const char* run, const TokenGroups& groups, float* y, int64_t stride) {
   const int64_t blocks = rows.all.row_blocks;
-  const Mxfp4Rows nothing{nullptr, nullptr, blocks};
+  const int64_t share = (blocks + groups.count - 1) / groups.count;
   Kept<Form> kept;
   for (int64_t r = 0; r < rows.count; r += kPanel) {
     const Mxfp4Rows next = r + kPanel < rows.count ? rows.all.from(r + kPanel) : rows.next;
     for (int64_t g = 0; g < groups.count; ++g) {
       const int64_t begin = groups.begin(g);
+      const Ahead ahead{next, g * share, least(blocks, (g + 1) * share)};
       with_count<kMostGrouped>(groups.begin(g + 1) - begin, [&](auto m) {
-        panel_times<Form, m()>(rows.all.from(r), g == 0 ? next : nothing, g > 0 && blocks <= kMostKept, kept,
+        panel_times<Form, m()>(rows.all.from(r), ahead, g > 0 && blocks <= kMostKept, kept,
                                run + begin * bytes(blocks), y + begin * stride + r, stride);
       });
     }

@@ -1,0 +1,29 @@
+// Products with 32 bits of memory that are the same in every lane, added to sums.
+//
+// In assembly because GCC 12 broadcasts first, to a register: an instruction more for each product, of six that begin in
+// a cycle, or three beside another thread of the core. On a Xeon 0.94 of the time of the whole kernel, and 0.7 where the
+// core was shared.
+
+#ifndef OSSIA_SAME_IN_LANES_H_
+#define OSSIA_SAME_IN_LANES_H_
+
+#include "simd.h"
+#include "turn.h"
+
+namespace ossia::OSSIA_ISA {
+
+// Unsigned bytes of each lane times the signed ones at `x`.
+OSSIA_INLINE __m512i add_bytes_times(__m512i sums, __m512i bytes, const Word* x) {
+  asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sums) : "v"(bytes), "m"(*x));
+  return sums;
+}
+
+// Words of each lane times those at `x`.
+OSSIA_INLINE __m512i add_words_times(__m512i sums, __m512i words, const Word* x) {
+  asm("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sums) : "v"(words), "m"(*x));
+  return sums;
+}
+
+}  // namespace ossia::OSSIA_ISA
+
+#endif  // OSSIA_SAME_IN_LANES_H_
