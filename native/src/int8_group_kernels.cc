@@ -116,11 +116,12 @@ void panel_times(const char* panel, const Int8Shape& shape, int rows, const char
     const Word* x = reinterpret_cast<const Word*>(group) + c * Form::kChunkWords * M;
     const char* chunk = bytes + c * kInt8ChunkBytes;
     __m512i sums[M];
-    ahead.ask(chunk);
+    const char* later = ahead.of(chunk);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) sums[m] = _mm512_set1_epi32(x[Form::kWords * M + m]);
 #pragma GCC unroll 4
     for (int64_t q = 0; q < kInt8Chunk / kQuad; ++q) {
+      prefetch_far(later + q * kLine);
       Form::template add<M>(_mm512_loadu_si512(chunk + q * kLine), x, q, sums);
     }
     const F32 own = widen(reinterpret_cast<const uint16_t*>(panel) + c * kPanelRows);

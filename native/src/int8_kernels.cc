@@ -18,9 +18,11 @@ void read_row(const Matrix& matrix, int64_t row, int64_t column, int64_t count, 
   for (int64_t i = 0; i < count; ++i) values[i] = float_of_bf16(words[i]);
 }
 
-// One chunk of a panel times M tokens. `kParts` sums of each are kept apart; being integers, they may be.
+// One chunk of a panel times M tokens, while the chunk at `later` is asked for. `kParts` sums of each are kept apart;
+// being integers, they may be.
 template <int M, int kParts>
-OSSIA_INLINE void add_chunk(const char* w, const char* x, const Int8Shape& shape, Int8Sums (&sums)[M]) {
+OSSIA_INLINE void add_chunk(const char* w, const char* later, const char* x, const Int8Shape& shape,
+                            Int8Sums (&sums)[M]) {
   const int64_t padded = shape.padded(), token = shape.token_bytes();
   Int8Sums parts[kParts][M];
 #pragma GCC unroll 4
@@ -31,12 +33,14 @@ OSSIA_INLINE void add_chunk(const char* w, const char* x, const Int8Shape& shape
   for (int64_t q = 0; q < kInt8Chunk / kQuad; q += kParts) {
 #pragma GCC unroll 4
     for (int p = 0; p < kParts; ++p) {
+      prefetch_far(later + (q + p) * kLine);
+      prefetch(w + p * kLine + kSoon);
 #pragma GCC unroll 12
       for (int m = 0; m < M; ++m) {
-        parts[p][m].add(reinterpret_cast<const uint8_t*>(w) + p * kQuad * kPanelRows, x + m * token, padded, q + p);
+        parts[p][m].add(reinterpret_cast<const uint8_t*>(w) + p * kLine, x + m * token, padded, q + p);
       }
     }
-    w += kParts * kQuad * kPanelRows;
+    w += kParts * kLine;
   }
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) {
@@ -60,8 +64,8 @@ void panel_times(const char* panel, const Int8Shape& shape, int rows, const Int8
   for (int m = 0; m < M; ++m) values[m] = zero();
   for (int64_t c = 0; c < chunks; ++c) {
     Int8Sums sums[M];
-    ahead.ask(bytes + c * kInt8ChunkBytes);
-    add_chunk<M, kParts>(bytes + c * kInt8ChunkBytes, x + c * kInt8Chunk * kColumnBytes, shape, sums);
+    const char* chunk = bytes + c * kInt8ChunkBytes;
+    add_chunk<M, kParts>(chunk, ahead.of(chunk), x + c * kInt8Chunk * kColumnBytes, shape, sums);
     const F32 scales = widen(reinterpret_cast<const uint16_t*>(panel) + c * kPanelRows);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {

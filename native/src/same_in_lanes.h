@@ -13,14 +13,14 @@
 namespace ossia::OSSIA_ISA {
 
 // Unsigned bytes of each lane times the signed ones at `x`.
-OSSIA_INLINE __m512i add_bytes_times(__m512i sums, __m512i bytes, const Word* x) {
-  asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sums) : "v"(bytes), "m"(*x));
+OSSIA_INLINE __m512i add_bytes_times(__m512i sums, __m512i bytes, const void* x) {
+  asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sums) : "v"(bytes), "m"(*static_cast<const Word*>(x)));
   return sums;
 }
 
 // Words of each lane times those at `x`.
-OSSIA_INLINE __m512i add_words_times(__m512i sums, __m512i words, const Word* x) {
-  asm("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sums) : "v"(words), "m"(*x));
+OSSIA_INLINE __m512i add_words_times(__m512i sums, __m512i words, const void* x) {
+  asm("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sums) : "v"(words), "m"(*static_cast<const Word*>(x)));
   return sums;
 }
 
