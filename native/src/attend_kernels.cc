@@ -126,50 +126,52 @@ void mix_page(const float* const* weights, const T* values, const T* ahead, int6
   }
 }
 
-// Calls body(page, next, offset, position, count) for each run of neighbouring positions in one page, within [first,
-// end); `next` is the page of the run that follows, or `last` after the last.
+// Calls body(page, offset, position, count) for each run of neighbouring positions in one page, within [first, end).
 template <class F>
-OSSIA_INLINE void each_page(int page_size, const int32_t* table, int32_t first, int32_t end, int32_t last, F body) {
+OSSIA_INLINE void each_page(int page_size, const int32_t* table, int32_t first, int32_t end, F body) {
   for (int32_t position = first; position < end;) {
     const int offset = position % page_size;
     const int left = end - position, room = page_size - offset;
     const int count = left < room ? left : room;
-    const int32_t next = count < left ? table[(position + count) / page_size] : last;
-    body(table[position / page_size], next, offset, position, count);
+    body(table[position / page_size], offset, position, count);
     position += count;
   }
+}
+
+// The position whose page is asked for beside that of `position`.
+OSSIA_INLINE int32_t later_than(int32_t position, int page_size) {
+  return position + (page_size < kAsked ? kAsked : page_size);
 }
 
 template <int ROWS, class T>
 void score_rows(const KeyValues& cache, int head, const int32_t* table, const float* const* q, int32_t first,
                 int32_t end, int32_t origin, float* const* scores) {
-  const int32_t none = -1;
-  each_page(cache.page_size, table, first, end, none,
-            [&](int32_t page, int32_t next, int offset, int32_t position, int count) {
-              const int group = offset / kLanes, groups = (offset + count - 1) / kLanes - group + 1;
-              float* to[ROWS];
-              for (int row = 0; row < ROWS; ++row) to[row] = scores[row] + (position - offset % kLanes - origin);
-              const int64_t skipped = int64_t{group} * cache.width * kLanes;
-              // After the last keys come the first values.
-              const T* ahead = next == none ? values_of<const T>(cache, table[first / cache.page_size], head)
-                                            : keys_of<const T>(cache, next, head);
-              score_page<ROWS>(q, keys_of<const T>(cache, page, head) + skipped, ahead + skipped, groups, cache.width,
-                               to);
-            });
+  const auto page_at = [&](int32_t position) { return table[position / cache.page_size]; };
+  each_page(cache.page_size, table, first, end, [&](int32_t page, int offset, int32_t position, int count) {
+    const int group = offset / kLanes, groups = (offset + count - 1) / kLanes - group + 1;
+    float* to[ROWS];
+    for (int row = 0; row < ROWS; ++row) to[row] = scores[row] + (position - offset % kLanes - origin);
+    const int64_t skipped = int64_t{group} * cache.width * kLanes;
+    // After the last keys come the first values.
+    const int32_t later = later_than(position, cache.page_size);
+    const T* ahead = later < end ? keys_of<const T>(cache, page_at(later), head)
+                                 : values_of<const T>(cache, page_at(least(first + (later - end), end - 1)), head);
+    score_page<ROWS>(q, keys_of<const T>(cache, page, head) + skipped, ahead + skipped, groups, cache.width, to);
+  });
 }
 
 template <int ROWS, class T>
 void mix_rows(const KeyValues& cache, int head, const int32_t* table, int32_t first, int32_t end, int32_t origin,
               const float* const* weights, float* const* mixed) {
-  const int32_t last = table[(end - 1) / cache.page_size];
   const int64_t line = int64_t{cache.words} * kShared<T> * kLanes;
-  each_page(cache.page_size, table, first, end, last,
-            [&](int32_t page, int32_t next, int offset, int32_t position, int count) {
-              const float* from[ROWS];
-              for (int row = 0; row < ROWS; ++row) from[row] = weights[row] + (position - offset - origin);
-              mix_page<ROWS>(from, values_of<const T>(cache, page, head), values_of<const T>(cache, next, head), line,
-                             offset, offset + count, cache.padded, mixed);
-            });
+  each_page(cache.page_size, table, first, end, [&](int32_t page, int offset, int32_t position, int count) {
+    const float* from[ROWS];
+    for (int row = 0; row < ROWS; ++row) from[row] = weights[row] + (position - offset - origin);
+    const int32_t later = least(later_than(position, cache.page_size), end - 1);
+    mix_page<ROWS>(from, values_of<const T>(cache, page, head),
+                   values_of<const T>(cache, table[later / cache.page_size], head), line, offset, offset + count,
+                   cache.padded, mixed);
+  });
 }
 
 // Calls body(Count<N>, row) for N rows from `row` on, as many together as can be.
