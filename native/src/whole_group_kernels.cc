@@ -20,15 +20,16 @@ constexpr int64_t kPanel = kWholeRows;
 constexpr int64_t kMostKept = 96;
 
 // A group is its tokens' scales, a cache line, and then block by block what `Form` says. The blocks, of spans of
-// kMostKept of them, are in the order in which they are added: every sixteenth, from the first, the second, ... on.
+// kMostKept of them, are in the order in which they are added: those of the first of its `kSums` sums, which are as far
+// apart, then those of the second, ...
 //
 // Calls body(block, place) in that order for the blocks `first` up to `first` + `count`, and end(i) after the last of
 // those whose sum is number i.
-template <class F, class G>
+template <class Form, class F, class G>
 OSSIA_INLINE void in_order(int64_t first, int64_t count, F&& body, G&& end) {
   int64_t place = first;
-  for (int64_t i = 0; i < kSums; ++i) {
-    for (int64_t b = i; b < count; b += kSums) body(first + b, place++);
+  for (int64_t i = 0; i < Form::kSums; ++i) {
+    for (int64_t b = i; b < count; b += Form::kSums) body(first + b, place++);
     end(i);
   }
 }
@@ -41,8 +42,9 @@ struct alignas(64) Kept {
 };
 
 // The sums of a panel and some tokens, each lane of a row's as a register of 16 rows.
+template <class Form>
 struct alignas(64) Lanes {
-  float of[kSums][kMostGrouped][kPanel];
+  float of[Form::kSums][kMostGrouped][kPanel];
 };
 
 // Of rows i, i + 4, i + 8 and i + 12 the 16 bytes that load(row) gives, as the parts of v[i]; then turned, so that v[i]
@@ -73,6 +75,7 @@ OSSIA_INLINE __m512i numbers_of(const void* row, int64_t b) { return _mm512_load
 // 15 bits of an activation: two columns in a word of 32 bits, of a row as twice the weights. Four bytes of a row are
 // eight columns: nibble k of their first two bytes and of their last two are a pair.
 struct Words {
+  static constexpr int64_t kSums = ossia::kSums;
   static constexpr int64_t kCount = kBlock / 2, kWeightBytes = kCount * kLine;
   static constexpr int64_t kTokenBytes = kCount * static_cast<int64_t>(sizeof(Word));  // of a block
 
@@ -119,8 +122,10 @@ struct Words {
 
 // 8 bits of an activation, with a scale for each block: four columns in a word, of a row as twice the weights plus 12,
 // so that they are at least 0. Four bytes of a row are four even-numbered columns and four odd. Of each token come,
-// after its columns, what the 12 adds to the block's sum, and the scale.
+// after its columns, what the 12 adds to the block's sum, and the scale. Nothing else adds in this order, so a row has
+// one sum, which stays in its register.
 struct Bytes {
+  static constexpr int64_t kSums = 1;
   static constexpr int64_t kCount = kBlock / kQuad, kWeightBytes = kCount * kLine;
   static constexpr int64_t kTokenBytes = (kCount + 2) * static_cast<int64_t>(sizeof(Word));
 
@@ -206,13 +211,13 @@ template <class Form>
 void keep(const Mxfp4Rows& rows, int64_t first, int64_t count, Kept<Form>& kept) {
   const int64_t row = rows.row_blocks * kBlockBytes;
   int64_t places[kMostKept];
-  in_order(first, count, [&](int64_t b, int64_t place) { places[b - first] = place - first; }, [](int64_t) {});
+  in_order<Form>(first, count, [&](int64_t b, int64_t place) { places[b - first] = place - first; }, [](int64_t) {});
   for (int64_t i = 0; i < count; ++i) {
     const int64_t b = first + i;
     // Of four rows the next cache line: a row's has four blocks.
     const uint8_t* soon = rows.at(static_cast<int>(b % 4 * 4), b) + kLine;
     for (int64_t r = 0; r < 4; ++r) prefetch(soon + r * row);
-    if (i % kSums == 0) {
+    if (i % ossia::kSums == 0) {
       decode_scales(rows, b, count - i, [&](int64_t k) { return kept.scales + places[i + k] * kPanel; });
     }
     Form::decode(rows, b, kept.weights + places[i] * Form::kWeightBytes);
@@ -221,14 +226,14 @@ void keep(const Mxfp4Rows& rows, int64_t first, int64_t count, Kept<Form>& kept)
 
 // A span of `count` blocks times M tokens.
 template <class Form, int M>
-void add_span(const Kept<Form>& kept, const Ahead& ahead, int64_t first, int64_t count, const char* group, Lanes& lanes) {
+void add_span(const Kept<Form>& kept, const Ahead& ahead, int64_t first, int64_t count, const char* group, Lanes<Form>& lanes) {
   F32 sums[M];
   const auto begin = [&](int64_t i) {
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) sums[m] = first == 0 ? zero() : load(lanes.of[lane_of(i)][m]);
   };
   begin(0);
-  in_order(
+  in_order<Form>(
       first, count,
       [&](int64_t, int64_t place) {
         ahead.ask(place);
@@ -239,17 +244,18 @@ void add_span(const Kept<Form>& kept, const Ahead& ahead, int64_t first, int64_t
       [&](int64_t i) {
 #pragma GCC unroll 12
         for (int m = 0; m < M; ++m) store(lanes.of[lane_of(i)][m], sums[m]);
-        if (i + 1 < kSums) begin(i + 1);
+        if (i + 1 < Form::kSums) begin(i + 1);
       });
 }
 
 // Adds the lanes as `sum` of simd.h does.
-OSSIA_INLINE F32 sum_of_lanes(const Lanes& lanes, int m) {
-  F32 sums[kSums];
+template <class Form>
+OSSIA_INLINE F32 sum_of_lanes(const Lanes<Form>& lanes, int m) {
+  F32 sums[Form::kSums];
 #pragma GCC unroll 16
-  for (int i = 0; i < kSums; ++i) sums[i] = load(lanes.of[i][m]);
+  for (int i = 0; i < Form::kSums; ++i) sums[i] = load(lanes.of[i][m]);
 #pragma GCC unroll 4
-  for (int half = kSums / 2; half > 0; half /= 2) {
+  for (int half = Form::kSums / 2; half > 0; half /= 2) {
 #pragma GCC unroll 8
     for (int i = 0; i < half; ++i) sums[i] = add(sums[i], sums[i + half]);
   }
@@ -262,7 +268,7 @@ void panel_times(const Mxfp4Rows& rows, const Ahead& ahead, bool has_them, Kept<
                  float* y, int64_t stride) {
   const int64_t blocks = rows.row_blocks;
   const Scale* scales = reinterpret_cast<const Scale*>(group);
-  Lanes lanes;
+  Lanes<Form> lanes;
   for (int64_t b = 0; b < blocks; b += kMostKept) {
     const int64_t count = least(kMostKept, blocks - b);
     if (!has_them) keep(rows, b, count, kept);
@@ -280,7 +286,7 @@ void arrange_as(const void* const* rows, int64_t count, int64_t blocks, char* gr
   const auto put = [&](int64_t b, int64_t place) {
     Form::arrange(rows, count, b, group + kLine + place * Form::kTokenBytes * count);
   };
-  for (int64_t b = 0; b < blocks; b += kMostKept) in_order(b, least(kMostKept, blocks - b), put, [](int64_t) {});
+  for (int64_t b = 0; b < blocks; b += kMostKept) in_order<Form>(b, least(kMostKept, blocks - b), put, [](int64_t) {});
 }
 
 template <class Form>
