@@ -24,8 +24,11 @@ def section(results: dict[str, dict[str, Any]]) -> str:
 
 
 def _one(result: dict[str, Any], plot: str) -> list[str]:
+    parts = [_opening(result), _speeds(result), _behind(result)]
+    if not _decoding(result):
+        return [*parts, f"![Tokens a second by engine]({plot})"]
     picture = f"![Tokens a second by engine, and how near decoding comes to the bandwidth]({plot})"
-    return [_opening(result), _speeds(result), _behind(result), _bounds(result), picture]
+    return [*parts, _bounds(result), picture]
 
 
 def put(page: Path, section: str) -> None:
@@ -112,12 +115,13 @@ def _spread(value: dict[str, float], digits: int = 1) -> str:
 
 
 def drawn(result: dict[str, Any], file: Path) -> None:
-    """Above, tokens a second of each engine at each work, with the spread of the rounds; below, our roofline."""
-    works = result["works"]
-    figure = pyplot.figure(figsize=(max(6.0, 2.2 * len(works)), 7), layout="constrained")
-    grid = figure.add_gridspec(2, len(works))
+    """Tokens a second of each engine at each work, with the spread of the rounds; below, our roofline of answers."""
+    works, rows = result["works"], 2 if _decoding(result) else 1
+    figure = pyplot.figure(figsize=(max(6.0, 2.2 * len(works)), 3.5 * rows), layout="constrained")
+    grid = figure.add_gridspec(rows, len(works))
     _bars(works, [figure.add_subplot(grid[0, place]) for place in range(len(works))])
-    _roofline(result, figure.add_subplot(grid[1, :]))
+    if _decoding(result):
+        _roofline(result, figure.add_subplot(grid[1, :]))
     figure.savefig(file, dpi=110)
     pyplot.close(figure)
 
@@ -141,7 +145,7 @@ def _roofline(result: dict[str, Any], axis: Axes) -> None:
         axis.annotate(f"{precision}, {batch} at depth {depth:,}", (tokens[-1], reached[-1]), fontsize=8)
     axis.plot(tokens, reached, "o")
     bandwidths = [each["read_bandwidth_bytes_per_second"] / 1e9 for each in result["bounds"]]
-    ends = [min(tokens, default=1) / 1.5, max(tokens, default=1) * 1.5]
+    ends = [min(tokens) / 1.5, max(tokens) * 1.5]
     for name, bandwidth in (("least", min(bandwidths)), ("most", max(bandwidths))):
         axis.plot(ends, [bandwidth * end for end in ends], label=f"{name} bandwidth read, {bandwidth:.1f} GB/s")
     axis.set(xscale="log", yscale="log", xlabel="tokens for each GB that a step reads", ylabel="tokens/s of ours")

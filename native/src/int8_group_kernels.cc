@@ -121,7 +121,7 @@ void panel_times(const char* panel, const Int8Shape& shape, int rows, const char
     for (int m = 0; m < M; ++m) sums[m] = _mm512_set1_epi32(x[Form::kWords * M + m]);
 #pragma GCC unroll 4
     for (int64_t q = 0; q < kInt8Chunk / kQuad; ++q) {
-      prefetch_far(later + q * kLine);
+      if (later != chunk) prefetch_far(later + q * kLine);
       Form::template add<M>(_mm512_loadu_si512(chunk + q * kLine), x, q, sums);
     }
     const F32 own = widen(reinterpret_cast<const uint16_t*>(panel) + c * kPanelRows);

@@ -1,8 +1,7 @@
 // Products with 32 bits of memory that are the same in every lane, added to sums.
 //
-// In assembly because GCC 12 broadcasts first, to a register: an instruction more for each product, of six that begin in
-// a cycle, or three beside another thread of the core. On a Xeon 0.94 of the time of the whole kernel, and 0.7 where the
-// core was shared.
+// In assembly because GCC 12 broadcasts first, to a register: an instruction more for each product, of six that begin
+// in a cycle, or three beside another thread of the core. On a Xeon 0.94 of the time of the whole kernel.
 
 #ifndef OSSIA_SAME_IN_LANES_H_
 #define OSSIA_SAME_IN_LANES_H_

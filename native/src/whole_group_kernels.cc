@@ -195,8 +195,8 @@ OSSIA_INLINE void decode_scales(const Mxfp4Rows& rows, int64_t b, int64_t count,
   }
 }
 
-// What lies in memory yet and comes after a panel: the blocks `from` up to `end` of it are asked for, one with each block
-// that is multiplied. All at once, as a panel is decoded, took 1.1 times as long for twelve tokens.
+// What lies in memory yet and comes after a panel: the blocks `from` up to `end` of it are asked for, one with each
+// block that is multiplied. All at once, as a panel is decoded, took 1.1 times as long for twelve tokens.
 struct Ahead {
   const Mxfp4Rows& rows;
   int64_t from, end;
@@ -226,7 +226,8 @@ void keep(const Mxfp4Rows& rows, int64_t first, int64_t count, Kept<Form>& kept)
 
 // A span of `count` blocks times M tokens.
 template <class Form, int M>
-void add_span(const Kept<Form>& kept, const Ahead& ahead, int64_t first, int64_t count, const char* group, Lanes<Form>& lanes) {
+void add_span(const Kept<Form>& kept, const Ahead& ahead, int64_t first, int64_t count, const char* group,
+              Lanes<Form>& lanes) {
   F32 sums[M];
   const auto begin = [&](int64_t i) {
 #pragma GCC unroll 12
@@ -300,8 +301,8 @@ void products_as(const Rows& rows, const char* run, const TokenGroups& groups, f
       const int64_t begin = groups.begin(g);
       const Ahead ahead{next, g * share, least(blocks, (g + 1) * share)};
       with_count<kMostGrouped>(groups.begin(g + 1) - begin, [&](auto m) {
-        panel_times<Form, m()>(rows.all.from(r), ahead, g > 0 && blocks <= kMostKept, kept,
-                               run + begin * bytes(blocks), y + begin * stride + r, stride);
+        panel_times<Form, m()>(rows.all.from(r), ahead, g > 0 && blocks <= kMostKept, kept, run + begin * bytes(blocks),
+                               y + begin * stride + r, stride);
       });
     }
   }

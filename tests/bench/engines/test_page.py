@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib import pyplot
 
 from bench.engines.page import BEGIN, END, drawn, put, section
 
@@ -68,6 +69,17 @@ def test_one_round_has_no_spread():
     assert "figures are of one round." in " ".join(made.split())
     assert "says nothing of how it would spread" in " ".join(made.split())
     assert "| prompt of 512 | 7.0 |" in made
+
+
+def test_prompts_alone_are_held_against_no_bandwidth(tmp_path: Path):
+    alone = RESULT | {"works": RESULT["works"][:1], "bounds": RESULT["bounds"][:1]}
+    made = section({"cpu.png": alone})
+    assert "of the bound" not in made
+    assert "![Tokens a second by engine](cpu.png)" in made
+    drawn(alone, tmp_path / "cpu.png")
+    drawn(RESULT, tmp_path / "both.png")
+    heights = [len(pyplot.imread(tmp_path / name)) for name in ("cpu.png", "both.png")]
+    assert heights[0] * 2 == heights[1]
 
 
 def test_where_ours_is_behind_is_said():
