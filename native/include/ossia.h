@@ -45,7 +45,7 @@ typedef enum {
   OSSIA_UNSUPPORTED = 4,    // an instruction set that this processor lacks or that has no such name
 } ossia_status;
 
-// OSSIA_TURBO is OSSIA_FAST everywhere but in ossia_experts, and there too where it is no faster.
+// OSSIA_TURBO is OSSIA_FAST everywhere but in ossia_experts and ossia_linear, and there too where it is no faster.
 typedef enum { OSSIA_EXACT = 0, OSSIA_FAST = 1, OSSIA_TURBO = 2 } ossia_precision;
 
 // Threads, scratch memory and the kernels of one instruction set.

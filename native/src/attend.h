@@ -38,7 +38,8 @@ constexpr int kCut = 512;
 // Positions whose values in 8 bits are summed exactly; kCut is a multiple of it.
 constexpr int kValueBlock = 64;
 
-// Positions whose keys are asked for before their cut is begun: enough for memory to go on giving while it is.
+// Positions whose keys are asked for before their cut is begun, and the distance at which a cut asks for its own:
+// enough for memory to go on giving meanwhile.
 constexpr int kAsked = 64;
 
 // Query rows computed together: the heads that share a key/value head, of one or more tokens.

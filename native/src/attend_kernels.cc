@@ -138,7 +138,7 @@ OSSIA_INLINE void each_page(int page_size, const int32_t* table, int32_t first, 
   }
 }
 
-// The position whose page is asked for beside that of `position`.
+// The position whose page is asked for beside that of `position`: kAsked further on, or in the next page.
 OSSIA_INLINE int32_t later_than(int32_t position, int page_size) {
   return position + (page_size < kAsked ? kAsked : page_size);
 }

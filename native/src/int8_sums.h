@@ -173,7 +173,9 @@ struct Lookahead {
     return next == nullptr ? at : next + (at + kAhead - end);
   }
   OSSIA_INLINE void ask(const char* at) const {
-    for (int64_t i = 0; i < kInt8ChunkBytes; i += kLine) prefetch_far(of(at) + i);
+    const char* later = of(at);
+    if (later == at) return;
+    for (int64_t i = 0; i < kInt8ChunkBytes; i += kLine) prefetch_far(later + i);
   }
 };
 

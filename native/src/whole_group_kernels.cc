@@ -20,8 +20,8 @@ constexpr int64_t kPanel = kWholeRows;
 constexpr int64_t kMostKept = 96;
 
 // A group is its tokens' scales, a cache line, and then block by block what `Form` says. The blocks, of spans of
-// kMostKept of them, are in the order in which they are added: those of the first of its `kSums` sums, which are as far
-// apart, then those of the second, ...
+// kMostKept of them, are in the order in which they are added: those of the first of its sums, which are `kSums` apart,
+// then those of the second, ...
 //
 // Calls body(block, place) in that order for the blocks `first` up to `first` + `count`, and end(i) after the last of
 // those whose sum is number i.
@@ -41,7 +41,7 @@ struct alignas(64) Kept {
   float scales[kMostKept * kPanel];
 };
 
-// The sums of a panel and some tokens, each lane of a row's as a register of 16 rows.
+// The sums of a panel and some tokens, each of a row's as a register of 16 rows.
 template <class Form>
 struct alignas(64) Lanes {
   float of[Form::kSums][kMostGrouped][kPanel];
