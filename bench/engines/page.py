@@ -48,12 +48,10 @@ def _opening(result: dict[str, Any]) -> str:
         `{result["command"]}`, {result["date"]}, commit {result["commit"]}, on {machine["processors"]} processors
         ({machine["processor"]}), threads of each: {result["threads"]}. The machine was shared: figures are of engines
         that waited for a processor for {statistics.median(waited):.0%} of the time in the median and {max(waited):.0%}
-        at most{alone}. The model is {result["model"]}. The rivals have its
-        dense matrices in 8 bits, the same values; ours has them so at `fast` and `turbo`, and in bfloat16 at `exact`.
-        A prompt is of random tokens; an answer is written after one of 32 and, at a depth, what stands before it.
-        Engines take
-        turns, each warmed up by a run that does not count; figures are {figures}. By how much ours is
-        ahead (above 1) is {ratio}."""
+        at most{alone}. The model is {result["model"]}. The rivals have its dense matrices in 8 bits, the same values;
+        ours has them so at `fast` and `turbo`, and in bfloat16 at `exact`. A prompt is of random tokens; an answer is
+        written after one of 32 and, at a depth, what stands before it. Engines take turns, each warmed up by a run that
+        does not count; figures are {figures}. By how much ours is ahead (above 1) is {ratio}."""
     return filled(text)
 
 
