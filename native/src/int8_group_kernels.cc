@@ -8,6 +8,7 @@
 
 #include "coarse_numbers.h"
 #include "count.h"
+#include "int8_rounding.h"
 #include "int8_sums.h"
 #include "matrix.h"
 #include "same_in_lanes.h"
@@ -35,8 +36,8 @@ struct Chunk {
   int32_t offset(int64_t t) const { return tokens.offsets[(first + t) * shape.chunks() + c]; }
 };
 
-// A group is chunk after chunk its tokens' columns as a form has them, [kWords][tokens], and after these what takes the
-// weights' zero from the sum, [tokens].
+// A group is chunk after chunk its tokens' columns as a form has them, [kWords][tokens], and after these what the sum
+// begins with, [tokens], so that the weights' zero is taken from it.
 //
 // 15 bits: of each quad the even-numbered columns, and the odd.
 struct Words {
@@ -65,19 +66,21 @@ struct Words {
     for (int m = 0; m < M; ++m) sums[m] = add_words_times(sums[m], odd, x + (2 * q + 1) * M + m);
   }
 
+  // As without a fused multiply-add: sums of 15 bits are the same on every instruction set.
   template <int M>
-  static OSSIA_INLINE F32 factors(F32 scales, const Word*, int) {
-    return scales;
+  static OSSIA_INLINE F32 add_chunk(F32 value, __m512i sum, F32 scales, F32, const Word*, int) {
+    return OSSIA_ISA::add(value, mul({_mm512_cvtepi32_ps(sum)}, scales));
   }
 };
 
-// 8 bits, with a scale for each chunk, which comes last, [tokens].
+// 8 bits, with a scale for each chunk, which comes last, [tokens]. A sum ends as a float larger by kRounder, as in
+// whole_group_kernels.cc.
 struct Bytes {
   static constexpr int64_t kWords = kInt8Chunk / kQuad, kChunkWords = kWords + 2;
 
   static OSSIA_INLINE void arrange(const Chunk& chunk, int64_t tokens, Word* to) {
-    Word* offsets = to + kWords * tokens;
-    Scale* scales = reinterpret_cast<Scale*>(offsets + tokens);
+    Word* begins = to + kWords * tokens;
+    Scale* scales = reinterpret_cast<Scale*>(begins + tokens);
     __m512i v[16] = {};
 #pragma GCC unroll 16
     for (int t = 0; t < kMostGrouped; ++t) {
@@ -86,7 +89,7 @@ struct Bytes {
       alignas(64) __m128i bytes[4];
       const Coarse own = to_bytes(numbers, bytes);
       v[t] = _mm512_load_si512(bytes);
-      offsets[t] = -kInt8Zero * own.sum;
+      begins[t] = kRounderBits - kInt8Zero * own.sum;
       scales[t] = own.scale;
     }
     store_turned<kLanes>(v, tokens, to);
@@ -99,8 +102,9 @@ struct Bytes {
   }
 
   template <int M>
-  static OSSIA_INLINE F32 factors(F32 scales, const Word* x, int m) {
-    return mul(scales, broadcast(reinterpret_cast<const Scale*>(x + (kWords + 1) * M)[m]));
+  static OSSIA_INLINE F32 add_chunk(F32 value, __m512i sum, F32 scales, F32 less, const Word* x, int m) {
+    const Scale* own = reinterpret_cast<const Scale*>(x + (kWords + 1) * M);
+    return fma(fma({_mm512_castsi512_ps(sum)}, scales, less), broadcast(own[m]), value);
   }
 };
 
@@ -125,10 +129,9 @@ void panel_times(const char* panel, const Int8Shape& shape, int rows, const char
       Form::template add<M>(_mm512_loadu_si512(chunk + q * kLine), x, q, sums);
     }
     const F32 own = widen(reinterpret_cast<const uint16_t*>(panel) + c * kPanelRows);
+    const F32 less = mul(own, broadcast(-kRounder));
 #pragma GCC unroll 12
-    for (int m = 0; m < M; ++m) {
-      values[m] = add(values[m], mul({_mm512_cvtepi32_ps(sums[m])}, Form::template factors<M>(own, x, m)));
-    }
+    for (int m = 0; m < M; ++m) values[m] = Form::template add_chunk<M>(values[m], sums[m], own, less, x, m);
   }
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) store_tail(y + m * stride, mul(values[m], broadcast(scales[m])), rows);

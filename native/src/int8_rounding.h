@@ -11,9 +11,10 @@ namespace ossia::OSSIA_ISA {
 // Added to a number below 2^22 and taken away from its bits, this leaves the nearest integer, ties to even.
 constexpr float kRounder = 12582912.f;  // 1.5 * 2^23
 
-OSSIA_INLINE int32_t nearest(float value) {
-  return static_cast<int32_t>(as_bits(value + kRounder)) - static_cast<int32_t>(as_bits(kRounder));
-}
+// The other way round, a whole number below 2^22 added to its bits makes the float that is larger by it.
+constexpr int32_t kRounderBits = 0x4B400000;
+
+OSSIA_INLINE int32_t nearest(float value) { return static_cast<int32_t>(as_bits(value + kRounder)) - kRounderBits; }
 
 // The bits of the largest magnitude; integers, because the compiler may reorder their comparisons.
 OSSIA_INLINE uint32_t largest_bits(const float* values, int64_t count) {

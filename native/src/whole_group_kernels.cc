@@ -7,6 +7,7 @@
 
 #include "coarse_numbers.h"
 #include "count.h"
+#include "int8_rounding.h"
 #include "same_in_lanes.h"
 #include "turn.h"
 #include "whole_forms.h"
@@ -122,8 +123,11 @@ struct Words {
 
 // 8 bits of an activation, with a scale for each block: four columns in a word, of a row as twice the weights plus 12,
 // so that they are at least 0. Four bytes of a row are four even-numbered columns and four odd. Of each token come,
-// after its columns, what the 12 adds to the block's sum, and the scale. Nothing else adds in this order, so a row has
-// one sum, which stays in its register.
+// after its columns, what the block's sum begins with, and the scale. Nothing else adds in this order, so a row has one
+// sum, which stays in its register.
+//
+// A sum begins with what the 12 adds to it and with kRounderBits: so it ends as a float, of which a fused multiply-add
+// takes kRounder away as it multiplies. An instruction less than to make a float of a whole number and multiply twice.
 struct Bytes {
   static constexpr int64_t kSums = 1;
   static constexpr int64_t kCount = kBlock / kQuad, kWeightBytes = kCount * kLine;
@@ -145,8 +149,8 @@ struct Bytes {
     const __m512i order = _mm512_set_epi16(31, 29, 27, 25, 30, 28, 26, 24, 23, 21, 19, 17, 22, 20, 18, 16, 15, 13, 11,
                                            9, 14, 12, 10, 8, 7, 5, 3, 1, 6, 4, 2, 0);
     __m512i words[16] = {};
-    Word* offsets = reinterpret_cast<Word*>(to + kCount * tokens * static_cast<int64_t>(sizeof(Word)));
-    Scale* scales = reinterpret_cast<Scale*>(offsets + tokens);
+    Word* begins = reinterpret_cast<Word*>(to + kCount * tokens * static_cast<int64_t>(sizeof(Word)));
+    Scale* scales = reinterpret_cast<Scale*>(begins + tokens);
 #pragma GCC unroll 16
     for (int t = 0; t < kMostGrouped; ++t) {
       if (t >= tokens) break;
@@ -154,7 +158,7 @@ struct Bytes {
       alignas(32) __m128i bytes[2];
       const Coarse own = to_bytes(numbers, bytes);
       words[t] = _mm512_castsi256_si512(_mm256_load_si256((const __m256i*)bytes));
-      offsets[t] = -12 * own.sum;
+      begins[t] = kRounderBits - 12 * own.sum;
       scales[t] = own.scale;
     }
     store_turned<kCount>(words, tokens, to);
@@ -163,11 +167,12 @@ struct Bytes {
   template <int M>
   static OSSIA_INLINE void add(const char* weights, F32 scales, const char* columns, F32 (&sums)[M]) {
     const Word* quads = reinterpret_cast<const Word*>(columns);
-    const Word* offsets = quads + kCount * M;
-    const Scale* own = reinterpret_cast<const Scale*>(offsets + M);
+    const Word* begins = quads + kCount * M;
+    const Scale* own = reinterpret_cast<const Scale*>(begins + M);
+    const F32 less = mul(scales, broadcast(-kRounder));
     __m512i whole[M];
 #pragma GCC unroll 12
-    for (int m = 0; m < M; ++m) whole[m] = _mm512_set1_epi32(offsets[m]);
+    for (int m = 0; m < M; ++m) whole[m] = _mm512_set1_epi32(begins[m]);
 #pragma GCC unroll 8
     for (int i = 0; i < kCount; ++i) {
       const __m512i w = _mm512_load_si512(weights + i * kLine);
@@ -176,7 +181,7 @@ struct Bytes {
     }
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
-      sums[m] = fma({_mm512_cvtepi32_ps(whole[m])}, mul(scales, broadcast(own[m])), sums[m]);
+      sums[m] = fma(fma({_mm512_castsi512_ps(whole[m])}, scales, less), broadcast(own[m]), sums[m]);
     }
   }
 };

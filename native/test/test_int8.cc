@@ -69,7 +69,8 @@ float defined(const Weights& weights, int64_t row, const float* x, bool coarse =
       const size_t at = static_cast<size_t>(i);
       whole += segment.numbers[at] * (coarse ? few.numbers[at] : activations.numbers[static_cast<size_t>(c + i)]);
     }
-    sum += static_cast<float>(whole) * (coarse ? segment.scale * few.scale : segment.scale);
+    const float number = static_cast<float>(whole);
+    sum = coarse ? std::fma(number * segment.scale, few.scale, sum) : sum + number * segment.scale;
   }
   return sum * activations.scale;
 }
