@@ -114,7 +114,6 @@ def summary(rounds: dict[Work, list[dict[str, Turn]]], ours: list[Ours]) -> dict
     """What the rounds so far say."""
     own = [engine.name for engine in ours]
     return {
-        "rounds": max(len(turns) for turns in rounds.values()),
         "works": [row(work, turns, own) for work, turns in rounds.items() if turns],
         "bounds": bounds(ours),
         "load_average": os.getloadavg()[0],
@@ -147,7 +146,7 @@ def works(options: argparse.Namespace) -> list[Work]:
 
 
 def row(work: Work, turns: list[dict[str, Turn]], own: list[str]) -> dict[str, Any]:
-    """What came of one work."""
+    """What came of one work; where a run was interrupted, works differ in the number of their rounds."""
     speeds = {name: [turn[name].speed for turn in turns] for name in turns[0]}
     return {
         "name": work.name,
@@ -159,9 +158,11 @@ def row(work: Work, turns: list[dict[str, Turn]], own: list[str]) -> dict[str, A
 
 
 def bounds(ours: list[Ours]) -> list[dict[str, Any]]:
-    """What each of our runs says of the bandwidth and of the bytes of a step."""
-    names = ("prompt", "generate", "batch", "depth", "precision", "decode_tokens_per_second", "decode_bytes_per_step")
-    names += ("read_bandwidth_bytes_per_second", "decode_bound_fraction", "peak_rss_bytes")
+    """What each of our runs says of its instructions, of the bandwidths and of the bytes of a step."""
+    names = ("isa", "prompt", "generate", "batch", "depth", "precision")
+    names += ("decode_tokens_per_second", "decode_bytes_per_step", "peak_rss_bytes")
+    names += ("read_bandwidth_bytes_per_second", "decode_bound_fraction")
+    names += ("weights_bandwidth_bytes_per_second", "decode_weights_fraction")
     return [{name: each[name] for name in names} for engine in ours for each in engine.reports]
 
 

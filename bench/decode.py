@@ -6,10 +6,10 @@
 
 A decoding step cannot be shorter than the bytes it reads over the bandwidth: attention, router, the chosen experts and
 the unembedding at their stored width, and the keys and values cached. The bandwidth is that of fresh memory, and then
-that of the mapped weights themselves, which is less where the system keeps the file in small pages. `growth` is the
-time that a step takes longer than at the first depth, over the time of reading what it reads more: 1.00 where only the
-bytes count. What lies at a depth is not read but filled with random keys and values. Each line is a process of its own,
-so that its memory is its own.
+that of the mapped experts themselves, which is less where the system keeps the file in small pages or in slower memory.
+`growth` is the time that a step takes longer than at the first depth, over the time of reading what it reads more: 1.00
+where only the bytes count. What lies at a depth is not read but filled with random keys and values. Each line is a
+process of its own, so that its memory is its own.
 """
 
 import argparse

@@ -10,6 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot  # the backend is chosen first
 from matplotlib.axes import Axes
+from report import spread
 from serving.page import filled, placed, table
 
 __all__ = ["BEGIN", "END", "drawn", "put", "section"]
@@ -39,29 +40,45 @@ def put(page: Path, section: str) -> None:
 def _opening(result: dict[str, Any]) -> str:
     machine = result["machine"]
     waited = [share for work in result["works"] for shares in work["waited"].values() for share in shares]
-    figures = f"medians of {result['rounds']} rounds with the least and most"
-    ratio = "the median of the ratios within a round, with the least and most"
-    if result["rounds"] == 1:
-        figures, ratio = "of one round", "the ratio within that round, which says nothing of how it would spread"
+    figures, ratio = _figures(result["works"])
     alone = " and are by the time that it had one" if result["threads"] == 1 else ""
     text = f"""
         `{result["command"]}`, {result["date"]}, commit {result["commit"]}, on {machine["processors"]} processors
-        ({machine["processor"]}), threads of each: {result["threads"]}. The machine was shared: figures are of engines
-        that waited for a processor for {statistics.median(waited):.0%} of the time in the median and {max(waited):.0%}
-        at most{alone}. The model is {result["model"]}. The rivals have its dense matrices in 8 bits, the same values;
-        ours has them so at `fast` and `turbo`, and in bfloat16 at `exact`. A prompt is of random tokens; an answer is
-        written after one of 32 and, at a depth, what stands before it. Engines take turns, each warmed up by a run that
-        does not count; figures are {figures}. By how much ours is ahead (above 1) is {ratio}."""
+        ({machine["processor"]}), {_instructions(result)}threads of each: {result["threads"]}. The machine was shared:
+        figures are of engines that waited for a processor for {statistics.median(waited):.0%} of the time in the median
+        and {max(waited):.0%} at most{alone}. The model is {result["model"]}. The rivals have its dense matrices in 8
+        bits, the same values; ours has them so at `fast` and `turbo`, and in bfloat16 at `exact`. A prompt is of random
+        tokens; an answer is written after one of 32 and, at a depth, what stands before it. Engines take turns, each
+        warmed up by a run that does not count; figures are {figures}. By how much ours is ahead (above 1) is
+        {ratio}."""
     return filled(text)
+
+
+def _figures(works: Sequence[dict[str, Any]]) -> tuple[str, str]:
+    """What the speeds are, and what the ratios. A run that was interrupted has made some works more often."""
+    counts = {len(speeds) for work in works for speeds in work["rounds"].values()}
+    least, most = min(counts), max(counts)
+    if most == 1:
+        return "of one round", "the ratio within that round, which says nothing of how it would spread"
+    rounds = f"{most}" if least == most else f"{least} to {most}"
+    alone = ", and of one round where these are not given" if least == 1 else ""
+    ratio = "the median of the ratios within a round, with the least and most"
+    return f"medians of {rounds} rounds with the least and most{alone}", ratio
+
+
+def _instructions(result: dict[str, Any]) -> str:
+    """Which of the processor's instructions ours used; results of old do not say."""
+    found = dict.fromkeys(each["isa"] for each in result["bounds"] if each.get("isa"))
+    return f"instructions of ours: {' and '.join(found)}, " if found else ""
 
 
 def _speeds(result: dict[str, Any]) -> str:
     engines = list(dict.fromkeys(name for work in result["works"] for name in work["speeds"]))
     rows = []
     for work in result["works"]:
-        cells = [_spread(work["speeds"][name]) for name in engines]
+        cells = [_spread(work["speeds"][name], ".1f") for name in engines]
         ahead = [
-            f"{own.removeprefix('ossia ')} {_spread(each, 2)} of {rival}"
+            f"{own.removeprefix('ossia ')} {_spread(each, '.2f')} of {rival}"
             for own, rivals in work["ahead"].items()
             for rival, each in rivals.items()
         ]
@@ -83,20 +100,35 @@ def _behind(result: dict[str, Any]) -> str:
 def _bounds(result: dict[str, Any]) -> str:
     rows = []
     for (precision, batch, depth), same in _decoding(result).items():
-        shares = [each["decode_bound_fraction"] for each in same]
-        bandwidth = [each["read_bandwidth_bytes_per_second"] / 1e9 for each in same]
         rows.append(
             [
                 f"{precision}, {batch} at once, depth {depth:,}",
                 f"{same[0]['decode_bytes_per_step'] / 1e6:,.0f} MB",
-                f"{statistics.median(bandwidth):.1f} ({min(bandwidth):.1f}-{max(bandwidth):.1f}) GB/s",
-                f"{statistics.median(shares):.0%} ({min(shares):.0%}-{max(shares):.0%})",
+                _gigabytes(same, "read_bandwidth_bytes_per_second"),
+                _share(same, "decode_bound_fraction"),
+                _gigabytes(same, "weights_bandwidth_bytes_per_second"),
+                _share(same, "decode_weights_fraction"),
             ]
         )
     text = filled("""
         A step cannot be shorter than its bytes over the bandwidth that was read in the same minute. Both are by the
-        clock here, and the bandwidth is the best of several passes: waiting for a processor lowers the share.""")
-    return f"{text}\n\n" + table(["ossia", "bytes of a step", "bandwidth", "of the bound"], rows)
+        clock here, and the bandwidth is the best of several passes: waiting for a processor lowers the share. That
+        is the bandwidth of fresh memory; where the weights lie is what the mapped experts themselves give, which may be
+        less where the system put the file's pages into farther memory.""")
+    head = ["ossia", "bytes of a step", "bandwidth", "of the bound", "where the weights lie", "of that bound"]
+    return f"{text}\n\n" + table(head, rows)
+
+
+def _gigabytes(same: Sequence[dict[str, Any]], name: str) -> str:
+    """Results of old lack some figures."""
+    found = [each[name] / 1e9 for each in same if name in each]
+    return f"{_spread(spread(found), '.1f')} GB/s" if found else "-"
+
+
+def _share(same: Sequence[dict[str, Any]], name: str) -> str:
+    """Likewise."""
+    found = [each[name] for each in same if name in each]
+    return _spread(spread(found), ".0%") if found else "-"
 
 
 def _decoding(result: dict[str, Any]) -> dict[tuple[str, int, int], list[dict[str, Any]]]:
@@ -108,8 +140,8 @@ def _decoding(result: dict[str, Any]) -> dict[tuple[str, int, int], list[dict[st
     return found
 
 
-def _spread(value: dict[str, float], digits: int = 1) -> str:
-    median, least, most = (f"{value[name]:.{digits}f}" for name in ("median", "least", "most"))
+def _spread(value: dict[str, float], form: str) -> str:
+    median, least, most = (format(value[name], form) for name in ("median", "least", "most"))
     return median if value["least"] == value["most"] else f"{median} ({least}-{most})"
 
 

@@ -91,7 +91,7 @@ class ModelConfig:
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from error
         except OSError as error:
-            raise ConfigError(f"{file}: {error.strerror}; a readable config.json is right") from error
+            raise ConfigError(_unreadable(path, file, error)) from error
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{file}: not a readable JSON config: {error}") from error
 
@@ -181,6 +181,13 @@ _ORIGINAL_KEYS: dict[str, str] = {
     "rope_ntk_alpha": "rope_scaling.beta_slow",
     "rope_ntk_beta": "rope_scaling.beta_fast",
 }
+
+
+def _unreadable(path: Path, file: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError) and path.is_dir():
+        right = "a folder with config.json and *.safetensors, or with one GGUF file, is right"
+        return f"{path}: holds no checkpoint, as config.json is missing; {right}"
+    return f"{file}: {error.strerror}; a readable config.json is right"
 
 
 def _lookup(config: ModelConfig, path: str) -> Any:

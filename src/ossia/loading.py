@@ -78,6 +78,11 @@ class Loaded:
         """How many threads the backend computes with; None where it decides by itself."""
         return getattr(self.ops, "threads", None)
 
+    @property
+    def isa(self) -> str | None:
+        """The instruction set that the backend computes with; None where it has no choice of them."""
+        return getattr(self.ops, "isa", None)
+
     def settings(self) -> dict[str, Any]:
         """The settings in effect."""
         return {

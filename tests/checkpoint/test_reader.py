@@ -31,6 +31,14 @@ def test_a_folder_with_one_gguf_file_is_that_file(tmp_path: Path):
     assert open_checkpoint(tmp_path).path == tmp_path / "model.gguf"
 
 
+def test_a_folder_that_holds_none_hears_what_would_be_right(tmp_path: Path, folder: Path):
+    (tmp_path / "empty").mkdir()
+    (folder / "config.json").unlink()
+    for path in (tmp_path / "empty", folder):
+        with pytest.raises(ConfigError, match=rf"{path}: holds no checkpoint, as config\.json is missing; a folder"):
+            open_checkpoint(path)
+
+
 def test_one_of_several_shards_is_no_model(folder: Path):
     (folder / "more.safetensors").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"is one of 2 shards; the folder, .*model, is right"):

@@ -8,6 +8,7 @@ import pytest
 
 from ossia import loading
 from ossia.cli import _bounds, _speed, main
+from ossia.ops.native import NativeOps
 
 SMALL = ["--backend", "reference", "--prompt", "20", "--generate", "3", "--repeats", "2"]
 
@@ -24,6 +25,7 @@ def test_one_object_with_every_figure(tiny: Path, capsys):
     assert report.keys() == {
         *(
             "model",
+            "isa",
             "backend",
             "precision",
             "kv_cache_dtype",
@@ -42,6 +44,15 @@ def test_one_object_with_every_figure(tiny: Path, capsys):
     assert (report["backend"], report["precision"], report["kv_cache_dtype"]) == ("reference", "exact", "int8")
 
 
+def test_the_instruction_set_is_told_where_there_is_one(tiny: Path, capsys):
+    words = ["bench", str(tiny), "--prompt", "4", "--generate", "1", "--repeats", "1"]
+    for backend, isa in (("reference", None), ("native", NativeOps().isa)):
+        assert main([*words, "--backend", backend, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["isa"] == isa
+    assert main(words) == 0
+    assert f"native exact with {isa}, threads " in capsys.readouterr().out
+
+
 def test_medians_and_the_bound_follow_from_the_figures(tiny: Path, capsys):
     assert main(["bench", str(tiny), *SMALL, "--repeats", "3", "--batch", "2", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -58,7 +69,8 @@ def test_medians_and_the_bound_follow_from_the_figures(tiny: Path, capsys):
 def test_in_words(tiny: Path, capsys):
     assert main(["bench", str(tiny), *SMALL, "--precision", "fast"]) == 0
     shown = capsys.readouterr()
-    assert "reference fast" in shown.out
+    assert "reference fast, threads auto" in shown.out
+    assert "GB/s where the experts lie: " in shown.out
     assert "decode " in shown.out
     assert "of what that allows" in shown.out
     assert shown.err == ""

@@ -1,15 +1,17 @@
 """What a decoding step must read, and how fast memory is."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 
-from ossia.checkpoint import Checkpoint, expected_tensors, open_checkpoint, published_configs
+from ossia.checkpoint import Checkpoint, expected_tensors, open_checkpoint, published_configs, write
 from ossia.cli import _bounds
 from ossia.config import ModelConfig
 from ossia.ops import CacheDtype, Precision
-from tests.cli.tiny import CONFIG
+from tests.cli.tiny import CONFIG, VOCABULARY
 
 
 def test_a_step_reads_all_but_the_embedding_and_the_idle_experts(tiny: Path):
@@ -56,16 +58,88 @@ def test_bandwidth_is_of_this_world(monkeypatch):
     assert 1e8 < _bounds.read_bandwidth(2, passes=1) < 1e13
 
 
-def test_bandwidth_of_weights_reads_them_up_to_a_buffer_whatever_their_kind(tiny: Path, monkeypatch):
-    read: list[int] = []
-    monkeypatch.setattr(_bounds, "_seconds", lambda pool, way, parts: read.append(sum(map(np.size, parts)) * 8) or 1.0)
+Parts = list[list[np.ndarray]]
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Parts]:
+    """What each pass is given to read, by thread; all of it takes a second."""
+    noted: list[Parts] = []
+    monkeypatch.setattr(_bounds, "_seconds", lambda pool, way, parts: noted.append(parts) or 1.0)
+    return noted
+
+
+def experts(checkpoint: Checkpoint) -> list[np.ndarray]:
+    names = [name for name in checkpoint.tensors if name.endswith((".gate_up_proj", ".down_proj"))]
+    return [_bounds._plain(checkpoint.tensors[name]) for name in names]
+
+
+def test_bandwidth_of_weights_is_of_all_experts_where_they_are_few(tiny: Path, read: list[Parts]):
     checkpoint = open_checkpoint(tiny)
-    whole = _bounds.weights_bandwidth(checkpoint, 2, passes=1)
-    assert set(read) == {whole}
-    stored = sum(_bounds._plain(tensor).nbytes for tensor in checkpoint.tensors.values())
-    assert 0.9 * stored < whole <= stored
-    monkeypatch.setattr(_bounds, "BUFFER_BYTES", 4096)
-    assert _bounds.weights_bandwidth(checkpoint, 2, passes=1) == 4096
+    found = _bounds.weights_bandwidth(checkpoint, 2, passes=1)
+    stored = sum(tensor.nbytes for tensor in experts(checkpoint))
+    assert 0.99 * stored < found <= stored
+    assert all(sum(piece.nbytes for part in parts for piece in part) == found for parts in read)
+
+
+def test_of_many_experts_an_equal_share_of_each_tensor_is_read_evenly_spaced(
+    tiny: Path, read: list[Parts], monkeypatch: pytest.MonkeyPatch
+):
+    checkpoint = open_checkpoint(tiny)
+    whole = experts(checkpoint)
+    buffer = sum(tensor.nbytes for tensor in whole) // 4
+    monkeypatch.setattr(_bounds, "BUFFER_BYTES", buffer)
+    monkeypatch.setattr(_bounds, "STRETCH_BYTES", 512)
+    assert 0.95 * buffer < _bounds.weights_bandwidth(checkpoint, 1, passes=1) <= buffer
+    (pieces,) = read[0]
+    for tensor in whole:
+        own = [piece for piece in pieces if np.shares_memory(piece, tensor)]
+        assert sum(piece.nbytes for piece in own) == pytest.approx(tensor.nbytes / 4, rel=0.05)
+        assert all(512 - 8 <= piece.nbytes < 1024 for piece in own)
+        begins = [piece.ctypes.data - tensor.ctypes.data for piece in own]
+        assert np.diff([*begins, tensor.nbytes]) == pytest.approx(tensor.nbytes / len(own), abs=128)
+
+
+def test_threads_share_the_words_evenly(tiny: Path, read: list[Parts], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_bounds, "STRETCH_BYTES", 512)
+    totals = {_bounds.weights_bandwidth(open_checkpoint(tiny), threads, passes=1) for threads in (1, 2, 3, 7)}
+    assert len(totals) == 1
+    for parts in read:
+        sizes = [sum(map(len, part)) for part in parts]
+        assert max(sizes) - min(sizes) <= 1
+    # No word is read by two threads.
+    begins = [sorted(piece.ctypes.data for part in parts for piece in part) for parts in read]
+    assert all(len(set(each)) == len(each) for each in begins)
+
+
+def test_experts_in_bfloat16_are_read_where_they_lie(tmp_path: Path, read: list[Parts]):
+    random = np.random.default_rng(0)
+    specs = expected_tensors(CONFIG, "bfloat16")
+    tensors = {name: random.normal(size=spec.shape).astype(ml_dtypes.bfloat16) for name, spec in specs.items()}
+    write(tmp_path / "dense", CONFIG, tensors)
+    checkpoint = open_checkpoint(tmp_path / "dense")
+    assert checkpoint.experts == "bfloat16"
+    found = _bounds.weights_bandwidth(checkpoint, 2, passes=1)
+    whole = experts(checkpoint)
+    assert found == pytest.approx(sum(tensor.nbytes for tensor in whole), rel=0.01)
+    pieces = [piece for part in read[0] for piece in part]
+    assert all(any(np.may_share_memory(piece, tensor) for tensor in whole) for piece in pieces)
+
+
+def test_a_ggufs_experts_lie_in_fresh_memory(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "model.gguf"
+    write(file, CONFIG, open_checkpoint(tiny).tensors, "gguf", tokenizer=VOCABULARY.to_tokenizer_json())
+    monkeypatch.setattr(_bounds, "read_bandwidth", lambda threads, passes: 7.0 * threads)
+    assert _bounds.weights_bandwidth(open_checkpoint(file), 2) == 14.0
+
+
+def test_a_pass_reads_every_piece():
+    seen: list[int] = []
+    with ThreadPoolExecutor(2) as pool:
+        parts = [[np.ones(1), np.ones(2)], [np.ones(4)]]
+        seconds = _bounds._seconds(pool, lambda piece: seen.append(len(piece)), parts)
+    assert sorted(seen) == [1, 2, 4]
+    assert seconds > 0
 
 
 def test_memory_of_this_process():

@@ -65,6 +65,32 @@ def test_turbo_is_compared_as_answers_are_written(tiny: Path, capsys, backend: s
     assert (found["turbo"] < found["fast"]) or backend == "native"
 
 
+def test_a_bound_is_stated_and_what_is_beyond_it_is_no_failure_and_not_ok(tiny: Path, monkeypatch, capsys):
+    options = ["check", str(tiny), "--precision", "turbo", "--tokens", "20"]
+    for bound, mark, passed in ((1.0, "ok    ", True), (1e-12, "-     ", None)):
+        monkeypatch.setitem(check.BOUNDS, "turbo", bound)
+        assert main(options) == 0
+        lines = capsys.readouterr().out.splitlines()[-2:]
+        for line, name in zip(lines, ("turbo, a prompt", "turbo"), strict=True):
+            assert line.startswith(f"{mark} {name:15} KL(exact || turbo) ")
+            assert f"{'within' if passed else 'beyond'} the bound of {bound:.0e}; " in line
+        assert main([*options, "--json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert report["passed"] is True
+        assert [one["passed"] for one in report["checks"][-2:]] == [passed, passed]
+        assert report["checks"][-1]["figures"]["kl_mean_bound"] == bound
+
+
+def test_each_precision_has_a_bound_of_its_own():
+    found = {
+        (mean, precision): check.divergence([check.Distance(mean, True)], precision).passed
+        for mean in (4e-4, 1e-3, 3e-3)
+        for precision in ("fast", "turbo")
+    }
+    assert [key for key, passed in found.items() if passed] == [(4e-4, "fast"), (4e-4, "turbo"), (1e-3, "turbo")]
+    assert False not in found.values()
+
+
 def test_another_backend_is_compared_with_the_reference(tiny: Path, capsys):
     assert main(["check", str(tiny), "--tokens", "20", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -290,6 +290,24 @@ def test_nothing_at_all_is_refused(monkeypatch, capsys, data: bytes):
     assert capsys.readouterr().err == ('ossia: the prompt is empty; ossia run nano "What is 37 * 48?" is right\n')
 
 
+@pytest.mark.parametrize("words", [["Hi"], []])
+def test_a_folder_without_a_checkpoint_is_said_to_have_none(tmp_path: Path, monkeypatch, capsys, words: list[str]):
+    """Without a prompt, too: none would be right for it."""
+    for files in ([], ["notes.txt"]):
+        for name in files:
+            (tmp_path / name).touch()
+        pipe(monkeypatch, b"")
+        assert main(["run", str(tmp_path), *words]) == 1
+        right = "a folder with config.json and *.safetensors, or with one GGUF file, is right"
+        expected = f"ossia: {tmp_path}: holds no checkpoint, as config.json is missing; {right}\n"
+        assert capsys.readouterr().err == expected
+
+
+def test_a_chat_with_a_folder_without_a_checkpoint_is_refused(tmp_path: Path, capsys):
+    assert main(["run", str(tmp_path)]) == 1
+    assert f"ossia: {tmp_path}: holds no checkpoint" in capsys.readouterr().err
+
+
 def test_bytes_that_are_no_text_do_not_matter(scripted: Scripted, monkeypatch):
     engine = scripted(ANSWERED)
     pipe(monkeypatch, b"a\xff\xfeb")

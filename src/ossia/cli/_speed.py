@@ -56,12 +56,15 @@ class Repeat:
 class Speed:
     """Every repeat, and what the machine allows.
 
+    `isa` is the native library's instruction set, which the processor's name may not tell; None for other backends.
     `decode_bound_fraction` is the median decoding speed over the speed at which a step's bytes could be read: the
     weights it uses at their stored width, and the keys and values half way through the answer. The bandwidth is that
-    of fresh memory; `weights_bandwidth_bytes_per_second` is what the mapped weights themselves give, which may be far
-    less, and `decode_weights_fraction` the share of that.
+    of fresh memory; `weights_bandwidth_bytes_per_second` is what the experts give where they lie, evenly from all
+    layers, as a step reads them: far less where the system put the file's pages into slower memory.
+    `decode_weights_fraction` is the share of that.
     """
 
+    isa: str | None
     repeats: tuple[Repeat, ...]
     prefill_tokens_per_second: float
     decode_tokens_per_second: float
@@ -185,6 +188,7 @@ def summarise(runs: Sequence[Repeat], loaded: Loaded, load: Load, peak: int, ano
     threads = loaded.threads or processors()
     bandwidth, of_weights = read_bandwidth(threads), weights_bandwidth(loaded.checkpoint, threads)
     return Speed(
+        isa=loaded.isa,
         repeats=tuple(runs),
         prefill_tokens_per_second=statistics.median(run.prefill_tokens_per_second for run in runs),
         decode_tokens_per_second=decode,

@@ -50,15 +50,17 @@ def in_words(report: dict[str, Any]) -> str:
     speeds = {
         kind: [repeat[f"{kind}_tokens_per_second"] for repeat in report["repeats"]] for kind in ("prefill", "decode")
     }
+    instructions = f" with {report['isa']}" if report["isa"] else ""
     lines = {
-        "model": f"{report['model']}, {report['backend']} {report['precision']}, threads {report['threads'] or 'auto'}",
+        "model": f"{report['model']}, {report['backend']} {report['precision']}{instructions}, "
+        f"threads {report['threads'] or 'auto'}",
         "load": ", ".join(f"{key} {report[key]}" for key in ("prompt", "generate", "batch", "depth")),
         "prefill": f"{_spread(speeds['prefill'])} tokens/s",
         "decode": f"{_spread(speeds['decode'])} tokens/s",
         "step": f"{report['decode_bytes_per_step'] / 1e6:,.1f} MB to read",
         "memory": f"{report['read_bandwidth_bytes_per_second'] / 1e9:.1f} GB/s read bandwidth, measured now",
         "bound": f"decoding runs at {report['decode_bound_fraction']:.1%} of what that allows",
-        "weights": f"{report['weights_bandwidth_bytes_per_second'] / 1e9:.1f} GB/s where they are mapped: "
+        "weights": f"{report['weights_bandwidth_bytes_per_second'] / 1e9:.1f} GB/s where the experts lie: "
         f"{report['decode_weights_fraction']:.1%} of what that allows",
         "resident": f"{report['peak_rss_bytes'] / 2**20:,.0f} MiB at most, mapped files included",
     }

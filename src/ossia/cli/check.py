@@ -28,6 +28,10 @@ TOLERANCE = 1e-4
 """The largest error of `exact` logits allowed, over the largest logit. Rounding alone stays below 1e-5 in models of
 small random weights; a trained one can be ten times as sensitive. A kernel that is wrong is wrong by far more."""
 
+BOUNDS = {"fast": 5e-4, "turbo": 2e-3}
+"""Nats of KL divergence from `exact`, on average, that a precision is to stay within. More is no fault by itself:
+routers are left free here, and a few tokens that take other experts by a narrow margin can outweigh all others."""
+
 PART_BYTES = 16 << 20
 
 ROWS = 64
@@ -51,7 +55,7 @@ _MARKS = {True: "ok    ", False: "FAILED", None: "-     "}
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; `passed` is None where it was left out."""
+    """What one check found; `passed` is None where it was left out, or its figures settle nothing."""
 
     name: str
     passed: bool | None
@@ -84,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     for finding in _findings(checkpoint, options):
         findings.append(finding)
         if not options.json:
-            print(f"{_MARKS[finding.passed]} {finding.name:10} {finding.words}", flush=True)
+            print(f"{_MARKS[finding.passed]} {finding.name:15} {finding.words}", flush=True)
     passed = all(finding.passed is not False for finding in findings)
     if options.json:
         told = {"model": str(checkpoint.path), "kv_cache_dtype": options.kv_cache_dtype, "passed": passed}
@@ -125,7 +129,7 @@ def _findings(checkpoint: "Checkpoint", options: argparse.Namespace) -> Iterator
     logits = {name: _computed(model, tokens, name) for name, model in others.items()}
     cache = f" with a cache in {options.kv_cache_dtype}" if options.kv_cache_dtype else ""
     for name, distances in _side_by_side(exact, logits, len(tokens)).items():
-        yield divergence(distances, name, cache)
+        yield replace(divergence(distances, options.precision, cache), name=name)
 
 
 class _Alone:
@@ -307,19 +311,21 @@ def distances(exact: "np.ndarray", other: "np.ndarray") -> list[Distance]:
 
 
 def divergence(found: Sequence[Distance], precision: str = "fast", cache: str = "") -> Finding:
-    """How far another precision is from `exact`: the mean and the largest KL divergence, in nats."""
+    """How far another precision is from `exact`: the mean and the largest KL divergence, in nats, beside its bound."""
     import numpy as np
 
     kl = [each.kl for each in found]
     if not np.isfinite(kl).all():
         return Finding(precision, False, NO_NUMBERS, {"kl_mean": None, "kl_max": None, "tokens": len(kl)})
     same = float(np.mean([each.same_best for each in found]))
-    figures = {"kl_mean": float(np.mean(kl)), "kl_max": max(kl), "same_best": same, "tokens": len(kl)}
+    mean, bound = float(np.mean(kl)), BOUNDS[precision]
+    figures = {"kl_mean": mean, "kl_max": max(kl), "kl_mean_bound": bound, "same_best": same, "tokens": len(kl)}
+    within = mean <= bound
     words = (
-        f"KL(exact || {precision}{cache}) {figures['kl_mean']:.2e} nats on average, {figures['kl_max']:.2e} at most; "
-        f"same best token {figures['same_best']:.1%} of {len(kl)}"
+        f"KL(exact || {precision}{cache}) {mean:.2e} nats on average, {'within' if within else 'beyond'} the bound of "
+        f"{bound:.0e}; {max(kl):.2e} at most; same best token {same:.1%} of {len(kl)}"
     )
-    return Finding(precision, True, words, figures)
+    return Finding(precision, True if within else None, words, figures)
 
 
 def _divergence(exact: "np.ndarray", other: "np.ndarray") -> float:

@@ -5,7 +5,7 @@ import re
 import select
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from ossia.cli import _options
 from ossia.cli._parser import Parser
@@ -51,12 +51,18 @@ def run(options: argparse.Namespace) -> int:
     if prompt is None and piped is None:
         return _chat(model, options)
     text = "\n\n".join(part for part in (prompt, piped) if part)
-    if not text.strip():
-        raise RequestError(f'the prompt is empty; ossia run {model} "What is 37 * 48?" is right')
     try:
-        return _answer(model, text, options)
+        return _answer(model, text, options) if text.strip() else _refuse_empty(model)
     except ModelNotFoundError as error:
         raise ModelNotFoundError(f"{error}{_perhaps_a_prompt(options.words)}") from error
+
+
+def _refuse_empty(model: str) -> NoReturn:
+    """What is wrong with the model comes first: no prompt would be right for it."""
+    from ossia.checkpoint import find, open_checkpoint
+
+    open_checkpoint(find(model))
+    raise RequestError(f'the prompt is empty; ossia run {model} "What is 37 * 48?" is right')
 
 
 def _perhaps_a_prompt(words: list[str]) -> str:

@@ -1,5 +1,6 @@
 """The part of a page that a result makes."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from matplotlib import pyplot
 
 from bench.engines.page import BEGIN, END, drawn, put, section
+from bench.report import RESULTS
 
 
 def spread(value: float) -> dict[str, float]:
@@ -20,11 +22,11 @@ RESULT: dict[str, Any] = {
     "machine": {"processor": "a processor", "processors": 2},
     "model": "a random one",
     "threads": 2,
-    "rounds": 3,
     "works": [
         {
             "name": name,
             "speeds": {engine: spread(value) for engine, value in speeds.items()},
+            "rounds": {engine: [value / 2, value, value * 2] for engine, value in speeds.items()},
             "waited": {engine: [0.02, 0.04, 0.11] for engine in speeds},
             "ahead": {"ossia fast": {"llama.cpp": spread(3.25)}},
         }
@@ -60,15 +62,61 @@ def test_figures_stand_in_the_part():
     assert "| prompt of 512 | 300.0 (150.0-600.0) | 100.0 (50.0-200.0) | fast 3.25 (1.62-6.50) of llama.cpp |" in made
     assert "| answer of 32 at depth 4,096 | 30.0 (15.0-60.0) | 20.0 (10.0-40.0) |" in made
     # Prompts alone have no decoding that counts.
-    assert "| fast, 1 at once, depth 0 | 3,710 MB | 31.0 (31.0-31.0) GB/s | 70% (60%-90%) |" in made
+    assert "| fast, 1 at once, depth 0 | 3,710 MB | 31.0 GB/s | 70% (60%-90%) | - | - |" in made
+
+
+ONCE = RESULT["works"][0] | {
+    "speeds": dict.fromkeys(("ossia fast", "llama.cpp"), dict.fromkeys(("median", "least", "most"), 7.0)),
+    "rounds": {"ossia fast": [7.0], "llama.cpp": [7.0]},
+}
 
 
 def test_one_round_has_no_spread():
-    work = RESULT["works"][0] | {"speeds": {"ossia fast": dict.fromkeys(("median", "least", "most"), 7.0)}}
-    made = section({"cpu.png": RESULT | {"rounds": 1, "works": [work]}})
+    made = section({"cpu.png": RESULT | {"works": [ONCE]}})
     assert "figures are of one round." in " ".join(made.split())
     assert "says nothing of how it would spread" in " ".join(made.split())
-    assert "| prompt of 512 | 7.0 |" in made
+    assert "| prompt of 512 | 7.0 | 7.0 |" in made
+
+
+def test_the_rounds_are_those_of_each_work_whatever_a_result_of_old_says():
+    twice = RESULT["works"][1] | {"rounds": {"ossia fast": [1.0, 2.0]}}
+    for works, said in (
+        (RESULT["works"], "figures are medians of 3 rounds with the least and most. By how much"),
+        ([RESULT["works"][0], twice], "figures are medians of 2 to 3 rounds with the least and most. By how much"),
+        (
+            [RESULT["works"][1], ONCE],
+            "medians of 1 to 3 rounds with the least and most, and of one round where these are not given. By how much",
+        ),
+    ):
+        made = " ".join(section({"cpu.png": RESULT | {"works": works, "rounds": 9}}).split())
+        assert said in made
+        assert "is the median of the ratios within a round, with the least and most." in made
+
+
+def test_what_is_known_of_instructions_and_mapped_weights_is_said():
+    assert "instructions" not in section({"cpu.png": RESULT})
+    bounds = [
+        each | {"isa": "avx512bf16", "weights_bandwidth_bytes_per_second": 20e9, "decode_weights_fraction": share}
+        for each, share in zip(RESULT["bounds"], (0.1, 0.9, 0.95, 1.0), strict=True)
+    ]
+    made = section({"cpu.png": RESULT | {"bounds": bounds}})
+    assert "(a processor), instructions of ours: avx512bf16, threads of each: 2." in " ".join(made.split())
+    assert "| bandwidth | of the bound | where the weights lie | of that bound |" in made
+    assert "| 31.0 GB/s | 70% (60%-90%) | 20.0 GB/s | 95% (90%-100%) |" in made
+    bounds[1]["weights_bandwidth_bytes_per_second"] = 18e9
+    assert "| 20.0 (18.0-20.0) GB/s |" in section({"cpu.png": RESULT | {"bounds": bounds}})
+
+
+def test_one_measurement_of_a_bound_has_no_spread():
+    made = section({"cpu.png": RESULT | {"bounds": RESULT["bounds"][-1:]}})
+    assert "| 3,710 MB | 31.0 GB/s | 90% | - | - |" in made
+
+
+@pytest.mark.parametrize("file", sorted(RESULTS.glob("*-cpu.json")), ids=lambda file: file.stem)
+def test_every_result_that_is_kept_can_be_shown(file: Path):
+    made = section({"cpu.png": json.loads(file.read_text("utf-8"))})
+    assert made.startswith(BEGIN)
+    assert "figures are " in " ".join(made.split())
 
 
 def test_prompts_alone_are_held_against_no_bandwidth(tmp_path: Path):

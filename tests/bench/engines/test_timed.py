@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bench.engines.timed import main
+from ossia.ops.native import NativeOps
 
 
 def test_a_line_for_each_repeat_and_one_for_what_they_mean(capsys: pytest.CaptureFixture[str]):
@@ -15,3 +16,4 @@ def test_a_line_for_each_repeat_and_one_for_what_they_mean(capsys: pytest.Captur
     assert last["repeats"] == repeats[1:]
     assert (last["precision"], last["threads"], last["batch"], last["generate"]) == ("exact", 1, 2, 2)
     assert last["decode_bytes_per_step"] > 0
+    assert last["isa"] == NativeOps().isa
