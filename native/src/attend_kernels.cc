@@ -31,10 +31,16 @@ OSSIA_INLINE void prefetch_bytes(const void* p) {
   for (int i = 0; i < BYTES; i += 64) prefetch_far(static_cast<const char*>(p) + i);
 }
 
-// ROWS rows' scores at GROUPS * 16 neighbouring positions. What lies at `ahead`, as large as these keys, is asked for.
+// The keys of 16 positions of a page; what is asked for beside them, as large; and where their scores are wanted.
+template <class T>
+struct KeyGroup {
+  const T *keys, *ahead;
+  int32_t at;
+};
+
+// ROWS rows' scores at the positions of GROUPS groups.
 template <int ROWS, int GROUPS, class T>
-OSSIA_INLINE void score_tile(const float* const* q, const T* keys, const T* ahead, int width, F32 factor,
-                             float* const* to) {
+OSSIA_INLINE void score_tile(const float* const* q, const KeyGroup<T>* groups, int width, float* const* to) {
   F32 sums[ROWS][GROUPS];
 #pragma GCC unroll 8
   for (int row = 0; row < ROWS; ++row) {
@@ -45,8 +51,8 @@ OSSIA_INLINE void score_tile(const float* const* q, const T* keys, const T* ahea
     F32 even[GROUPS], odd[GROUPS];
 #pragma GCC unroll 2
     for (int group = 0; group < GROUPS; ++group) {
-      load_both(keys + (group * width + e) * kLanes, even[group], odd[group]);
-      prefetch_bytes<2 * kLanes * sizeof(T)>(ahead + (group * width + e) * kLanes);
+      load_both(groups[group].keys + e * kLanes, even[group], odd[group]);
+      prefetch_bytes<2 * kLanes * sizeof(T)>(groups[group].ahead + e * kLanes);
     }
 #pragma GCC unroll 8
     for (int row = 0; row < ROWS; ++row) {
@@ -57,28 +63,11 @@ OSSIA_INLINE void score_tile(const float* const* q, const T* keys, const T* ahea
       }
     }
   }
+  const F32 factor = broadcast(1.f / __builtin_sqrtf(static_cast<float>(width)));
 #pragma GCC unroll 8
   for (int row = 0; row < ROWS; ++row) {
 #pragma GCC unroll 2
-    for (int group = 0; group < GROUPS; ++group) store(to[row] + group * kLanes, mul(sums[row][group], factor));
-  }
-}
-
-// ROWS rows' scores at `groups` * 16 neighbouring positions of one page.
-template <int ROWS, class T>
-void score_page(const float* const* q, const T* keys, const T* ahead, int groups, int width, float* const* to) {
-  const F32 factor = broadcast(1.f / __builtin_sqrtf(static_cast<float>(width)));
-  float* at[ROWS];
-  int group = 0;
-  for (; group + kTileGroups <= groups; group += kTileGroups) {
-    for (int row = 0; row < ROWS; ++row) at[row] = to[row] + group * kLanes;
-    const int64_t offset = int64_t{group} * width * kLanes;
-    score_tile<ROWS, kTileGroups>(q, keys + offset, ahead + offset, width, factor, at);
-  }
-  for (; group < groups; ++group) {
-    for (int row = 0; row < ROWS; ++row) at[row] = to[row] + group * kLanes;
-    const int64_t offset = int64_t{group} * width * kLanes;
-    score_tile<ROWS, 1>(q, keys + offset, ahead + offset, width, factor, at);
+    for (int group = 0; group < GROUPS; ++group) store(to[row] + groups[group].at, mul(sums[row][group], factor));
   }
 }
 
@@ -147,17 +136,23 @@ template <int ROWS, class T>
 void score_rows(const KeyValues& cache, int head, const int32_t* table, const float* const* q, int32_t first,
                 int32_t end, int32_t origin, float* const* scores) {
   const auto page_at = [&](int32_t position) { return table[position / cache.page_size]; };
+  KeyGroup<T> groups[kTileGroups];
+  int waiting = 0;
   each_page(cache.page_size, table, first, end, [&](int32_t page, int offset, int32_t position, int count) {
-    const int group = offset / kLanes, groups = (offset + count - 1) / kLanes - group + 1;
-    float* to[ROWS];
-    for (int row = 0; row < ROWS; ++row) to[row] = scores[row] + (position - offset % kLanes - origin);
-    const int64_t skipped = int64_t{group} * cache.width * kLanes;
     // After the last keys come the first values.
     const int32_t later = later_than(position, cache.page_size);
+    const T* keys = keys_of<const T>(cache, page, head);
     const T* ahead = later < end ? keys_of<const T>(cache, page_at(later), head)
                                  : values_of<const T>(cache, page_at(least(first + (later - end), end - 1)), head);
-    score_page<ROWS>(q, keys_of<const T>(cache, page, head) + skipped, ahead + skipped, groups, cache.width, to);
+    for (int group = offset / kLanes; group * kLanes < offset + count; ++group) {
+      const int64_t skipped = int64_t{group} * cache.width * kLanes;
+      groups[waiting++] = {keys + skipped, ahead + skipped, position - offset + group * kLanes - origin};
+      if (waiting < kTileGroups) continue;
+      score_tile<ROWS, kTileGroups>(q, groups, cache.width, scores);
+      waiting = 0;
+    }
   });
+  for (int i = 0; i < waiting; ++i) score_tile<ROWS, 1>(q, groups + i, cache.width, scores);
 }
 
 template <int ROWS, class T>
