@@ -20,6 +20,12 @@ constexpr int64_t kPanel = kWholeRows;
 // Blocks of the rows whose weights are kept, decoded, for all tokens: 96 KB of them, or 48.
 constexpr int64_t kMostKept = 96;
 
+// The same of coarse products with up to kFewGroups groups, which are slower at decoding than at multiplying: so that
+// what is kept, 16 KB, stays in the first cache. On a Xeon, weights from memory, it takes 0.8 of the time for five
+// tokens, 0.85 for eight and 0.9 for twelve, and 1.02 for sixty. Of words sums would have to wait in memory, which
+// costs as much.
+constexpr int64_t kFewKept = 32, kFewGroups = 2;
+
 // A group is its tokens' scales, a cache line, and then block by block what `Form` says. The blocks, of spans of
 // kMostKept of them, are in the order in which they are added: those of the first of its sums, which are `kSums` apart,
 // then those of the second, ...
@@ -43,9 +49,8 @@ struct alignas(64) Kept {
 };
 
 // The sums of a panel and some tokens, each of a row's as a register of 16 rows.
-template <class Form>
 struct alignas(64) Lanes {
-  float of[Form::kSums][kMostGrouped][kPanel];
+  float of[kSums][kMostGrouped][kPanel];
 };
 
 // Of rows i, i + 4, i + 8 and i + 12 the 16 bytes that load(row) gives, as the parts of v[i]; then turned, so that v[i]
@@ -200,8 +205,8 @@ OSSIA_INLINE void decode_scales(const Mxfp4Rows& rows, int64_t b, int64_t count,
   }
 }
 
-// What lies in memory yet and comes after a panel: the blocks `from` up to `end` of it are asked for, one with each
-// block that is multiplied. All at once, as a panel is decoded, took 1.1 times as long for twelve tokens.
+// What lies in memory yet and comes after a panel: of it block `from` + b is asked for with block b, up to `end`. All
+// at once, as a panel is decoded, took 1.1 times as long for twelve tokens.
 struct Ahead {
   const Mxfp4Rows& rows;
   int64_t from, end;
@@ -229,14 +234,14 @@ void keep(const Mxfp4Rows& rows, int64_t first, int64_t count, Kept<Form>& kept)
   }
 }
 
-// A span of `count` blocks times M tokens.
-template <class Form, int M>
-void add_span(const Kept<Form>& kept, const Ahead& ahead, int64_t first, int64_t count, const char* group,
-              Lanes<Form>& lanes) {
+// A span of `count` blocks times M tokens, whose sums of the blocks before it are at sum(i, m).
+template <class Form, int M, class Sum>
+OSSIA_INLINE void add_span(const Kept<Form>& kept, const Ahead& ahead, int64_t first, int64_t count, const char* group,
+                           Sum&& sum) {
   F32 sums[M];
   const auto begin = [&](int64_t i) {
 #pragma GCC unroll 12
-    for (int m = 0; m < M; ++m) sums[m] = first == 0 ? zero() : load(lanes.of[lane_of(i)][m]);
+    for (int m = 0; m < M; ++m) sums[m] = first == 0 ? zero() : load(sum(i, m));
   };
   begin(0);
   in_order<Form>(
@@ -249,19 +254,18 @@ void add_span(const Kept<Form>& kept, const Ahead& ahead, int64_t first, int64_t
       },
       [&](int64_t i) {
 #pragma GCC unroll 12
-        for (int m = 0; m < M; ++m) store(lanes.of[lane_of(i)][m], sums[m]);
+        for (int m = 0; m < M; ++m) store(sum(i, m), sums[m]);
         if (i + 1 < Form::kSums) begin(i + 1);
       });
 }
 
 // Adds the lanes as `sum` of simd.h does.
-template <class Form>
-OSSIA_INLINE F32 sum_of_lanes(const Lanes<Form>& lanes, int m) {
-  F32 sums[Form::kSums];
+OSSIA_INLINE F32 sum_of_lanes(const Lanes& lanes, int m) {
+  F32 sums[kSums];
 #pragma GCC unroll 16
-  for (int i = 0; i < Form::kSums; ++i) sums[i] = load(lanes.of[i][m]);
+  for (int i = 0; i < kSums; ++i) sums[i] = load(lanes.of[i][m]);
 #pragma GCC unroll 4
-  for (int half = Form::kSums / 2; half > 0; half /= 2) {
+  for (int half = kSums / 2; half > 0; half /= 2) {
 #pragma GCC unroll 8
     for (int i = 0; i < half; ++i) sums[i] = add(sums[i], sums[i + half]);
   }
@@ -269,18 +273,27 @@ OSSIA_INLINE F32 sum_of_lanes(const Lanes<Form>& lanes, int m) {
 }
 
 // A panel times the M tokens of a group; `kept` has its weights already, or is to have them.
-template <class Form, int M>
-void panel_times(const Mxfp4Rows& rows, const Ahead& ahead, bool has_them, Kept<Form>& kept, const char* group,
+template <int M>
+void words_times(const Mxfp4Rows& rows, const Ahead& ahead, bool has_them, Kept<Words>& kept, const char* group,
                  float* y, int64_t stride) {
   const int64_t blocks = rows.row_blocks;
   const Scale* scales = reinterpret_cast<const Scale*>(group);
-  Lanes<Form> lanes;
+  Lanes lanes;
   for (int64_t b = 0; b < blocks; b += kMostKept) {
     const int64_t count = least(kMostKept, blocks - b);
     if (!has_them) keep(rows, b, count, kept);
-    add_span<Form, M>(kept, ahead, b, count, group, lanes);
+    add_span<Words, M>(kept, ahead, b, count, group, [&](int64_t i, int m) { return lanes.of[lane_of(i)][m]; });
   }
   for (int m = 0; m < M; ++m) store(y + m * stride, mul(sum_of_lanes(lanes, m), broadcast(scales[m])));
+}
+
+// A panel's span times the M tokens of a group; y has what the spans before it gave, and at the end all.
+template <int M>
+void bytes_times(const Kept<Bytes>& kept, const Ahead& ahead, int64_t first, int64_t count, bool is_last,
+                 const char* group, float* y, int64_t stride) {
+  const Scale* scales = reinterpret_cast<const Scale*>(group);
+  add_span<Bytes, M>(kept, ahead, first, count, group, [&](int64_t, int m) { return y + m * stride; });
+  for (int m = 0; m < M && is_last; ++m) store(y + m * stride, mul(load(y + m * stride), broadcast(scales[m])));
 }
 
 template <class Form>
@@ -295,22 +308,47 @@ void arrange_as(const void* const* rows, int64_t count, int64_t blocks, char* gr
   for (int64_t b = 0; b < blocks; b += kMostKept) in_order<Form>(b, least(kMostKept, blocks - b), put, [](int64_t) {});
 }
 
-template <class Form>
-void products_as(const Rows& rows, const char* run, const TokenGroups& groups, float* y, int64_t stride) {
+// Calls body(panel, next, r) for each panel from row r on; `next` is what comes after it.
+template <class F>
+OSSIA_INLINE void each_panel(const Rows& rows, F&& body) {
+  for (int64_t r = 0; r < rows.count; r += kPanel) {
+    body(rows.all.from(r), r + kPanel < rows.count ? rows.all.from(r + kPanel) : rows.next, r);
+  }
+}
+
+void words_products(const Rows& rows, const char* run, const TokenGroups& groups, float* y, int64_t stride) {
   const int64_t blocks = rows.all.row_blocks;
   const int64_t share = (blocks + groups.count - 1) / groups.count;
-  Kept<Form> kept;
-  for (int64_t r = 0; r < rows.count; r += kPanel) {
-    const Mxfp4Rows next = r + kPanel < rows.count ? rows.all.from(r + kPanel) : rows.next;
+  Kept<Words> kept;
+  each_panel(rows, [&](const Mxfp4Rows& panel, const Mxfp4Rows& next, int64_t r) {
     for (int64_t g = 0; g < groups.count; ++g) {
       const int64_t begin = groups.begin(g);
       const Ahead ahead{next, g * share, least(blocks, (g + 1) * share)};
       with_count<kMostGrouped>(groups.begin(g + 1) - begin, [&](auto m) {
-        panel_times<Form, m()>(rows.all.from(r), ahead, g > 0 && blocks <= kMostKept, kept, run + begin * bytes(blocks),
-                               y + begin * stride + r, stride);
+        words_times<m()>(panel, ahead, g > 0 && blocks <= kMostKept, kept, run + begin * bytes(blocks),
+                         y + begin * stride + r, stride);
       });
     }
-  }
+  });
+}
+
+void bytes_products(const Rows& rows, const char* run, const TokenGroups& groups, float* y, int64_t stride) {
+  const int64_t blocks = rows.all.row_blocks, most = groups.count > kFewGroups ? kMostKept : kFewKept;
+  Kept<Bytes> kept;
+  each_panel(rows, [&](const Mxfp4Rows& panel, const Mxfp4Rows& next, int64_t r) {
+    for (int64_t b = 0; b < blocks; b += most) {
+      const int64_t count = least(most, blocks - b), share = (count + groups.count - 1) / groups.count;
+      keep(panel, b, count, kept);
+      for (int64_t g = 0; g < groups.count; ++g) {
+        const int64_t begin = groups.begin(g);
+        const Ahead ahead{next, g * share, least(b + count, b + (g + 1) * share)};
+        with_count<kMostGrouped>(groups.begin(g + 1) - begin, [&](auto m) {
+          bytes_times<m()>(kept, ahead, b, count, b + count == blocks, run + begin * bytes(blocks),
+                           y + begin * stride + r, stride);
+        });
+      }
+    }
+  });
 }
 
 }  // namespace
@@ -323,8 +361,7 @@ void arrange(const void* const* rows, int64_t count, int64_t blocks, bool coarse
 }
 
 void products(const Rows& rows, const char* run, const TokenGroups& groups, bool coarse, float* y, int64_t stride) {
-  if (coarse) return products_as<Bytes>(rows, run, groups, y, stride);
-  products_as<Words>(rows, run, groups, y, stride);
+  (coarse ? bytes_products : words_products)(rows, run, groups, y, stride);
 }
 
 }  // namespace ossia::whole::group
