@@ -52,6 +52,15 @@ void arrange(const void* row, int64_t blocks, char* token);
 void products(const Rows& rows, const char* run, int64_t tokens, float* y, int64_t stride);
 }  // namespace few
 
+// More, in up to so many groups, beside rows of up to so many blocks.
+namespace planes {
+constexpr int64_t kMostGroups = 2, kMostBlocks = 128;
+int64_t bytes(int64_t blocks);  // of a token
+void arrange(const void* const* rows, int64_t count, int64_t blocks, char* group);
+// As those of group.
+void products(const Rows& rows, const char* run, const TokenGroups& groups, float* y, int64_t stride);
+}  // namespace planes
+
 // More, in groups.
 namespace group {
 int64_t bytes(int64_t blocks);  // of a token

@@ -10,12 +10,10 @@
 #include "int8_rounding.h"
 #include "same_in_lanes.h"
 #include "turn.h"
-#include "whole_forms.h"
+#include "whole_panels.h"
 
 namespace ossia::whole::group {
 namespace {
-
-constexpr int64_t kPanel = kWholeRows;
 
 // Blocks of the rows whose weights are kept, decoded, for all tokens: 96 KB of them, or 48.
 constexpr int64_t kMostKept = 96;
@@ -52,31 +50,6 @@ struct alignas(64) Kept {
 struct alignas(64) Lanes {
   float of[kSums][kMostGrouped][kPanel];
 };
-
-// Of rows i, i + 4, i + 8 and i + 12 the 16 bytes that load(row) gives, as the parts of v[i]; then turned, so that v[i]
-// has the bytes 4 i to 4 i + 3 of all 16 rows. Loads that leave the other parts alone take no shuffle as insertions do.
-template <class Load>
-OSSIA_INLINE void turned(Load&& load, __m512i (&v)[4]) {
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    v[i] = _mm512_castsi128_si512(load(i));
-    v[i] = _mm512_mask_broadcast_i32x4(v[i], 0x00F0, load(i + 4));
-    v[i] = _mm512_mask_broadcast_i32x4(v[i], 0x0F00, load(i + 8));
-    v[i] = _mm512_mask_broadcast_i32x4(v[i], 0xF000, load(i + 12));
-  }
-  const __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
-  const __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
-  v[0] = _mm512_unpacklo_epi64(a, c);
-  v[1] = _mm512_unpackhi_epi64(a, c);
-  v[2] = _mm512_unpacklo_epi64(b, d);
-  v[3] = _mm512_unpackhi_epi64(b, d);
-}
-
-OSSIA_INLINE void bytes_of_rows(const Mxfp4Rows& rows, int64_t b, __m512i (&bytes)[4]) {
-  turned([&](int r) { return _mm_loadu_si128((const __m128i*)rows.at(r, b)); }, bytes);
-}
-
-OSSIA_INLINE __m512i numbers_of(const void* row, int64_t b) { return _mm512_loadu_si512(columns_of(row) + b * kBlock); }
 
 // 15 bits of an activation: two columns in a word of 32 bits, of a row as twice the weights. Four bytes of a row are
 // eight columns: nibble k of their first two bytes and of their last two are a pair.
@@ -126,40 +99,27 @@ struct Words {
   }
 };
 
-// 8 bits of an activation, with a scale for each block: four columns in a word, of a row as twice the weights plus 12,
-// so that they are at least 0. Four bytes of a row are four even-numbered columns and four odd. Of each token come,
-// after its columns, what the block's sum begins with, and the scale. Nothing else adds in this order, so a row has one
-// sum, which stays in its register.
+// 8 bits of an activation, with a scale for each block, and quads of weights. Of each token come, after its columns,
+// what the block's sum begins with, and the scale. Nothing else adds in this order, so a row has one sum, which stays
+// in its register.
 //
 // A sum begins with what the 12 adds to it and with kRounderBits: so it ends as a float, of which a fused multiply-add
 // takes kRounder away as it multiplies. An instruction less than to make a float of a whole number and multiply twice.
 struct Bytes {
   static constexpr int64_t kSums = 1;
-  static constexpr int64_t kCount = kBlock / kQuad, kWeightBytes = kCount * kLine;
+  static constexpr int64_t kCount = kBlock / kQuad, kWeightBytes = kQuadBytes;
   static constexpr int64_t kTokenBytes = (kCount + 2) * static_cast<int64_t>(sizeof(Word));
 
-  static OSSIA_INLINE void decode(const Mxfp4Rows& rows, int64_t b, char* weights) {
-    __m512i bytes[4];
-    bytes_of_rows(rows, b, bytes);
-#pragma GCC unroll 4
-    for (int i = 0; i < kCount / 2; ++i) {
-      __m512i even, odd;
-      look_up(bytes[i], even, odd);
-      _mm512_store_si512(weights + 2 * i * kLine, even);
-      _mm512_store_si512(weights + (2 * i + 1) * kLine, odd);
-    }
-  }
+  static OSSIA_INLINE void decode(const Mxfp4Rows& rows, int64_t b, char* weights) { decode_quads(rows, b, weights); }
 
   static OSSIA_INLINE void arrange(const void* const* rows, int64_t tokens, int64_t b, char* to) {
-    const __m512i order = _mm512_set_epi16(31, 29, 27, 25, 30, 28, 26, 24, 23, 21, 19, 17, 22, 20, 18, 16, 15, 13, 11,
-                                           9, 14, 12, 10, 8, 7, 5, 3, 1, 6, 4, 2, 0);
     __m512i words[16] = {};
     Word* begins = reinterpret_cast<Word*>(to + kCount * tokens * static_cast<int64_t>(sizeof(Word)));
     Scale* scales = reinterpret_cast<Scale*>(begins + tokens);
 #pragma GCC unroll 16
     for (int t = 0; t < kMostGrouped; ++t) {
       if (t >= tokens) break;
-      const __m512i numbers[] = {_mm512_permutexvar_epi16(order, numbers_of(rows[t], b))};
+      const __m512i numbers[] = {numbers_by_quads(rows[t], b)};
       alignas(32) __m128i bytes[2];
       const Coarse own = to_bytes(numbers, bytes);
       words[t] = _mm512_castsi256_si512(_mm256_load_si256((const __m256i*)bytes));
@@ -191,44 +151,16 @@ struct Bytes {
   }
 };
 
-// Scales of 16 blocks from block b on, or of the `count` that are left, as float32, a byte being the exponent:
-// place(i) is where block b + i's are wanted.
-template <class Place>
-OSSIA_INLINE void decode_scales(const Mxfp4Rows& rows, int64_t b, int64_t count, Place&& place) {
-  __m512i bytes[4];
-  turned([&](int r) { return scales_of(rows.from(r), b, count); }, bytes);
-#pragma GCC unroll 16
-  for (int i = 0; i < kSums; ++i) {
-    if (i >= count) break;
-    const __m512i byte = _mm512_and_si512(_mm512_srli_epi32(bytes[i / 4], 8 * (i % 4)), _mm512_set1_epi32(0xFF));
-    _mm512_store_si512(place(i), _mm512_slli_epi32(byte, 23));
-  }
-}
-
-// What lies in memory yet and comes after a panel: of it block `from` + b is asked for with block b, up to `end`. All
-// at once, as a panel is decoded, took 1.1 times as long for twelve tokens.
-struct Ahead {
-  const Mxfp4Rows& rows;
-  int64_t from, end;
-
-  OSSIA_INLINE void ask(int64_t place) const {
-    if (from + place < end) rows.ask_for<kPanel>(from + place);
-  }
-};
-
 // `count` blocks of 16 rows from block `first` on.
 template <class Form>
 void keep(const Mxfp4Rows& rows, int64_t first, int64_t count, Kept<Form>& kept) {
-  const int64_t row = rows.row_blocks * kBlockBytes;
   int64_t places[kMostKept];
   in_order<Form>(first, count, [&](int64_t b, int64_t place) { places[b - first] = place - first; }, [](int64_t) {});
   for (int64_t i = 0; i < count; ++i) {
     const int64_t b = first + i;
-    // Of four rows the next cache line: a row's has four blocks.
-    const uint8_t* soon = rows.at(static_cast<int>(b % 4 * 4), b) + kLine;
-    for (int64_t r = 0; r < 4; ++r) prefetch(soon + r * row);
+    ask_soon(rows, b, b + kBlocksOfLine);
     if (i % ossia::kSums == 0) {
-      decode_scales(rows, b, count - i, [&](int64_t k) { return kept.scales + places[i + k] * kPanel; });
+      decode_scales<ossia::kSums>(rows, b, count - i, [&](int64_t k) { return kept.scales + places[i + k] * kPanel; });
     }
     Form::decode(rows, b, kept.weights + places[i] * Form::kWeightBytes);
   }
@@ -306,14 +238,6 @@ void arrange_as(const void* const* rows, int64_t count, int64_t blocks, char* gr
     Form::arrange(rows, count, b, group + kLine + place * Form::kTokenBytes * count);
   };
   for (int64_t b = 0; b < blocks; b += kMostKept) in_order<Form>(b, least(kMostKept, blocks - b), put, [](int64_t) {});
-}
-
-// Calls body(panel, next, r) for each panel from row r on; `next` is what comes after it.
-template <class F>
-OSSIA_INLINE void each_panel(const Rows& rows, F&& body) {
-  for (int64_t r = 0; r < rows.count; r += kPanel) {
-    body(rows.all.from(r), r + kPanel < rows.count ? rows.all.from(r + kPanel) : rows.next, r);
-  }
 }
 
 void words_products(const Rows& rows, const char* run, const TokenGroups& groups, float* y, int64_t stride) {

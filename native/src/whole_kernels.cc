@@ -11,11 +11,17 @@ namespace {
 // Whether a run goes row by row: of more tokens panels are decoded once. Coarse numbers are those of panels.
 bool goes_by_rows(int64_t tokens, bool coarse) { return tokens <= (coarse ? kFewWithoutTiles : kMostByRows); }
 
+// Whether it goes by panels in bytes.
+bool goes_by_planes(const TokenGroups& groups, int64_t blocks, bool coarse) {
+  return !coarse && groups.count <= planes::kMostGroups && blocks <= planes::kMostBlocks;
+}
+
 }  // namespace
 
 int64_t bytes(int64_t columns) {
-  const int64_t blocks = columns / kBlock, one = few::bytes(blocks), other = group::bytes(blocks);
-  return one > other ? one : other;
+  const int64_t blocks = columns / kBlock, by_rows = few::bytes(blocks);
+  const int64_t words = group::bytes(blocks), bytes = planes::bytes(blocks), by_panels = words > bytes ? words : bytes;
+  return by_rows > by_panels ? by_rows : by_panels;
 }
 
 void pack(const float* x, int64_t columns, void* row) {
@@ -39,8 +45,12 @@ void arrange(const void* const* rows, int64_t tokens, int64_t columns, bool coar
   }
   const TokenGroups groups{tokens};
   for (int64_t g = 0; g < groups.count; ++g) {
-    const int64_t begin = groups.begin(g);
-    group::arrange(rows + begin, groups.begin(g + 1) - begin, blocks, coarse, to + begin * group::bytes(blocks));
+    const int64_t begin = groups.begin(g), count = groups.begin(g + 1) - begin;
+    if (goes_by_planes(groups, blocks, coarse)) {
+      planes::arrange(rows + begin, count, blocks, to + begin * planes::bytes(blocks));
+    } else {
+      group::arrange(rows + begin, count, blocks, coarse, to + begin * group::bytes(blocks));
+    }
   }
 }
 
@@ -52,7 +62,9 @@ void products(const Matrix& matrix, int64_t first, int64_t rows, const void* run
   const Rows some{all.from(first), next, rows};
   const char* from = static_cast<const char*>(run);
   if (goes_by_rows(tokens, coarse)) return few::products(some, from, tokens, y, stride);
-  group::products(some, from, {tokens}, coarse, y, stride);
+  const TokenGroups groups{tokens};
+  if (goes_by_planes(groups, blocks, coarse)) return planes::products(some, from, groups, y, stride);
+  group::products(some, from, groups, coarse, y, stride);
 }
 
 }  // namespace ossia::whole
