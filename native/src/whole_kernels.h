@@ -26,9 +26,9 @@ namespace ossia {
 // tokens' 1.14.
 constexpr int64_t kFewTokens = 2;
 
-// The same without tiles, where more tokens have 8 bits: on a Xeon, one thread, weights from memory, rows of 15 bits
-// take 0.8 of the time of panels of 8 for three tokens, 0.9 for four and 1.3 for five.
-constexpr int64_t kFewWithoutTiles = 4;
+// The same without tiles, where more tokens have 8 bits: on a Xeon, weights from memory, rows of 15 bits take 0.85 of
+// the time of panels of 8 for two tokens, 1.0 for three and 1.2 for four.
+constexpr int64_t kFewWithoutTiles = 3;
 
 // The rows of a matrix are a multiple of this.
 constexpr int64_t kWholeRows = 16;

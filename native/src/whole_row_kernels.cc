@@ -11,9 +11,6 @@
 namespace ossia::whole::few {
 namespace {
 
-// Tokens whose sums lie in registers; a row goes by once for as many.
-constexpr int64_t kTogether = 4;
-
 // Blocks whose bytes fill a register.
 constexpr int64_t kGroup = 4;
 
@@ -171,17 +168,12 @@ void arrange(const void* row, int64_t blocks, char* token) {
 }
 
 void products(const Rows& rows, const char* run, int64_t tokens, float* y, int64_t stride) {
-  const int64_t size = bytes(rows.all.row_blocks), times = (tokens + kTogether - 1) / kTogether;
+  const int64_t size = bytes(rows.all.row_blocks);
   // Several rows side by side would share the loads of activations, which is faster out of the second cache and slower
   // out of memory.
   for (int64_t r = 0; r < rows.count; ++r) {
     const Mxfp4Rows row = rows.all.from(r), later = later_than(rows, r);
-    for (int64_t i = 0; i < times; ++i) {
-      const int64_t first = i * tokens / times, count = (i + 1) * tokens / times - first;
-      with_count<kTogether>(count, [&](auto m) {
-        tokens_times<m()>(row, i == 0 ? later : row, run + first * size, size, y + first * stride + r, stride);
-      });
-    }
+    with_count<kMostByRows>(tokens, [&](auto m) { tokens_times<m()>(row, later, run, size, y + r, stride); });
   }
 }
 
