@@ -173,7 +173,9 @@ def _roofline(result: dict[str, Any], axis: Axes) -> None:
     for (precision, batch, depth), same in _decoding(result).items():
         tokens += [batch / same[0]["decode_bytes_per_step"] * 1e9]
         reached += [statistics.median(each["decode_tokens_per_second"] for each in same)]
-        axis.annotate(f"{precision}, {batch} at depth {depth:,}", (tokens[-1], reached[-1]), fontsize=8)
+        below = list(dict.fromkeys(key[0] for key in _decoding(result))).index(precision)
+        place = {"textcoords": "offset points", "xytext": (6, 2 - 10 * below), "fontsize": 8}
+        axis.annotate(f"{precision}, {batch} at depth {depth:,}", (tokens[-1], reached[-1]), **place)
     axis.plot(tokens, reached, "o")
     bandwidths = [each["read_bandwidth_bytes_per_second"] / 1e9 for each in result["bounds"]]
     ends = [min(tokens) / 1.5, max(tokens) * 1.5]
