@@ -254,6 +254,31 @@ void check_scales_at_both_ends() {
   }
 }
 
+// A token with a value that is not finite gets no numbers, and those beside it what they get without: by rows, planes
+// and words.
+void check_not_finite() {
+  for (int64_t tokens : {2, 9, 20, 60}) {
+    const Case shape{OSSIA_MXFP4, tokens, 96, 64, false};
+    Random random(7);
+    const Mixture mixture(random, shape);
+    const Inputs inputs = draw(random, shape);
+    Inputs damaged = inputs;
+    damaged.x[static_cast<size_t>(shape.width + 40)] = tokens % 2 == 0 ? NAN : -INFINITY;
+    for (int32_t precision : {OSSIA_EXACT, OSSIA_FAST, OSSIA_TURBO}) {
+      on_each_context([&](ossia_context* context) {
+        const std::vector<float> wanted = experts(context, shape, mixture, inputs, 0, tokens, precision);
+        const std::vector<float> found = experts(context, shape, mixture, damaged, 0, tokens, precision);
+        for (int64_t i = 0; i < tokens * shape.width; ++i) {
+          const bool own = i / shape.width == 1;
+          const float one = found[static_cast<size_t>(i)];
+          CHECK_THAT(own ? std::isnan(one) : one == wanted[static_cast<size_t>(i)], "%s, %d tokens, precision %d: %g",
+                     ossia_isa(context), static_cast<int>(tokens), precision, one);
+        }
+      });
+    }
+  }
+}
+
 void check_refusals() {
   Random random(5);
   const Case shape{OSSIA_MXFP4, 1, 32, 32, true};
@@ -290,6 +315,7 @@ int main() {
     for (int32_t precision : {OSSIA_EXACT, OSSIA_FAST, OSSIA_TURBO}) check_case(shape, precision, seed++);
   }
   check_scales_at_both_ends();
+  check_not_finite();
   check_refusals();
   return failures > 0;
 }
