@@ -1,4 +1,4 @@
-// The two forms of a run, which whole_kernels.cc chooses from: rows of few tokens, and groups of more.
+// The three forms of a run, which whole_kernels.cc chooses from: rows of few tokens, planes of more, and groups.
 
 #ifndef OSSIA_WHOLE_FORMS_H_
 #define OSSIA_WHOLE_FORMS_H_

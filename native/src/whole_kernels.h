@@ -10,7 +10,7 @@
 // block's scale they are added, with a rounding each, to the sum of every sixteenth block, from the first on; and the
 // 16 sums as `sum` of simd.h adds the lanes of a register, where block b's is lane 4 (b % 4) + b / 4 % 4. Coarse
 // products are added to one sum, block after block. Weights under scale byte 0 count as 0; under 235 and more, coarse
-// ones under 232, a sum may be infinite or no number.
+// ones under 232 and more, a sum may be infinite or no number.
 
 #ifndef OSSIA_WHOLE_KERNELS_H_
 #define OSSIA_WHOLE_KERNELS_H_
