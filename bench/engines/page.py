@@ -170,11 +170,13 @@ def _bars(works: Sequence[dict[str, Any]], axes: Iterable[Axes]) -> None:
 def _roofline(result: dict[str, Any], axis: Axes) -> None:
     """Tokens of a gigabyte read against tokens a second: the roof is the bandwidth, so it is a line."""
     tokens, reached = list[float](), list[float]()
-    for (precision, batch, depth), same in _decoding(result).items():
+    found = _decoding(result)
+    precisions = list(dict.fromkeys(precision for precision, _, _ in found))
+    for (precision, batch, depth), same in found.items():
         tokens += [batch / same[0]["decode_bytes_per_step"] * 1e9]
         reached += [statistics.median(each["decode_tokens_per_second"] for each in same)]
-        below = list(dict.fromkeys(key[0] for key in _decoding(result))).index(precision)
-        place = {"textcoords": "offset points", "xytext": (6, 2 - 10 * below), "fontsize": 8}
+        below = 10 * precisions.index(precision)
+        place = {"textcoords": "offset points", "xytext": (6, 2 - below), "fontsize": 8}
         axis.annotate(f"{precision}, {batch} at depth {depth:,}", (tokens[-1], reached[-1]), **place)
     axis.plot(tokens, reached, "o")
     bandwidths = [each["read_bandwidth_bytes_per_second"] / 1e9 for each in result["bounds"]]

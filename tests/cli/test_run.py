@@ -303,6 +303,12 @@ def test_a_folder_without_a_checkpoint_is_said_to_have_none(tmp_path: Path, monk
         assert capsys.readouterr().err == expected
 
 
+def test_an_empty_prompt_is_what_is_wrong_with_a_model_that_can_be_fetched(monkeypatch, capsys):
+    pipe(monkeypatch, b"")
+    assert main(["run", "openai/gpt-oss-20b"]) == 1
+    assert capsys.readouterr().err.startswith("ossia: the prompt is empty; ossia run openai/gpt-oss-20b ")
+
+
 def test_a_chat_with_a_folder_without_a_checkpoint_is_refused(tmp_path: Path, capsys):
     assert main(["run", str(tmp_path)]) == 1
     assert f"ossia: {tmp_path}: holds no checkpoint" in capsys.readouterr().err

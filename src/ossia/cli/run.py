@@ -58,10 +58,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _refuse_empty(model: str) -> NoReturn:
-    """What is wrong with the model comes first: no prompt would be right for it."""
+    """What is wrong with a model of this machine comes first: no prompt would be right for it."""
     from ossia.checkpoint import find, open_checkpoint
+    from ossia.checkpoint.sources.names import is_remote
 
-    open_checkpoint(find(model))
+    if Path(model).exists() or not is_remote(model):
+        open_checkpoint(find(model))
     raise RequestError(f'the prompt is empty; ossia run {model} "What is 37 * 48?" is right')
 
 
