@@ -114,7 +114,8 @@ OSSIA_API int32_t ossia_embed(ossia_context* context, const ossia_weight* table,
 // the weights' scale, are added in float32, from the first on; then the whole is multiplied by the token's scale. The
 // bits are the same on every instruction set. A token with a value that is not finite gives NaN. OSSIA_TURBO does the
 // same, but for more than ossia_most_whole_tokens, whose 64 columns it then rounds to 8 bits: to the nearest multiple
-// of their largest magnitude over 127.
+// of their largest magnitude over 127. It multiplies their sums by that scale with a fused multiply-add then, and the
+// weights' scale has to be below 2^104.
 //
 // OSSIA_BAD_INDEX for an adapter below -1 or from `terms->adapters` on.
 OSSIA_API int32_t ossia_linear(ossia_context* context, const float* x, int64_t tokens, const ossia_weight* weight,

@@ -68,7 +68,7 @@ struct Words {
 
   // As without a fused multiply-add: sums of 15 bits are the same on every instruction set.
   template <int M>
-  static OSSIA_INLINE F32 add_chunk(F32 value, __m512i sum, F32 scales, F32, const Word*, int) {
+  static OSSIA_INLINE F32 add_chunk(F32 value, __m512i sum, F32 scales, const Word*, int) {
     return OSSIA_ISA::add(value, mul({_mm512_cvtepi32_ps(sum)}, scales));
   }
 };
@@ -102,7 +102,8 @@ struct Bytes {
   }
 
   template <int M>
-  static OSSIA_INLINE F32 add_chunk(F32 value, __m512i sum, F32 scales, F32 less, const Word* x, int m) {
+  static OSSIA_INLINE F32 add_chunk(F32 value, __m512i sum, F32 scales, const Word* x, int m) {
+    const F32 less = mul(scales, broadcast(-kRounder));  // the same for all tokens, and so made once
     const Scale* own = reinterpret_cast<const Scale*>(x + (kWords + 1) * M);
     return fma(fma({_mm512_castsi512_ps(sum)}, scales, less), broadcast(own[m]), value);
   }
@@ -129,9 +130,8 @@ void panel_times(const char* panel, const Int8Shape& shape, int rows, const char
       Form::template add<M>(_mm512_loadu_si512(chunk + q * kLine), x, q, sums);
     }
     const F32 own = widen(reinterpret_cast<const uint16_t*>(panel) + c * kPanelRows);
-    const F32 less = mul(own, broadcast(-kRounder));
 #pragma GCC unroll 12
-    for (int m = 0; m < M; ++m) values[m] = Form::template add_chunk<M>(values[m], sums[m], own, less, x, m);
+    for (int m = 0; m < M; ++m) values[m] = Form::template add_chunk<M>(values[m], sums[m], own, x, m);
   }
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) store_tail(y + m * stride, mul(values[m], broadcast(scales[m])), rows);

@@ -18,11 +18,10 @@ namespace {
 // Blocks of the rows whose weights are kept, decoded, for all tokens: 96 KB of them, or 48.
 constexpr int64_t kMostKept = 96;
 
-// The same of coarse products with up to kFewGroups groups, which are slower at decoding than at multiplying: so that
-// what is kept, 16 KB, stays in the first cache. On a Xeon, weights from memory, it takes 0.8 of the time for five
-// tokens, 0.85 for eight and 0.9 for twelve, and 1.02 for sixty. Of words sums would have to wait in memory, which
-// costs as much.
-constexpr int64_t kFewKept = 32, kFewGroups = 2;
+// The same of coarse products with few groups, so that what is kept, 16 KB, stays in the first cache. On a Xeon,
+// weights from memory, it takes 0.8 of the time for five tokens, 0.85 for eight and 0.9 for twelve, and 1.02 for sixty.
+// Of words sums would have to wait in memory, which costs as much.
+constexpr int64_t kFewKept = 32;
 
 // A group is its tokens' scales, a cache line, and then block by block what `Form` says. The blocks, of spans of
 // kMostKept of them, are in the order in which they are added: those of the first of its sums, which are `kSums` apart,
@@ -230,10 +229,7 @@ void bytes_times(const Kept<Bytes>& kept, const Ahead& ahead, int64_t first, int
 
 template <class Form>
 void arrange_as(const void* const* rows, int64_t count, int64_t blocks, char* group) {
-  for (int64_t t = 0; t < count; ++t) {
-    const float scale = scale_of(rows[t]);
-    memcpy(group + t * static_cast<int64_t>(sizeof(scale)), &scale, sizeof(scale));
-  }
+  put_scales(rows, count, group);
   const auto put = [&](int64_t b, int64_t place) {
     Form::arrange(rows, count, b, group + kLine + place * Form::kTokenBytes * count);
   };

@@ -13,7 +13,7 @@ bool goes_by_rows(int64_t tokens, bool coarse) { return tokens <= (coarse ? kFew
 
 // Whether it goes by panels in bytes.
 bool goes_by_planes(const TokenGroups& groups, int64_t blocks, bool coarse) {
-  return !coarse && groups.count <= planes::kMostGroups && blocks <= planes::kMostBlocks;
+  return !coarse && groups.count <= kFewGroups && blocks <= planes::kMostBlocks;
 }
 
 }  // namespace
@@ -44,9 +44,10 @@ void arrange(const void* const* rows, int64_t tokens, int64_t columns, bool coar
     return;
   }
   const TokenGroups groups{tokens};
+  const bool by_planes = goes_by_planes(groups, blocks, coarse);
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t begin = groups.begin(g), count = groups.begin(g + 1) - begin;
-    if (goes_by_planes(groups, blocks, coarse)) {
+    if (by_planes) {
       planes::arrange(rows + begin, count, blocks, to + begin * planes::bytes(blocks));
     } else {
       group::arrange(rows + begin, count, blocks, coarse, to + begin * group::bytes(blocks));

@@ -90,6 +90,12 @@ OSSIA_INLINE void ask_soon(const Mxfp4Rows& rows, int64_t b, int64_t soon) {
   for (int r = 0; r < 4; ++r) prefetch(rows.at(static_cast<int>(b % 4 * 4) + r, soon));
 }
 
+// The scales of some packed rows, with which a group begins.
+OSSIA_INLINE void put_scales(const void* const* rows, int64_t count, char* group) {
+  Scale* scales = reinterpret_cast<Scale*>(group);
+  for (int64_t t = 0; t < count; ++t) scales[t] = scale_of(rows[t]);
+}
+
 // Calls body(panel, next, r) for each panel from row r on; `next` is what comes after it.
 template <class F>
 OSSIA_INLINE void each_panel(const Rows& rows, F&& body) {

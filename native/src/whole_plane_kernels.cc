@@ -13,11 +13,7 @@
 namespace ossia::whole::planes {
 namespace {
 
-constexpr int64_t kQuarterSums = kSums / 4;
-
-// In this order quarters are kept and arranged, and so can be added as `sum` of simd.h does: 0 and 2, 1 and 3, and
-// both.
-constexpr int64_t kQuarters[] = {0, 2, 1, 3};
+constexpr int64_t kQuarters = 4, kQuarterSums = kSums / kQuarters;
 
 // The blocks of a quarter: `lines` times four, the last of which may have fewer.
 struct Quarter {
@@ -34,8 +30,8 @@ struct Quarter {
 
 // A quarter's weights and scales.
 struct alignas(64) Kept {
-  char weights[kMostBlocks / 4][kQuadBytes];
-  float scales[kMostBlocks / 4][kPanel];
+  char weights[kMostBlocks / kQuarters][kQuadBytes];
+  float scales[kMostBlocks / kQuarters][kPanel];
 };
 
 // Its sums of some tokens; and the quarters that wait for others, beside y.
@@ -43,7 +39,7 @@ struct alignas(64) Sums {
   float of[kQuarterSums][kMostGrouped][kPanel];
 };
 struct alignas(64) Waiting {
-  float of[kMostGroups][kMostGrouped][kPanel];
+  float of[kFewGroups][kMostGrouped][kPanel];
 };
 
 // Of a token and block: the quads of h and of l, and what the 12 of the weights adds to the block's sum.
@@ -67,10 +63,10 @@ void arrange_block(const void* const* rows, int64_t tokens, int64_t b, char* to)
   for (int t = 0; t < kMostGrouped; ++t) {
     if (t >= tokens) break;
     const __m512i numbers = numbers_by_quads(rows[t], b);
-    const __m512i high = _mm512_srai_epi16(_mm512_add_epi16(numbers, _mm512_set1_epi16(64)), 7);
-    const __m512i low = _mm512_sub_epi16(numbers, _mm512_slli_epi16(high, 7));
+    __m512i high, low;
+    split(numbers, high, low);
     words[t] = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(high)), _mm512_cvtepi16_epi8(low), 1);
-    offsets[t] = -12 * _mm512_reduce_add_epi32(_mm512_madd_epi16(numbers, _mm512_set1_epi16(1)));
+    offsets[t] = offset_of(numbers);
   }
   store_turned<2 * kQuads>(words, tokens, to);
 }
@@ -116,7 +112,8 @@ void add_quarter(const Kept& kept, const Quarter& quarter, const Ahead& ahead, c
   }
 }
 
-// Quarter `number` to the rest: 0 and 2 into y, 1 and 3 beside it; with the last a token's scale.
+// Quarter `number` to the rest, as `sum` of simd.h adds lanes: 0 and 2 in y, 1 and 3 beside it, and then both, with the
+// token's scale.
 void join(int64_t number, const Sums& sums, float (&waiting)[kMostGrouped][kPanel], const Scale* scales, int64_t tokens,
           float* y, int64_t stride) {
   for (int64_t m = 0; m < tokens; ++m, y += stride) {
@@ -137,10 +134,9 @@ int64_t bytes(int64_t blocks) {
 }
 
 void arrange(const void* const* rows, int64_t count, int64_t blocks, char* group) {
-  Scale* scales = reinterpret_cast<Scale*>(group);
-  for (int64_t t = 0; t < count; ++t) scales[t] = scale_of(rows[t]);
+  put_scales(rows, count, group);
   char* to = group + kLine;
-  for (const int64_t number : kQuarters) {
+  for (int64_t number = 0; number < kQuarters; ++number) {
     const Quarter quarter(number, blocks);
     for (int64_t line = 0; line < quarter.lines(); ++line) {
       for (int64_t i = 0; i < quarter.blocks_of(line); ++i) {
@@ -158,7 +154,7 @@ void products(const Rows& rows, const char* run, const TokenGroups& groups, floa
   Waiting waiting;
   each_panel(rows, [&](const Mxfp4Rows& panel, const Mxfp4Rows& next, int64_t r) {
     int64_t before = 0;
-    for (const int64_t number : kQuarters) {
+    for (int64_t number = 0; number < kQuarters; ++number) {
       const Quarter quarter(number, blocks);
       keep(panel, quarter, kept);
       const int64_t share = (quarter.places() + groups.count - 1) / groups.count;

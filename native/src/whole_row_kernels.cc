@@ -130,11 +130,11 @@ void tokens_times(const Mxfp4Rows& row, const Mxfp4Rows& later, const char* run,
 }
 
 // Whole numbers of a group's 128 columns, 32 in each register, as bytes.
-OSSIA_INLINE void split(const __m512i (&numbers)[kGroup], Columns& x) {
+OSSIA_INLINE void set(const __m512i (&numbers)[kGroup], Columns& x) {
 #pragma GCC unroll 4
   for (int64_t g = 0; g < kGroup; ++g) {
-    const __m512i high = _mm512_srai_epi16(_mm512_add_epi16(numbers[g], _mm512_set1_epi16(64)), 7);
-    const __m512i low = _mm512_sub_epi16(numbers[g], _mm512_slli_epi16(high, 7));
+    __m512i high, low;
+    split(numbers[g], high, low);
     const auto put = [&](__m512i part, int8_t (&to)[2][64]) {
       // Columns 2 i and 2 i + 1 are neighbours; the even-numbered go to one register's half, the odd to another's.
       const __m256i even = _mm512_cvtepi32_epi16(part), odd = _mm512_cvtepi32_epi16(_mm512_srli_epi32(part, 16));
@@ -160,10 +160,9 @@ void arrange(const void* row, int64_t blocks, char* token) {
     __m512i numbers[kGroup] = {};
     for (int64_t i = 0; i < kGroup && b + i < blocks; ++i) {
       numbers[i] = _mm512_loadu_si512(columns + (b + i) * kBlock);
-      const __m512i pairs = _mm512_madd_epi16(numbers[i], _mm512_set1_epi16(1));
-      offsets[(b + i) / kSums * kSums + lane_of(b + i)] = -12 * _mm512_reduce_add_epi32(pairs);
+      offsets[(b + i) / kSums * kSums + lane_of(b + i)] = offset_of(numbers[i]);
     }
-    split(numbers, reinterpret_cast<Columns*>(token + kLine)[b / kGroup]);
+    set(numbers, reinterpret_cast<Columns*>(token + kLine)[b / kGroup]);
   }
 }
 
