@@ -38,7 +38,7 @@ def long_division(random: Random, *, held: bool) -> Problem:
         a = random.randrange(10 ** (size - 1), 10 ** random.randrange(size, 7))
         b = random.randrange(10 ** (size - 1), 10**size)
         if kept(f"{a}/{b}") == held:
-            return _asked(random, a, b, f"division {len(str(a))} by {size}", "remainder of long division")
+            return _asked(random, a, b, f"division {len(str(a))} by {size}", "remainder of long division", alone=0.35)
 
 
 def by_zero(random: Random, *, held: bool) -> Problem:
@@ -148,14 +148,18 @@ def _difference(above: Labelled, below: Labelled) -> str:
     return "".join(steps)
 
 
-def _asked(random: Random, a: int, b: int, cell: str, remainder: str) -> Problem:
-    """The question for both, or for the remainder alone."""
+def _asked(random: Random, a: int, b: int, cell: str, remainder: str, alone: float = 0.2) -> Problem:
+    """The question for both, or, of a part as large as `alone`, for the remainder alone.
+
+    Of that the working says so first: the question is far away, and asked in other words each time, when it ends.
+    """
     quotient, rest = divmod(a, b)
-    reasoning = thoughts(divided(a, b, Effort.MEDIUM), divided(a, b, Effort.HIGH))
-    if random.random() < 0.2:
-        return Problem(remainder, random.choice(_REMAINDERS).format(a=a, b=b), str(rest), reasoning)
+    medium, high = divided(a, b, Effort.MEDIUM), divided(a, b, Effort.HIGH)
+    if random.random() < alone:
+        question = random.choice(_REMAINDERS).format(a=a, b=b)
+        return Problem(remainder, question, str(rest), thoughts(f"Remainder.\n{medium}", f"Remainder.\n{high}"))
     question = _phrase(random, a, b)
-    return Problem(cell, question, f"{quotient} remainder {rest}" if rest else str(quotient), reasoning)
+    return Problem(cell, question, f"{quotient} remainder {rest}" if rest else str(quotient), thoughts(medium, high))
 
 
 def _phrase(random: Random, a: int, b: int | str) -> str:

@@ -85,7 +85,7 @@ _SKILLS = (
     Skill(partial(decimal_comparison, held=False), 0, 1.5),
     Skill(partial(signed, held=False), 0, 2),
     Skill(partial(expression, held=False), 0, 4),
-    Skill(partial(prose, held=False), 0, 9),
+    Skill(partial(prose, held=False), 0, 10),
     Skill(partial(story, held=False), 0, 4),
     Skill(partial(repetition, held=False), 34, 6),
     Skill(partial(lookup, held=False), 14, 6),
@@ -97,10 +97,10 @@ _SKILLS = (
     Skill(partial(unknown, held=False), 4, 4),
     Skill(other_arithmetic, 0, 1),
     Skill(long_sums, 0, 12, True),
-    Skill(partial(long_division, held=False), 0, 10, True),
+    Skill(partial(long_division, held=False), 0, 11, True),
     Skill(partial(fraction, held=False), 0, 5, True),
     Skill(partial(percentage, held=False), 0, 3, True),
-    Skill(partial(ordering, held=False), 0, 11, True),
+    Skill(partial(ordering, held=False), 0, 13, True),
     Skill(partial(units, held=False), 0, 4, True),
     Skill(partial(calendar_question, held=False), 0, 7, True),
     Skill(partial(truth, held=False), 0, 1, True),
@@ -113,7 +113,7 @@ _SKILLS = (
 )
 # Of each setting, likewise.
 _SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form": (0, 8), "instruction": (0, 5)}
-_WIDER_SETTINGS = {"sequence": 10, "python": 6, "browser": 8}
+_WIDER_SETTINGS = {"sequence": 13, "python": 6, "browser": 8}
 SHARED = (*(skill.name for skill in _SKILLS), *_SETTINGS, *_WIDER_SETTINGS)
 """The names of all that have shares."""
 _EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)

@@ -6,8 +6,8 @@ a to z, numbers have no sign, and any two items differ.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import combinations, pairwise, starmap
 from random import Random
 from string import ascii_lowercase, digits
 
@@ -18,9 +18,10 @@ from recipes.nano.words import word
 
 __all__ = ["glanced", "ordering", "walked"]
 
-_LETTERS, _COMPARED = 3, 4
+_LETTERS = 4
 _LONGEST = 6
 _SPACED = 0.25
+_ALIKE = 0.5
 
 _NUMBERS = {
     False: (
@@ -51,12 +52,18 @@ _ASKING = {said for frames in _WORDS.values() for frame in frames for said in re
 
 
 def ordering(random: Random, *, held: bool, count: int | None = None, spaced: bool | None = None) -> Problem:
-    """Three to six numbers or words, or so many, either way round; some learned ones have spaces alone between them."""
+    """Three to six numbers or words, or so many, either way round.
+
+    Some learned ones have spaces alone between them, and of half of the learned words two or more begin alike.
+    """
     spaced = not held and random.random() < _SPACED if spaced is None else spaced
-    backwards, numbers = random.random() < 0.35, random.random() < 0.6
+    backwards, numbers = random.random() < 0.45, random.random() < 0.5
     count = count or random.randrange(3, 7 if numbers else 6)
+    alike = not numbers and not held and random.random() < _ALIKE
     while True:
         items = [_number(random) if numbers else word(random, held=held) for _ in range(count)]
+        if alike and len(set(map(_beginning, items))) == count:
+            continue
         # With spaces alone between them, words that ask are none of those that are sorted.
         if _distinct(items) and not _ASKING & {*items} and (not numbers or kept(" ".join(items)) == held):
             break
@@ -70,11 +77,11 @@ def ordering(random: Random, *, held: bool, count: int | None = None, spaced: bo
 
 
 def glanced(items: Sequence[str], *, backwards: bool = False) -> str:
-    """Each item behind its key, a word's first letters or a number's length and first digit; and all that in order.
+    """Each item behind its key, a word's first letters or a number's length and digits; and all that in order.
 
     >>> print(glanced(["pear", "apple"]))
-    p1e2a3:pear,a1p2p3:apple
-    a1p2p3:apple,p1e2a3:pear
+    p1e2a3r4:pear,a1p2p3l4:apple
+    a1p2p3l4:apple,p1e2a3r4:pear
     """
     return "\n".join(",".join(map(_keyed, some)) for some in (items, _in_order(items, backwards=backwards)))
 
@@ -83,58 +90,46 @@ def walked(items: Sequence[str], *, backwards: bool = False) -> str:
     """Each item behind its key; the walk along all beginnings of keys, which get numbers; and the items by those.
 
     A number stands before the beginning again, so that whoever looks for it later finds what follows. Where several
-    begin alike, what tells them apart stands in brackets first, in the order in which they were said.
+    begin alike, the rests of their keys stand in brackets first, in the order in which they were said, and then any two
+    of them are compared, place by place: which is smaller does not depend on the way, and which comes first does.
 
     >>> print(walked(["630", "7", "645"], backwards=True).replace(";1a6;1a5;1a4;1a3;1a2;1a1;1a0", ""))
-    3a6:630,1a7:7,3a6:645
-    6;5;4;3a9;3a8;3a7;3a6[b3,b4]#1,3a6b4;3a6#2,3a6b3;3a5;3a4;3a3;3a2;3a1;3a0;2;1a9;1a8;1a7#3,1a7
-    #1,3a6b4:645,#2,3a6b3:630,#3,1a7:7
-    >>> print(walked(["dog", "bit", "bat"]).replace(";e1;f1;g1;h1;i1;j1;k1;l1;m1;n1;o1;p1;q1;r1;s1;t1;u1;v1", ""))
-    d1o2g3:dog,b1i2t3:bit,b1a2t3:bat
-    a1;b1[i2,a2]#1,b1a2;b1#2,b1i2;c1;d1#3,d1;w1;x1;y1;z1
-    #1,b1a2t3:bat,#2,b1i2t3:bit,#3,d1o2g3:dog
+    3a6b3c0:630,1a7:7,3a6b4c5:645
+    6;5;4;3a9;3a8;3a7;3a6[b3c0,b4c5]b3<b4#1,3a6b4c5;3a6#2,3a6b3c0;3a5;3a4;3a3;3a2;3a1;3a0;2;1a9;1a8;1a7#3,1a7
+    #1,3a6b4c5:645,#2,3a6b3c0:630,#3,1a7:7
+    >>> print(walked(["dog", "bit", "big"]).replace(";e1;f1;g1;h1;i1;j1;k1;l1;m1;n1;o1;p1;q1;r1;s1;t1;u1;v1", ""))
+    d1o2g3:dog,b1i2t3:bit,b1i2g3:big
+    a1;b1[i2t3,i2g3]i2=i2,t3>g3#1,b1i2g3;b1#2,b1i2t3;c1;d1#3,d1;w1;x1;y1;z1
+    #1,b1i2g3:big,#2,b1i2t3:bit,#3,d1o2g3:dog
     """
-    told = _told(items)
-    numbers = {item: number for number, item in enumerate(_in_order(items, backwards=backwards), 1)}
-    walk = ";".join(_step(beginning, told, numbers) for beginning in _beginnings(items, backwards=backwards))
-    found = (f"#{number},{_key(item, told[item])}:{item}" for item, number in numbers.items())
+    ordered = _in_order(items, backwards=backwards)
+    walk = ";".join(_step(beginning, items, ordered) for beginning in _beginnings(items, backwards=backwards))
+    found = (f"#{number},{_keyed(item)}" for number, item in enumerate(ordered, 1))
     return "\n".join((",".join(map(_keyed, items)), walk, ",".join(found)))
 
 
-def _told(items: Sequence[str]) -> dict[str, str]:
-    """What tells each item from those that begin alike, lettered or numbered as in a key; nothing if there are none."""
-    told = dict.fromkeys(items, "")
-    for beginning in {_beginning(item) for item in items}:
-        alike = [item for item in items if _beginning(item) == beginning]
-        if len(alike) > 1:
-            told |= {item: _rest(item, apart) for item, apart in zip(alike, _told_apart(alike), strict=True)}
-    return told
-
-
-def _rest(item: str, apart: str) -> str:
-    """These letters or digits, those after the first one, as a key has them."""
-    shown = item[0] + apart
-    return (written(labelled(int(shown), ascii_lowercase)) if item.isdigit() else numbered(shown))[2:]
-
-
-def _step(beginning: str, told: Mapping[str, str], numbers: Mapping[str, int]) -> str:
+def _step(beginning: str, items: Sequence[str], ordered: Sequence[str]) -> str:
     """One beginning, and the numbers of all that have it."""
-    alike = [item for item in told if _beginning(item) == beginning]
-    rests = f"[{','.join(told[item] for item in alike)}]" if len(alike) > 1 else ""
-    found = [f"#{number},{beginning}{told[item]}" for item, number in numbers.items() if item in alike]
-    return beginning + rests + f";{beginning}".join(found)
+    rests = {item: _key(item).removeprefix(beginning) for item in items if _beginning(item) == beginning}
+    if len(rests) < 2:
+        return beginning + "".join(f"#{ordered.index(item) + 1},{beginning}" for item in rests)
+    compared = "/".join(starmap(_compared, combinations(rests.values(), 2)))
+    found = [f"#{number},{beginning}{rests[item]}" for number, item in enumerate(ordered, 1) if item in rests]
+    return f"{beginning}[{','.join(rests.values())}]{compared}" + f";{beginning}".join(found)
 
 
-def _told_apart(items: Sequence[str]) -> list[str]:
-    """As much of each, after its first letter, as makes them differ.
+def _compared(one: str, other: str) -> str:
+    """Two rests of keys as far as they are level, and the first place in which they are not.
 
-    >>> _told_apart(["teha", "tea", "toe"])
-    ['eh', 'ea', 'oe']
+    >>> _compared("b3c0", "b3c7"), _compared("e2s3", "a2r3")
+    ('b3=b3,c0<c7', 'e2>a2')
     """
-    size = next(
-        size for size in range(2, max(map(len, items)) + 1) if len({item[:size] for item in items}) == len(items)
-    )
-    return [item[1:size] for item in items]
+    steps = []
+    for x, y in zip(re.findall("..", one), re.findall("..", other), strict=False):
+        steps.append(f"{x}{'=' if x == y else '<' if x < y else '>'}{y}")
+        if x != y:
+            break
+    return ",".join(steps)
 
 
 def _beginnings(items: Sequence[str], *, backwards: bool) -> list[str]:
@@ -155,9 +150,9 @@ def _beginning(item: str) -> str:
     return f"{len(item)}a{item[0]}" if item.isdigit() else f"{item[0]}1"
 
 
-def _key(item: str, apart: str = "") -> str:
-    """A word's first letters; of a number the beginning, and what tells it from others."""
-    return _beginning(item) + apart if item.isdigit() else numbered(item[:_LETTERS])
+def _key(item: str) -> str:
+    """A word's first letters with their numbers; of a number how many digits it has, and those by their letters."""
+    return f"{len(item)}{written(labelled(int(item), ascii_lowercase))}" if item.isdigit() else numbered(item[:_LETTERS])
 
 
 def _keyed(item: str) -> str:
@@ -172,7 +167,7 @@ def _distinct(items: list[str]) -> bool:
     """Whether any two differ, words in their first letters."""
     if items[0].isdigit():
         return len(set(items)) == len(items)
-    beginnings = sorted(item[:_COMPARED] for item in items)
+    beginnings = sorted(item[:_LETTERS] for item in items)
     return not any(after.startswith(before) for before, after in pairwise(beginnings))
 
 

@@ -27,6 +27,12 @@ _FRAMES: dict[str, tuple[str, ...]] = {
         "{who} paid {a} {money} for [a|the] {thing} and {b} [{money} |]for [a|the] {thing2}. How much [in all|is it]?",
         "{a} {things} here, {b} there, how many [in all|together|is that]?",
         "{who} {has} {a} {things}. {other} [gives|brings|sends] {me} {b} more. How many {does} {who_} have now?",
+        "{who2}'s age is {a}. {other} is {b} years older. What is [{other}'s age|the age of {other}]?",
+        "{other} is {b} years older than {who2}. {who2}'s age is {a}. [How old is {other}|What is {other}'s age]?",
+        "{who2} is {a}. What is [{who2}'s age|the age of {who2}] in {b} years?",
+        "{a} {things} and {b} more, what is that?",
+        "{who} need{s} {b} {things} more than {other}, who needs {a}. How many {does} {who_} need?",
+        "{who} had {a} {things}, and {other} brought {b}. What is the number of {things} now?",
         "{other} is {b} years older than {who2}, who is {a}. What is {other}'s age?",
     ),
     "-": (
@@ -35,12 +41,17 @@ _FRAMES: dict[str, tuple[str, ...]] = {
         "{place2} has {a} {group}. {b} [of them |][go home|leave|are {away}]. How many [stay|are left|are {here}]?",
         "{other} is {b} years younger than {who2}[, who|. {who2}] is {a}[| years old]. How old is {other}?",
         "{who2} is {a}[ and|.] {other} is {b} years younger. How old is {other}?",
-        "[A|The|{who_}'s] book has {a} pages. {who} [{has} read|read] {b}[| of them]. How many [pages |]are left?",
+        "[A|The|This] book has {a} pages. {who} [{has} read|read] {b}[| of them]. How many [pages |]are left?",
         "{who} {has} {a} {money}[ and|.] {who} spend{s} {b}[ {money}|]. How much [is left|{does} {who_} have left]?",
         "{who} {has} {a} {things}[.| and] {other} has {b} [fewer|less]. How many does {other} have?",
         "[A|The] [train|bus|ship] has {a} [people|passengers][ in it|]. {b} get off. How many [stay|are left]?",
         "{who} {has} {a} {things} and {other} has {b}. How many more {does} {who_} have[| than {other}]?",
         "[A|The] {thing} costs {a} {money}, [a|the] {thing2} {b}. How much [cheaper|less] is the {thing2}?",
+        "Of {a} {group} {b} are {away}. [How many|What number] of them are {here}?",
+        "Out of {a} {things} {b} are [sold|lost|broken]. How many are [left|not]?",
+        "{b} out of {a} {group} are {away}. How many are {here}?",
+        "{a} {group} were [asked|invited], {b} did not come. [How many|What number] came?",
+        "What number of {things} [is left|remains] when {b} of {a} are [sold|lost|taken]?",
         "Out of {a} {group} {b} are {away}. What number is {here}?",
     ),
     "*": (
@@ -53,6 +64,11 @@ _FRAMES: dict[str, tuple[str, ...]] = {
         "{who} save{s} {b} {money} [a|every|each] [week|month|day]. How much [is that|{does} {who_} have] after {a}?",
         "{a} boxes[ with| of|,] {b} {things} [each|in each]: how many {things}?",
         "{who} {has} {b} {things}, {other} has {a} times as many. How many does {other} have?",
+        "What is the price of {a} {things}[ if|, when] one costs {b} {money}?",
+        "[A|One] {thing} costs {b} {money}. What is the price of {a}[| {things}| of them]?",
+        "{a} {things} at {b} {money} each[, how|. How] much is [that|it]?",
+        "How much are {a} {things} at {b} {money}[ each| apiece]?",
+        "What do {a} {group} pay [together|in all] at {b} {money} each?",
         "What is the price of {a} {things} at {b} {money} each?",
     ),
     "/": (
@@ -65,6 +81,10 @@ _FRAMES: dict[str, tuple[str, ...]] = {
         "{a} {things} are packed in [boxes|bags|rows] of {b}. How many [boxes|bags|rows] [are there|is that]?",
         "{b} {things} cost {a} {money}[, how|. How] much [does|is] one[ cost|]?",
         "Divide {a} {things} [equally |][among|between] {b} {group}[.|. How many does each get?]",
+        "{a} {things} go to {b} {group}[, all get as many|, the same to each]. How many [to each|does each get]?",
+        "{b} {group} receive {a} {things} in equal [parts|shares]. How many does each get?",
+        "{a} {things} in {b} equal parts[, how|: how] many are in each?",
+        "What does each of {b} {group} receive[ of|, if they share] {a} {things}?",
         "{a} {things} go to {b} {group} in equal parts. What does each get?",
     ),
 }
@@ -129,7 +149,7 @@ _THIRD = ("My brother", "My sister", "A farmer", "A teacher", "She", "He", "My f
 
 def prose(random: Random, *, held: bool, count: int | None = None) -> Problem:
     """One step in any of many ways to tell it, or two or three that one person does."""
-    count = count or random.choices((1, 2, 3), (6, 3, 1))[0]
+    count = count or random.choices((1, 2, 3), (7, 2, 1))[0]
     while True:
         steps = _steps(random, count)
         if kept(" ".join(f"{a}{sign}{b}" for sign, a, b in steps)) == held and (held or not any_kept(steps)):

@@ -72,13 +72,13 @@ def test_decimals_are_compared_by_their_value(held: bool):
 # What says the operation of one step, by a reader who knows no frames; the first that is found counts.
 _SIGNS = {
     "+": rf"\d.*\b(?:{'|'.join(ADDS)})s?\b.*\d|(?:gives|brings|sends) (?:\w+ )+\d+ more",
-    "/": r"(?:boxes|bags|rows) of \d+[.,].*(?:boxes|bags|rows)|split|[Dd]ivide|share|among|equal|fairly|"
-    r"between \d|\w+ for \d+ [a-z]+[:.,]|in each\?|does each get|for each|cost \d+ .*\bone\b",
-    "*": r"[Ee]ach\b|\bevery\b|a (?:day|week|month)\b|times as|"
+    "/": r"What does each|(?:boxes|bags|rows) of \d+[.,].*(?:boxes|bags|rows)|split|[Dd]ivide|share|among|equal|fairly|"
+    r"get as many|the same to each|between \d|\w+ for \d+ [a-z]+[:.,]|in each\?|does each get|for each|cost \d+ .*\bone\b",
+    "*": r"[Ee]ach\b|apiece|price of|at \d+ \w+\?|What do \d|\bevery\b|a (?:day|week|month)\b|times as|"
     r"(?:One|An?|If one|If an?) \w+ costs (?!.*(?:cheaper|less))",
-    "-": r"How many more|younger|fewer|less|absent|\bill\b|away|outside|missing|get off|go home|leave|"
+    "-": r"How many more|[Oo]ut of|Of \d|did not|remains|younger|fewer|less|absent|\bill\b|away|outside|missing|get off|go home|leave|"
     r"left|pages|cheaper|" + "|".join(TAKES),
-    "": r"more|older|in all|together|in \d+ years|is that|are there|are they|of them|brings|sends|gives|is it|"
+    "": r"more|older|in all|together|in \d+ years|is that|are there|are they|of them|brings|brought|sends|gives|is it|"
     + "|".join(ADDS),
 }
 
@@ -128,12 +128,21 @@ def test_prose_has_its_numbers_and_good_grammar(held: bool):
         assert not re.search(r"[{}\[\]|]|\b(?:I|We) (?:has|buys|gets)\b|does (?:I|we)\b| [.,?]|  ", one.question), one
 
 
-def test_wordings_of_prose_that_are_kept_are_not_learned():
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        r"older than \w+, who is \d+\. What is \w+'s age",
+        r"Out of \d+ \w+ \d+ are [\w ]+\. What number is",
+        r"What is the price of \d+ \w+ at \d+",
+        r"\d+ \w+ go to \d+ \w+ in equal parts\. What",
+    ],
+)
+def test_sentences_of_prose_that_are_kept_are_not_learned(sentence: str):
+    """Their words are, elsewhere: who never read of a price cannot know what one is."""
     learned = " ".join(one.question for one in drawn(prose, False, 20 * MANY))
     kept = " ".join(one.question for one in drawn(prose, True, 4 * MANY))
-    for words in ("'s age", "Out of ", "price of", "in equal parts"):
-        assert words in kept
-        assert words not in learned
+    assert re.search(sentence, kept)
+    assert not re.search(sentence, learned)
 
 
 @pytest.mark.parametrize("draw", [expression, story, long_story, prose, signed])
