@@ -196,10 +196,10 @@ On problems that training never contains: of each skill a tenth of all pairs of 
 functions' nouns, cities, facts beyond those taught and some wordings kept apart in the same way. What one skill keeps
 another may meet: a kept pair as a step of a story or fraction, "How many pears remain?" in stories of one sentence.
 Most palindromes are not new either, since the first four letters decide what they are. Greetings and facts that are
-taught are recalled: they are asked as they were learned, and so is *other arithmetic*. Half of *prose, 1 step* is told
-in words that training never has there ("the price of", "in equal parts"). Each problem is asked in one of many ways,
-under a system message of any date. Our engine ({settings}), no grammar. Per cent right with the 95 % interval, and
-mean tokens written.
+taught are recalled: they are asked as they were learned, and so is *other arithmetic*. Two in five of *prose, 1 step*
+are told in sentences that training never has, of words that it has. Each problem is asked in one of many ways, under a
+system message of any date. Our engine ({settings}), no grammar. Per cent right with the 95 % interval, and mean tokens
+written.
 
 | kind and size | problems | low | medium | high | tokens |
 |---|---|---|---|---|---|

@@ -54,7 +54,7 @@ _ASKING = {said for frames in _WORDS.values() for frame in frames for said in re
 def ordering(random: Random, *, held: bool, count: int | None = None, spaced: bool | None = None) -> Problem:
     """Three to six numbers or words, or so many, either way round.
 
-    Some learned ones have spaces alone between them, and of half of the learned words two or more begin alike.
+    Some learned ones have spaces alone between them, and of at least half of the learned words two or more begin alike.
     """
     spaced = not held and random.random() < _SPACED if spaced is None else spaced
     backwards, numbers = random.random() < 0.45, random.random() < 0.5
@@ -152,7 +152,9 @@ def _beginning(item: str) -> str:
 
 def _key(item: str) -> str:
     """A word's first letters with their numbers; of a number how many digits it has, and those by their letters."""
-    return f"{len(item)}{written(labelled(int(item), ascii_lowercase))}" if item.isdigit() else numbered(item[:_LETTERS])
+    if item.isdigit():
+        return f"{len(item)}{written(labelled(int(item), ascii_lowercase))}"
+    return numbered(item[:_LETTERS])
 
 
 def _keyed(item: str) -> str:

@@ -73,11 +73,12 @@ def test_decimals_are_compared_by_their_value(held: bool):
 _SIGNS = {
     "+": rf"\d.*\b(?:{'|'.join(ADDS)})s?\b.*\d|(?:gives|brings|sends) (?:\w+ )+\d+ more",
     "/": r"What does each|(?:boxes|bags|rows) of \d+[.,].*(?:boxes|bags|rows)|split|[Dd]ivide|share|among|equal|fairly|"
-    r"get as many|the same to each|between \d|\w+ for \d+ [a-z]+[:.,]|in each\?|does each get|for each|cost \d+ .*\bone\b",
+    r"get as many|the same to each|between \d|\w+ for \d+ [a-z]+[:.,]|in each\?|does each get|for each|"
+    r"cost \d+ .*\bone\b",
     "*": r"[Ee]ach\b|apiece|price of|at \d+ \w+\?|What do \d|\bevery\b|a (?:day|week|month)\b|times as|"
     r"(?:One|An?|If one|If an?) \w+ costs (?!.*(?:cheaper|less))",
-    "-": r"How many more|[Oo]ut of|Of \d|did not|remains|younger|fewer|less|absent|\bill\b|away|outside|missing|get off|go home|leave|"
-    r"left|pages|cheaper|" + "|".join(TAKES),
+    "-": r"How many more|[Oo]ut of|Of \d|did not|remains|younger|fewer|less|absent|\bill\b|away|outside|missing|"
+    r"get off|go home|leave|left|pages|cheaper|" + "|".join(TAKES),
     "": r"more|older|in all|together|in \d+ years|is that|are there|are they|of them|brings|brought|sends|gives|is it|"
     + "|".join(ADDS),
 }
@@ -140,9 +141,10 @@ def test_prose_has_its_numbers_and_good_grammar(held: bool):
 def test_sentences_of_prose_that_are_kept_are_not_learned(sentence: str):
     """Their words are, elsewhere: who never read of a price cannot know what one is."""
     learned = " ".join(one.question for one in drawn(prose, False, 20 * MANY))
-    kept = " ".join(one.question for one in drawn(prose, True, 4 * MANY))
-    assert re.search(sentence, kept)
+    kept = [one.question for one in drawn(prose, True, 4 * MANY) if re.search(sentence, one.question)]
+    assert kept
     assert not re.search(sentence, learned)
+    assert {*re.findall("[A-Za-z]+", " ".join(kept))} <= {*re.findall("[A-Za-z]+", learned)}
 
 
 @pytest.mark.parametrize("draw", [expression, story, long_story, prose, signed])

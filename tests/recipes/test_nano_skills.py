@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ossia.harmony import Effort
 from recipes.nano.comparison import comparison
-from recipes.nano.division import divided, division, long_division
+from recipes.nano.division import by_zero, divided, division, long_division
 from recipes.nano.expressions import NAMES, expression, story
 from recipes.nano.problem import Problem
 from recipes.nano.prose import prose
@@ -79,6 +79,19 @@ def test_divisions_ask_what_is_answered(draw: object, held: bool):
             else f"{a // b} remainder {a % b}".removesuffix(" remainder 0")
         )
         assert one.answer == expected
+
+
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("draw", [division, long_division, by_zero])
+def test_a_remainder_that_is_asked_alone_is_named_first(draw: object, held: bool):
+    seen = set[bool]()
+    for one in (one for one in drawn(draw, held) if one.cell != "division by zero"):
+        a, b = (int(number) for number in re.findall(r"\d+", one.question))
+        alone = re.search(r"remainder|\bmod\b", one.question) is not None
+        seen.add(alone)
+        for effort in (Effort.MEDIUM, Effort.HIGH):
+            assert one.reasoning[effort] == "Remainder.\n" * alone + divided(a, b, effort), one
+    assert seen == {True, False}
 
 
 @pytest.mark.parametrize("held", [True, False])
