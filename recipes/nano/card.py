@@ -15,6 +15,7 @@ from typing import Any
 from recipes.nano.cells import CALLS, FACTS, UNKNOWN
 from recipes.nano.evaluate import EFFORTS, RESULTS, interval
 from recipes.nano.export import DEFAULT_EFFORT
+from recipes.nano.knowledge import taught_facts
 
 __all__ = ["CARD", "TRAINING", "card", "draw", "rows"]
 
@@ -55,6 +56,7 @@ def card(results: dict[str, Any], training: dict[str, Any]) -> str:
     legal, drawn = results["format"]["legal"], results["format"]["count"]
     return _TEXT.format(
         default=DEFAULT_EFFORT,
+        facts=round(taught_facts(), -2),
         sha256=results["sha256"],
         settings=", ".join(results["settings"].values()),
         mostly=_named(scores, _MOSTLY, 1.01),
@@ -172,7 +174,7 @@ _TEXT = """\
 nano is a small model of the gpt-oss architecture (`ossia show nano` prints layers, experts and parameters), trained
 from nothing by `recipes/nano/`. It exists so that everything in Ossia has a real model to run on, at once and without a
 network: Harmony with its channels, three efforts, MXFP4 experts, function calls, structured output. **It is no
-assistant.** It knows some two thousand facts, and nothing else of the world.
+assistant.** It knows some {facts:,} facts, and nothing else of the world.
 
 At `{default}` effort, which is the default (`reasoning_effort` in its `generation_config.json`), by the rows of the
 tables below:

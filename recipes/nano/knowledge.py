@@ -19,7 +19,7 @@ from recipes.nano.facts import CAPITALS, capitals, glosses, opposites, taught_qu
 from recipes.nano.problem import Problem, kept, thoughts
 from recipes.nano.words import WORDS, word
 
-__all__ = ["known", "unknown_fact"]
+__all__ = ["known", "taught_facts", "unknown_fact"]
 
 _ELEMENTS = 90
 _COMMON_ELEMENTS = 56
@@ -87,6 +87,14 @@ def known(random: Random) -> Problem:
         return known(random)
     question = varied(random, opened(random, _asked(random.choice(kind.frames), _subject(kind.table, row))))
     return Problem(f"known, {name}", question, kind.answer(row, number), thoughts("I know that."))
+
+
+def taught_facts() -> int:
+    """How many there are to be drawn by `known`; those of `facts` come beside them."""
+    subjects = (
+        (kind, _subject(kind.table, row)) for kind in _KINDS_OF_FACT.values() for row, _ in _taught(kind.table)
+    )
+    return sum(not _taught_elsewhere(kind, subject) for kind, subject in subjects)
 
 
 def unknown_fact(random: Random, *, held: bool) -> Problem:

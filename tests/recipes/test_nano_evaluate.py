@@ -87,26 +87,23 @@ def test_the_bar_is_met(cell: str):
     right, count = measured(cell, Effort.HIGH)
     assert right / count >= 0.95
     assert interval(right, count)[0] >= 0.9  # of enough problems to say so
-    assert right > measured(cell, Effort.LOW)[0] + count / 10
+    assert right > measured(cell, Effort.LOW)[0]
 
 
-# Where a medium working is not enough; of long products and quotients it is, or is as bad as none.
+# Where low effort is seldom enough and a medium working often is not. Of sums and products a medium one nearly is.
 HARD = (
-    "addition 6",
-    "subtraction 6",
+    "subtraction below zero",
+    *(cell for cell in BAR if cell.startswith("division") and " by " in cell),
+    "remainder of long division",
     "expression",
     "fraction",
     "percentage",
+    "sort words",
     "date after",
     "days between",
     "letters, reverse",
-    "story, 3 steps",
     "story, 4 steps",
 )
-
-
-# Where it nearly is.
-NEARLY_ENOUGH = ("subtraction below zero", "story, 2 steps")
 
 
 @pytest.mark.parametrize("cell", HARD)
@@ -114,13 +111,6 @@ def test_effort_pays_on_what_is_hard(cell: str):
     low, medium, high = (measured(cell, effort)[0] for effort in (Effort.LOW, Effort.MEDIUM, Effort.HIGH))
     tenth = measured(cell, Effort.HIGH)[1] / 10
     assert low + tenth <= medium <= high - tenth
-
-
-@pytest.mark.parametrize("cell", NEARLY_ENOUGH)
-def test_what_medium_nearly_does_high_does(cell: str):
-    low, medium, high = (measured(cell, effort)[0] for effort in (Effort.LOW, Effort.MEDIUM, Effort.HIGH))
-    count = measured(cell, Effort.HIGH)[1]
-    assert low + count / 10 <= medium < high == count
 
 
 def test_an_answer_is_seldom_invented_and_a_call_nearly_always_right():

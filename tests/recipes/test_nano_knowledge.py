@@ -12,7 +12,7 @@ from recipes.nano.chat import CANNOT, chat, unknown
 from recipes.nano.conversation import vocabulary
 from recipes.nano.facts import facts, glosses
 from recipes.nano.gather import GATHERED, antonyms, definitions, read_senses, tender
-from recipes.nano.knowledge import known, unknown_fact
+from recipes.nano.knowledge import known, taught_facts, unknown_fact
 
 MANY = 4000
 
@@ -30,6 +30,13 @@ def test_a_question_has_one_answer_whoever_asks_it():
     for question, answers in questions(facts).items():
         ours.setdefault(question, set()).update(answers)
     assert {question: answers for question, answers in ours.items() if len(answers) > 1} == {}
+
+
+def test_there_are_as_many_facts_as_are_counted():
+    """Different answers are fewer by those that several words share: "A kind of person."."""
+    random = Random(0)
+    answers = {(one.cell, one.answer) for one in (known(random) for _ in range(30_000))}
+    assert len(answers) < taught_facts() < 1.4 * len(answers)
 
 
 @pytest.mark.parametrize("held", [True, False])
