@@ -91,9 +91,7 @@ def known(random: Random) -> Problem:
 
 def taught_facts() -> int:
     """How many there are to be drawn by `known`; those of `facts` come beside them."""
-    subjects = (
-        (kind, _subject(kind.table, row)) for kind in _KINDS_OF_FACT.values() for row, _ in _taught(kind.table)
-    )
+    subjects = ((kind, _subject(kind.table, row)) for kind in _KINDS_OF_FACT.values() for row, _ in _taught(kind.table))
     return sum(not _taught_elsewhere(kind, subject) for kind, subject in subjects)
 
 
