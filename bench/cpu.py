@@ -19,7 +19,9 @@ by the time that it had its processor, whatever part of the clock that was.
 import argparse
 import json
 import os
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ IK_OPTIONS = ("-rtr",)
 """What makes ik_llama.cpp fastest beyond its defaults, flash attention and fused experts: repacked at load."""
 
 
-def arguments() -> argparse.Namespace:
+def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--llama", type=Path, metavar="FOLDER", help="llama.cpp's programs (default: those built here)")
     parser.add_argument("--ik", type=Path, metavar="FOLDER", help="ik_llama.cpp's programs (default: those built here)")
@@ -61,11 +63,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--show", type=Path, nargs="+", metavar="RESULT", help="measure nothing; make the page of these"
     )
-    return parser.parse_args()
+    return parser
 
 
 def main() -> None:
-    options = arguments()
+    options = command_line().parse_args()
     if options.show:
         show(options.show)
     else:
@@ -106,8 +108,32 @@ def show(files: list[Path]) -> None:
     """Put these results, and a picture of each, into the page."""
     results = {f"cpu{number or ''}.png": json.loads(file.read_text("utf-8")) for number, file in enumerate(files)}
     for plot, result in results.items():
+        result["command"] = command_of(result)
         page.drawn(result, PAGE.parent / plot)
     page.put(PAGE, page.section(results))
+
+
+def command_of(result: dict[str, Any]) -> str:
+    """The command for what a result has, which is less than was asked for where the run was ended before."""
+    words, names = shlex.split(result["command"]), {work["name"] for work in result["works"]}
+    options = command_line().parse_known_args(words[2:])[0]
+    asked = vars(options) | {"rounds": [options.rounds]}
+    made = {
+        "prompt": [each for each in options.prompt if Work(each, 1, prefill=True).name in names],
+        "depth": [each for each in options.depth if Work(32, options.generate, depth=each).name in names],
+        "together": [each for each in options.together if Work(32, options.generate, batch=each).name in names],
+        "rounds": [max(len(each) for work in result["works"] for each in work["rounds"].values())],
+    }
+    for option, values in made.items():
+        words = words if values == asked[option] else with_values(words, f"--{option}", values)
+    return shlex.join(words)
+
+
+def with_values(words: Sequence[str], option: str, values: Sequence[int]) -> list[str]:
+    """A command's words with these values of an option, which may have had none or others."""
+    begin = words.index(option) if option in words else len(words)
+    end = next((at for at in range(begin + 1, len(words)) if words[at].startswith("--")), len(words))
+    return [*words[:begin], option, *map(str, values), *words[end:]]
 
 
 def summary(rounds: dict[Work, list[dict[str, Turn]]], ours: list[Ours]) -> dict[str, Any]:

@@ -104,10 +104,10 @@ def _bounds(result: dict[str, Any]) -> str:
             [
                 f"{precision}, {batch} at once, depth {depth:,}",
                 f"{same[0]['decode_bytes_per_step'] / 1e6:,.0f} MB",
-                _gigabytes(same, "read_bandwidth_bytes_per_second"),
-                _share(same, "decode_bound_fraction"),
-                _gigabytes(same, "weights_bandwidth_bytes_per_second"),
-                _share(same, "decode_weights_fraction"),
+                _figure(same, "read_bandwidth_bytes_per_second", ".1f", 1e9, " GB/s"),
+                _figure(same, "decode_bound_fraction", ".0%"),
+                _figure(same, "weights_bandwidth_bytes_per_second", ".1f", 1e9, " GB/s"),
+                _figure(same, "decode_weights_fraction", ".0%"),
             ]
         )
     text = filled("""
@@ -115,20 +115,15 @@ def _bounds(result: dict[str, Any]) -> str:
         clock here, and the bandwidth is the best of several passes: waiting for a processor lowers the share. That
         is the bandwidth of fresh memory; where the weights lie is what the mapped experts themselves give, which may be
         less where the system put the file's pages into farther memory.""")
-    head = ["ossia", "bytes of a step", "bandwidth", "of the bound", "where the weights lie", "of that bound"]
+    head = ["ossia", "bytes of a step", "bandwidth", "share of the bound"]
+    head += ["bandwidth where the weights lie", "share of that bound"]
     return f"{text}\n\n" + table(head, rows)
 
 
-def _gigabytes(same: Sequence[dict[str, Any]], name: str) -> str:
-    """Results of old lack some figures."""
-    found = [each[name] / 1e9 for each in same if name in each]
-    return f"{_spread(spread(found), '.1f')} GB/s" if found else "-"
-
-
-def _share(same: Sequence[dict[str, Any]], name: str) -> str:
-    """Likewise."""
-    found = [each[name] for each in same if name in each]
-    return _spread(spread(found), ".0%") if found else "-"
+def _figure(same: Sequence[dict[str, Any]], name: str, form: str, unit: float = 1.0, unit_name: str = "") -> str:
+    """What some runs say of one figure, in units; results of old lack some."""
+    found = [each[name] / unit for each in same if name in each]
+    return _spread(spread(found), form) + unit_name if found else "-"
 
 
 def _decoding(result: dict[str, Any]) -> dict[tuple[str, int, int], list[dict[str, Any]]]:

@@ -128,7 +128,7 @@ OSSIA_INLINE void each_page(int page_size, const int32_t* table, int32_t first, 
 }
 
 // The position whose page is asked for beside that of `position`: kAsked further on, or in the next page.
-OSSIA_INLINE int32_t later_than(int32_t position, int page_size) {
+OSSIA_INLINE int32_t position_later_than(int32_t position, int page_size) {
   return position + (page_size < kAsked ? kAsked : page_size);
 }
 
@@ -140,7 +140,7 @@ void score_rows(const KeyValues& cache, int head, const int32_t* table, const fl
   int waiting = 0;
   each_page(cache.page_size, table, first, end, [&](int32_t page, int offset, int32_t position, int count) {
     // After the last keys come the first values.
-    const int32_t later = later_than(position, cache.page_size);
+    const int32_t later = position_later_than(position, cache.page_size);
     const T* keys = keys_of<const T>(cache, page, head);
     const T* ahead = later < end ? keys_of<const T>(cache, page_at(later), head)
                                  : values_of<const T>(cache, page_at(least(first + (later - end), end - 1)), head);
@@ -162,7 +162,7 @@ void mix_rows(const KeyValues& cache, int head, const int32_t* table, int32_t fi
   each_page(cache.page_size, table, first, end, [&](int32_t page, int offset, int32_t position, int count) {
     const float* from[ROWS];
     for (int row = 0; row < ROWS; ++row) from[row] = weights[row] + (position - offset - origin);
-    const int32_t later = least(later_than(position, cache.page_size), end - 1);
+    const int32_t later = least(position_later_than(position, cache.page_size), end - 1);
     mix_page<ROWS>(from, values_of<const T>(cache, page, head),
                    values_of<const T>(cache, table[later / cache.page_size], head), line, offset, offset + count,
                    cache.padded, mixed);

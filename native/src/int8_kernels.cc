@@ -34,7 +34,7 @@ OSSIA_INLINE void add_chunk(const char* w, const char* later, const char* x, con
 #pragma GCC unroll 4
     for (int p = 0; p < kParts; ++p) {
       prefetch_far(later + (q + p) * kLine);
-      prefetch(w + p * kLine + kSoon);
+      prefetch(w + p * kLine + kSoonInPanel);
 #pragma GCC unroll 12
       for (int m = 0; m < M; ++m) {
         parts[p][m].add(reinterpret_cast<const uint8_t*>(w) + p * kLine, x + m * token, padded, q + p);

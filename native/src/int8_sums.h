@@ -160,7 +160,7 @@ struct Int8Sums {
 // And those that the first cache is asked for, from the second, which they have come to by then: 1.1 times as fast with
 // two threads. Both a line at a time, as lines are used: a chunk's at once kept those that are wanted now waiting,
 // which was as fast for one token and took 1.1 times as long for three to seven.
-constexpr int64_t kAhead = 16 * 1024, kSoon = 768;
+constexpr int64_t kAhead = 16 * 1024, kSoonInPanel = 768;
 
 // Where a chunk's bytes `kAhead` further on are, in these panels or at the start of those that come next.
 struct Lookahead {

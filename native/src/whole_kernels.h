@@ -9,8 +9,9 @@
 // Order of additions, for one token as for many: the products with a block of 32 columns are summed exactly; times the
 // block's scale they are added, with a rounding each, to the sum of every sixteenth block, from the first on; and the
 // 16 sums as `sum` of simd.h adds the lanes of a register, where block b's is lane 4 (b % 4) + b / 4 % 4. Coarse
-// products are added to one sum, block after block. Weights under scale byte 0 count as 0; under 235 and more, coarse
-// ones under 232 and more, a sum may be infinite or no number.
+// products, times the scale of the block's activations, too, are added with a rounding each to one sum, block after
+// block. Weights under scale byte 0 count as 0; under 235 and more, coarse ones under 232 and more, a sum may be
+// infinite or no number.
 
 #ifndef OSSIA_WHOLE_KERNELS_H_
 #define OSSIA_WHOLE_KERNELS_H_

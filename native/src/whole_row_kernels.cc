@@ -33,7 +33,7 @@ struct Shape {
 // What is asked for ahead: for the first cache within a row, which the requests to the second have brought there, and
 // for the second. 4 to 46 KB were the same within 3 %, and 1 to 2 KB; 512 bytes took 1.05 times as long, and without
 // both it took 1.3 times.
-constexpr int64_t kSoon = 1024, kLater = 16 * 1024;
+constexpr int64_t kSoonInRow = 1024, kLater = 16 * 1024;
 
 // The sum of each lane of a, b, c and d with its three neighbours: part p of 128 bits has those of a's part p, b's, c's
 // and d's.
@@ -62,7 +62,7 @@ OSSIA_INLINE __m512i bytes_of(const Mxfp4Rows& row, int64_t b, int64_t count) {
 // Asks for what comes after block b. Not a lambda: the compiler drops a call that computes nothing.
 OSSIA_INLINE void ask(const Mxfp4Rows& row, const Mxfp4Rows& later, int64_t b) {
   prefetch_far(later.at(0, b));
-  prefetch(row.at(0, b) + kSoon);
+  prefetch(row.at(0, b) + kSoonInRow);
 }
 
 // `count` blocks of a row, up to 16, times M tokens, from block b on, a multiple of 16. `later` is asked for meanwhile.
@@ -112,7 +112,7 @@ OSSIA_INLINE void row_times(const Mxfp4Rows& row, const Mxfp4Rows& later, const 
 }
 
 // The row to be asked for beside row r; r itself, which is there, where it is not known.
-OSSIA_INLINE Mxfp4Rows later_than(const Rows& rows, int64_t r) {
+OSSIA_INLINE Mxfp4Rows row_later_than(const Rows& rows, int64_t r) {
   const int64_t later = r + kLater / (rows.all.row_blocks * kBlockBytes) + 1;
   if (later < rows.count) return rows.all.from(later);
   return rows.next.blocks == nullptr ? rows.all.from(r) : rows.next.from(later - rows.count);
@@ -171,7 +171,7 @@ void products(const Rows& rows, const char* run, int64_t tokens, float* y, int64
   // Several rows side by side would share the loads of activations, which is faster out of the second cache and slower
   // out of memory.
   for (int64_t r = 0; r < rows.count; ++r) {
-    const Mxfp4Rows row = rows.all.from(r), later = later_than(rows, r);
+    const Mxfp4Rows row = rows.all.from(r), later = row_later_than(rows, r);
     with_count<kMostByRows>(tokens, [&](auto m) { tokens_times<m()>(row, later, run, size, y + r, stride); });
   }
 }

@@ -211,6 +211,35 @@ inline Bounded whole_product(const Weights& weights, int64_t expert, int64_t row
   return sum;
 }
 
+// Whole numbers and the size of their unit.
+struct Rounded {
+  std::vector<int64_t> numbers;
+  float scale = 0;
+
+  // A coarse scale is the next bfloat16 that is not smaller.
+  Rounded(const float* values, int64_t count, float most, bool coarse = false) : numbers(static_cast<size_t>(count)) {
+    float largest = 0;
+    for (int64_t i = 0; i < count; ++i) largest = std::max(largest, std::fabs(values[i]));
+    if (largest == 0) return;
+    scale = largest / most;
+    float factor = most / largest;
+    if (coarse) {
+      uint32_t bits;
+      std::memcpy(&bits, &scale, sizeof(bits));
+      if (bits % 65536 != 0) bits += 65536 - bits % 65536;
+      std::memcpy(&scale, &bits, sizeof(bits));
+      factor = 1 / scale;
+    }
+    for (int64_t i = 0; i < count; ++i) numbers[static_cast<size_t>(i)] = std::lrintf(values[i] * factor);
+  }
+};
+
+// Some of a token's whole numbers as such of 8 bits, with a scale in units of the token's.
+inline Rounded coarser(const Rounded& activations, int64_t first, int64_t count) {
+  const auto begin = activations.numbers.begin() + first;
+  return Rounded(std::vector<float>(begin, begin + count).data(), count, 127.f);
+}
+
 // The shape of one call of ossia_linear.
 struct LinearCase {
   int32_t dtype;

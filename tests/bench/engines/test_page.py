@@ -101,7 +101,7 @@ def test_what_is_known_of_instructions_and_mapped_weights_is_said():
     ]
     made = section({"cpu.png": RESULT | {"bounds": bounds}})
     assert "(a processor), instructions of ours: avx512bf16, threads of each: 2." in " ".join(made.split())
-    assert "| bandwidth | of the bound | where the weights lie | of that bound |" in made
+    assert "| bandwidth | share of the bound | bandwidth where the weights lie | share of that bound |" in made
     assert "| 31.0 GB/s | 70% (60%-90%) | 20.0 GB/s | 95% (90%-100%) |" in made
     bounds[1]["weights_bandwidth_bytes_per_second"] = 18e9
     assert "| 20.0 (18.0-20.0) GB/s |" in section({"cpu.png": RESULT | {"bounds": bounds}})
