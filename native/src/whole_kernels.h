@@ -10,8 +10,11 @@
 // block's scale they are added, with a rounding each, to the sum of every sixteenth block, from the first on; and the
 // 16 sums as `sum` of simd.h adds the lanes of a register, where block b's is lane 4 (b % 4) + b / 4 % 4. Coarse
 // products, times the scale of the block's activations, too, are added with a rounding each to one sum, block after
-// block. Weights under scale byte 0 count as 0; under 235 and more, coarse ones under 232 and more, a sum may be
-// infinite or no number.
+// block.
+//
+// Weights under scale byte 0 count as 0. Sums are twice the products in units of the token's scale, so that they leave
+// float32's range before the result does: the largest of one block under byte 233, those of 90 blocks, 20b's row, under
+// 226. From there on a sum may be infinite or no number.
 
 #ifndef OSSIA_WHOLE_KERNELS_H_
 #define OSSIA_WHOLE_KERNELS_H_

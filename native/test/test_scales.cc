@@ -14,7 +14,7 @@ namespace {
 
 // Blocks of more than one span of what is kept of a panel.
 constexpr int64_t kWidth = 32, kInner = 1120;
-// Above 231 the products of 8 bits of an activation may be infinite (whole_kernels.h).
+// Above, sums may leave float32's range (whole_kernels.h).
 constexpr int kBytes[] = {0, 1, 127, 128, 200, 231};
 constexpr float kNoLimit = 64;
 
