@@ -64,6 +64,17 @@ def test_knowing_is_counted(page: str):
     assert taught.groups() == ("75.0", "20.0", "5.0")
 
 
+@pytest.mark.parametrize(("right", "named"), [(37, "addition 2: 92%"), (38, None)])
+def test_what_is_not_mostly_right_is_named_the_best_first(right: int, named: str | None):
+    some = results()
+    for score in some["scores"]:
+        score["right"] = right if score["cell"] == "addition 2" else 10 if score["cell"] == "facts" else COUNT
+    made = card(some, {"stages": [], "machine": "a machine"})
+    others = [named, "facts: 25%"] if named else ["facts: 25%"]
+    text = f"{len(CELLS) - len(others)} of {len(CELLS)} kinds of problems are right in 95% and more; the others:"
+    assert f"{text}\n\n- " + "\n- ".join(others) + "\n\n" in made
+
+
 def test_cells_that_are_named_are_cells():
     assert {*CALLS, *FACTS, *UNKNOWN} <= CELLS.keys()
 
