@@ -128,8 +128,8 @@ struct Bytes {
     store_turned<kCount>(words, tokens, to);
   }
 
-  template <int M>
-  static OSSIA_INLINE void add(const char* weights, F32 scales, const char* columns, F32 (&sums)[M]) {
+  template <int M, class Block>
+  static OSSIA_INLINE void add(const Block& block, F32 scales, const char* columns, F32 (&sums)[M]) {
     const Word* quads = reinterpret_cast<const Word*>(columns);
     const Word* begins = quads + kCount * M;
     const Scale* own = reinterpret_cast<const Scale*>(begins + M);
@@ -137,11 +137,11 @@ struct Bytes {
     __m512i whole[M];
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) whole[m] = _mm512_set1_epi32(begins[m]);
-#pragma GCC unroll 8
-    for (int i = 0; i < kCount; ++i) {
-      const __m512i w = _mm512_load_si512(weights + i * kLine);
-#pragma GCC unroll 12
-      for (int m = 0; m < M; ++m) whole[m] = add_bytes_times(whole[m], w, quads + i * M + m);
+#pragma GCC unroll 4
+    for (int i = 0; i < kCount / 2; ++i) {
+      __m512i even, odd;
+      block.pair(i, even, odd);
+      add_pair<M>(even, odd, quads + 2 * i * M, whole);
     }
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
@@ -150,25 +150,26 @@ struct Bytes {
   }
 };
 
-// `count` blocks of 16 rows from block `first` on.
+// `count` blocks of 16 rows from block `first` on, or their scales alone.
 template <class Form>
-void keep(const Mxfp4Rows& rows, int64_t first, int64_t count, Kept<Form>& kept) {
+void keep(const Mxfp4Rows& rows, int64_t first, int64_t count, Kept<Form>& kept, bool scales_alone = false) {
   int64_t places[kMostKept];
   in_order<Form>(first, count, [&](int64_t b, int64_t place) { places[b - first] = place - first; }, [](int64_t) {});
   for (int64_t i = 0; i < count; ++i) {
     const int64_t b = first + i;
-    ask_soon(rows, b, b + kBlocksOfLine);
     if (i % ossia::kSums == 0) {
       decode_scales<ossia::kSums>(rows, b, count - i, [&](int64_t k) { return kept.scales + places[i + k] * kPanel; });
     }
+    if (scales_alone) continue;
+    ask_soon(rows, b, b + kBlocksOfLine);
     Form::decode(rows, b, kept.weights + places[i] * Form::kWeightBytes);
   }
 }
 
-// A span of `count` blocks times M tokens, whose sums of the blocks before it are at sum(i, m).
-template <class Form, int M, class Sum>
+// A span of `count` blocks, block_at(place), times M tokens, whose sums of the blocks before it are at sum(i, m).
+template <class Form, int M, class BlockAt, class Sum>
 OSSIA_INLINE void add_span(const Kept<Form>& kept, const Ahead& ahead, int64_t first, int64_t count, const char* group,
-                           Sum&& sum) {
+                           BlockAt&& block_at, Sum&& sum) {
   F32 sums[M];
   const auto begin = [&](int64_t i) {
 #pragma GCC unroll 12
@@ -179,8 +180,7 @@ OSSIA_INLINE void add_span(const Kept<Form>& kept, const Ahead& ahead, int64_t f
       first, count,
       [&](int64_t, int64_t place) {
         ahead.ask(place);
-        Form::template add<M>(kept.weights + (place - first) * Form::kWeightBytes,
-                              load(kept.scales + (place - first) * kPanel),
+        Form::template add<M>(block_at(place), load(kept.scales + (place - first) * kPanel),
                               group + kLine + place * Form::kTokenBytes * M, sums);
       },
       [&](int64_t i) {
@@ -213,17 +213,19 @@ void words_times(const Mxfp4Rows& rows, const Ahead& ahead, bool has_them, Kept<
   for (int64_t b = 0; b < blocks; b += kMostKept) {
     const int64_t count = least(kMostKept, blocks - b);
     if (!has_them) keep(rows, b, count, kept);
-    add_span<Words, M>(kept, ahead, b, count, group, [&](int64_t i, int m) { return lanes.of[lane_of(i)][m]; });
+    add_span<Words, M>(
+        kept, ahead, b, count, group, [&](int64_t place) { return kept.weights + (place - b) * Words::kWeightBytes; },
+        [&](int64_t i, int m) { return lanes.of[lane_of(i)][m]; });
   }
   for (int m = 0; m < M; ++m) store(y + m * stride, mul(sum_of_lanes(lanes, m), broadcast(scales[m])));
 }
 
 // A panel's span times the M tokens of a group; y has what the spans before it gave, and at the end all.
-template <int M>
-void bytes_times(const Kept<Bytes>& kept, const Ahead& ahead, int64_t first, int64_t count, bool is_last,
-                 const char* group, float* y, int64_t stride) {
+template <int M, class BlockAt>
+OSSIA_INLINE void bytes_times(const Kept<Bytes>& kept, const Ahead& ahead, int64_t first, int64_t count, bool is_last,
+                              const char* group, float* y, int64_t stride, BlockAt&& block_at) {
   const Scale* scales = reinterpret_cast<const Scale*>(group);
-  add_span<Bytes, M>(kept, ahead, first, count, group, [&](int64_t, int m) { return y + m * stride; });
+  add_span<Bytes, M>(kept, ahead, first, count, group, block_at, [&](int64_t, int m) { return y + m * stride; });
   for (int m = 0; m < M && is_last; ++m) store(y + m * stride, mul(load(y + m * stride), broadcast(scales[m])));
 }
 
@@ -252,7 +254,30 @@ void words_products(const Rows& rows, const char* run, const TokenGroups& groups
   });
 }
 
+// A whole panel times the M tokens of the only group, which are few.
+template <int M>
+void fresh_times(const Mxfp4Rows& rows, const Mxfp4Rows& next, Kept<Bytes>& kept, const char* group, float* y,
+                 int64_t stride) {
+  const int64_t blocks = rows.row_blocks;
+  for (int64_t b = 0; b < blocks; b += kMostKept) {
+    const int64_t count = least(kMostKept, blocks - b);
+    keep(rows, b, count, kept, true);
+    bytes_times<M>(kept, Ahead{next, 0, blocks}, b, count, b + count == blocks, group, y, stride, [&](int64_t place) {
+      ask_soon(rows, place, place + kBlocksOfLine);
+      return FreshBlock(rows, place);
+    });
+  }
+}
+
+void fresh_products(const Rows& rows, const char* group, int64_t tokens, float* y, int64_t stride) {
+  Kept<Bytes> kept;
+  each_panel(rows, [&](const Mxfp4Rows& panel, const Mxfp4Rows& next, int64_t r) {
+    with_count<kMostFresh>(tokens, [&](auto m) { fresh_times<m()>(panel, next, kept, group, y + r, stride); });
+  });
+}
+
 void bytes_products(const Rows& rows, const char* run, const TokenGroups& groups, float* y, int64_t stride) {
+  if (goes_fresh(groups)) return fresh_products(rows, run, groups.tokens, y, stride);
   const int64_t blocks = rows.all.row_blocks, most = groups.count > kFewGroups ? kMostKept : kFewKept;
   Kept<Bytes> kept;
   each_panel(rows, [&](const Mxfp4Rows& panel, const Mxfp4Rows& next, int64_t r) {
@@ -264,7 +289,8 @@ void bytes_products(const Rows& rows, const char* run, const TokenGroups& groups
         const Ahead ahead{next, g * share, least(b + count, b + (g + 1) * share)};
         with_count<kMostGrouped>(groups.begin(g + 1) - begin, [&](auto m) {
           bytes_times<m()>(kept, ahead, b, count, b + count == blocks, run + begin * bytes(blocks),
-                           y + begin * stride + r, stride);
+                           y + begin * stride + r, stride,
+                           [&](int64_t place) { return KeptBlock{kept.weights + (place - b) * kQuadBytes}; });
         });
       }
     }

@@ -7,7 +7,6 @@
 // quarter of the sixteen. So of each four cache lines of a row one is read, and added up before the next.
 
 #include "count.h"
-#include "same_in_lanes.h"
 #include "whole_panels.h"
 
 namespace ossia::whole::planes {
@@ -45,11 +44,17 @@ struct alignas(64) Waiting {
 // Of a token and block: the quads of h and of l, and what the 12 of the weights adds to the block's sum.
 constexpr int64_t kQuads = kBlock / kQuad, kTokenBytes = (2 * kQuads + 1) * static_cast<int64_t>(sizeof(Word));
 
-void keep(const Mxfp4Rows& rows, const Quarter& quarter, Kept& kept) {
+void keep_scales(const Mxfp4Rows& rows, const Quarter& quarter, Kept& kept) {
   for (int64_t line = 0; line < quarter.lines(); ++line) {
-    const int64_t b = quarter.block(0, line), count = quarter.blocks_of(line);
-    decode_scales<kQuarterSums>(rows, b, count, [&](int64_t i) { return kept.scales[quarter.place(i, line)]; });
-    for (int64_t i = 0; i < count; ++i) {
+    decode_scales<kQuarterSums>(rows, quarter.block(0, line), quarter.blocks_of(line),
+                                [&](int64_t i) { return kept.scales[quarter.place(i, line)]; });
+  }
+}
+
+void keep_weights(const Mxfp4Rows& rows, const Quarter& quarter, Kept& kept) {
+  for (int64_t line = 0; line < quarter.lines(); ++line) {
+    const int64_t b = quarter.block(0, line);
+    for (int64_t i = 0; i < quarter.blocks_of(line); ++i) {
       ask_soon(rows, b + i, b + kSums);
       decode_quads(rows, b + i, kept.weights[quarter.place(i, line)]);
     }
@@ -71,33 +76,50 @@ void arrange_block(const void* const* rows, int64_t tokens, int64_t b, char* to)
   store_turned<2 * kQuads>(words, tokens, to);
 }
 
-// One block times M tokens.
-template <int M>
-OSSIA_INLINE void add_block(const char* weights, F32 scales, const char* columns, F32 (&sums)[M]) {
-  const Word* x = reinterpret_cast<const Word*>(columns);
-  const auto times = [&](int64_t i, const Word* quads, __m512i(&whole)[M]) {
-    const __m512i w = _mm512_load_si512(weights + i * kLine);
-#pragma GCC unroll 12
-    for (int m = 0; m < M; ++m) whole[m] = add_bytes_times(whole[m], w, quads + i * M + m);
-  };
-  __m512i whole[M];
+// One block times M tokens: both planes side by side where they are few, because a single chain of products waits for
+// itself then, and a fresh block's weights are there only once; else one after the other, in half of the registers.
+template <int M, class Block>
+OSSIA_INLINE void add_block(const Block& block, F32 scales, const char* columns, F32 (&sums)[M]) {
+  const Word *high = reinterpret_cast<const Word*>(columns), *low = high + kQuads * M, *offsets = low + kQuads * M;
+  __m512i whole[M], rest[M], even, odd;
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) whole[m] = _mm512_setzero_si512();
-#pragma GCC unroll 8
-  for (int64_t i = 0; i < kQuads; ++i) times(i, x, whole);
+  if constexpr (M <= kMostFresh) {
 #pragma GCC unroll 12
-  for (int m = 0; m < M; ++m) {
-    whole[m] = _mm512_add_epi32(_mm512_slli_epi32(whole[m], 7), _mm512_set1_epi32(x[2 * kQuads * M + m]));
+    for (int m = 0; m < M; ++m) rest[m] = _mm512_set1_epi32(offsets[m]);
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < kQuads / 2; ++i) {
+      block.pair(i, even, odd);
+      add_pair<M>(even, odd, high + 2 * i * M, whole);
+      add_pair<M>(even, odd, low + 2 * i * M, rest);
+    }
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) whole[m] = _mm512_add_epi32(_mm512_slli_epi32(whole[m], 7), rest[m]);
+  } else {
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < kQuads / 2; ++i) {
+      block.pair(i, even, odd);
+      add_pair<M>(even, odd, high + 2 * i * M, whole);
+    }
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) {
+      whole[m] = _mm512_add_epi32(_mm512_slli_epi32(whole[m], 7), _mm512_set1_epi32(offsets[m]));
+    }
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < kQuads / 2; ++i) {
+      block.pair(i, even, odd);
+      add_pair<M>(even, odd, low + 2 * i * M, whole);
+    }
   }
-#pragma GCC unroll 8
-  for (int64_t i = 0; i < kQuads; ++i) times(i, x + kQuads * M, whole);
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) sums[m] = fma({_mm512_cvtepi32_ps(whole[m])}, scales, sums[m]);
 }
 
-// A quarter times the M tokens of a group, of which `columns` are what they give to it.
-template <int M>
-void add_quarter(const Kept& kept, const Quarter& quarter, const Ahead& ahead, const char* columns, Sums& to) {
+// A quarter times the M tokens of a group, of which `columns` are what they give to it; block_at(sum, line) are its
+// weights.
+template <int M, class BlockAt>
+OSSIA_INLINE void add_quarter(const Kept& kept, const Quarter& quarter, const Ahead& ahead, const char* columns,
+                              Sums& to, BlockAt&& block_at) {
   for (int64_t i = 0; i < kQuarterSums; ++i) {
     F32 sums[M];
 #pragma GCC unroll 12
@@ -105,11 +127,27 @@ void add_quarter(const Kept& kept, const Quarter& quarter, const Ahead& ahead, c
     for (int64_t line = 0; line < quarter.lines() && quarter.block(i, line) < quarter.blocks; ++line) {
       const int64_t place = quarter.place(i, line);
       ahead.ask(place);
-      add_block<M>(kept.weights[place], load(kept.scales[place]), columns + place * kTokenBytes * M, sums);
+      add_block<M>(block_at(i, line), load(kept.scales[place]), columns + place * kTokenBytes * M, sums);
     }
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) store(to.of[i][m], sums[m]);
   }
+}
+
+template <int M>
+void add_kept(const Kept& kept, const Quarter& quarter, const Ahead& ahead, const char* columns, Sums& to) {
+  add_quarter<M>(kept, quarter, ahead, columns, to,
+                 [&](int64_t sum, int64_t line) { return KeptBlock{kept.weights[quarter.place(sum, line)]}; });
+}
+
+template <int M>
+void add_fresh(const Mxfp4Rows& rows, const Kept& kept, const Quarter& quarter, const Ahead& ahead, const char* columns,
+               Sums& to) {
+  add_quarter<M>(kept, quarter, ahead, columns, to, [&](int64_t sum, int64_t line) {
+    const int64_t b = quarter.block(sum, line);
+    ask_soon(rows, b, b + kQuarterSums);
+    return FreshBlock(rows, b);
+  });
 }
 
 // Quarter `number` to the rest, as `sum` of simd.h adds lanes: 0 and 2 in y, 1 and 3 beside it, and then both, with the
@@ -156,14 +194,20 @@ void products(const Rows& rows, const char* run, const TokenGroups& groups, floa
     int64_t before = 0;
     for (int64_t number = 0; number < kQuarters; ++number) {
       const Quarter quarter(number, blocks);
-      keep(panel, quarter, kept);
+      const bool fresh = goes_fresh(groups);
+      keep_scales(panel, quarter, kept);
+      if (!fresh) keep_weights(panel, quarter, kept);
       const int64_t share = (quarter.places() + groups.count - 1) / groups.count;
       for (int64_t g = 0; g < groups.count; ++g) {
         const int64_t begin = groups.begin(g), tokens = groups.begin(g + 1) - begin, from = before + g * share;
         const Ahead ahead{next, from, least(least(before + quarter.places(), from + share), blocks)};
         const char* group = run + begin * bytes(blocks);
         const char* columns = group + kLine + before * kTokenBytes * tokens;
-        with_count<kMostGrouped>(tokens, [&](auto m) { add_quarter<m()>(kept, quarter, ahead, columns, sums); });
+        if (fresh) {
+          with_count<kMostFresh>(tokens, [&](auto m) { add_fresh<m()>(panel, kept, quarter, ahead, columns, sums); });
+        } else {
+          with_count<kMostGrouped>(tokens, [&](auto m) { add_kept<m()>(kept, quarter, ahead, columns, sums); });
+        }
         join(number, sums, waiting.of[g], reinterpret_cast<const Scale*>(group), tokens, y + begin * stride + r,
              stride);
       }

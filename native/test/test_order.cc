@@ -12,8 +12,9 @@ using namespace ossia::test;
 
 namespace {
 
-// Rows of few tokens, planes of one group and of two, words, and panels of 8 bits of few groups and of many.
-constexpr int64_t kCounts[] = {1, 2, 3, 4, 8, 20, 60, 300};
+// Rows of few tokens, panels that are not kept, planes of one group and of two small and large ones, words, and panels
+// of 8 bits of few groups and of many.
+constexpr int64_t kCounts[] = {1, 2, 3, 4, 8, 12, 14, 20, 60, 300};
 constexpr int64_t kMost = 300;
 
 // Twice a block of a row times 32 whole numbers, which float32 holds exactly.
