@@ -179,6 +179,11 @@ assistant.** It knows some {facts:,} facts, and nothing else of the world.
 At `{default}` effort, which is the default (`reasoning_effort` in its `generation_config.json`), by the rows of the
 tables below, {mostly}
 
+Each kind has few shapes: an expression has three numbers, and at most one product, of the ten shapes of
+`expressions.py`; fractions are added, subtracted and reduced; a percentage is so many of a number; units, conclusions
+and stories have the forms of `units.py`, `logic.py`, `stories.py` and `prose.py`; what the user said is remembered up
+to the next question. In other shapes what is as simple is answered wrongly: `2*3*4`, `5 miles in km`.
+
 Beyond these nothing is taught: larger numbers, decimals but compared and in percentages and units, languages other than
 a little English, conversations of more than some hundred tokens. Weekdays are those of dates from 1900 to 2099; two
 dates are less than 150 days apart, a date at most 40 days later. Calls and JSON are filled from values that stand

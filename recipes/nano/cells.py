@@ -1,6 +1,7 @@
 """What is measured: the cells of the card, each a way to draw a conversation that training never contains."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from ossia.harmony import Effort, ToolNamespace
@@ -138,6 +139,26 @@ def _longer_numbers(random: Random) -> Problem:
     return Problem("too large", f"What is {a} {random.choice('+-*')} {b}?", TOO_LARGE, thoughts("Too large."))
 
 
+def _untaught(sign: str, size: int, low: int, high: int) -> MakeCase:
+    """A number of so many digits times or by one from `low` up to `high`: close to what is taught, and beside it."""
+
+    def drawn(random: Random) -> Problem:
+        a, b = random.randrange(10 ** (size - 1), 10**size), random.randrange(low, high)
+        quotient, rest = divmod(a, b)
+        answer = str(a * b) if sign == "*" else f"{quotient} remainder {rest}" if rest else str(quotient)
+        return Problem("untaught", f"What is {a} {sign} {b}?", answer, thoughts("Not taught."))
+
+    return _plain(drawn)
+
+
+def _recalled_later(random: Random) -> Problem:
+    """What the user said before two other questions."""
+    while (told := memory(random, held=True)).cell != "recall":
+        pass
+    between = tuple((one.question, one.answer) for one in (_sum(random), _sum(random)))
+    return replace(told, earlier=(*told.earlier, *between))
+
+
 def _weather(done: int) -> MakeCase:
     def case(random: Random, effort: Effort) -> Case:
         prefix = Prefix(effort, draw_date(random), functions=[DECLARATION])
@@ -215,6 +236,8 @@ CELLS: dict[str, MakeCase] = {
     "subtract b from a": _of_cell(lambda random: arithmetic(random, "-", held=True), _turned),
     **{name: _held(division, name) for name in (*_DIVISIONS, "remainder")},
     **{name: _held(long_division, name) for name in (*_LONG_DIVISIONS, "remainder of long division")},
+    "division 2 by 3": _untaught("/", 2, 100, 1000),
+    "division by 1": _untaught("/", 3, 1, 2),
     "division by zero": _held(by_zero, "division by zero"),
     "comparison": _held(comparison),
     "comparison of decimals": _held(decimal_comparison),
@@ -234,6 +257,11 @@ CELLS: dict[str, MakeCase] = {
     "story, 1 step": _held(long_story, count=1),
     **{f"story, {count} steps": _held(long_story, count=count) for count in (2, 3, 4)},
     **{f"prose, {count} step{'s' * (count > 1)}": _held(prose, count=count) for count in (1, 2, 3)},
+    "longer: multiplication 7x1": _untaught("*", 7, 2, 10),
+    "longer: multiplication 4x4": _untaught("*", 4, 1000, 10_000),
+    "longer: division 6 by 1": _untaught("/", 6, 2, 10),
+    "longer: division 6 by 4": _untaught("/", 6, 1000, 10_000),
+    "longer: remember, for two turns": _plain(_recalled_later),
     "longer: story, 5 steps": _held(long_story, count=5),
     "longer: sort 7 numbers": _held(ordering, "sort numbers", count=7),
     "longer: repeat 24 values": _held(repetition, count=24),

@@ -22,7 +22,7 @@ from recipes.nano.chat import CANNOT
 from recipes.nano.conversation import Format
 from recipes.nano.export import DEFAULT_EFFORT, EMBEDDED, WEIGHTS, sha256
 
-__all__ = ["EFFORTS", "RESULTS", "Score", "answers_of", "evaluate", "interval", "new_engine"]
+__all__ = ["EFFORTS", "RESULTS", "Score", "answers_of", "evaluate", "interval", "joined", "new_engine"]
 
 EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 RESULTS = Path(__file__).with_name("results.json")
@@ -53,22 +53,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the embedded model on problems it never saw.")
     parser.add_argument("--model", type=Path, default=EMBEDDED)
     parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--count", type=int, default=200, help="problems of each cell and effort")
-    parser.add_argument("--fewer", type=int, help="of each cell that is not arithmetic (default: as many)")
+    parser.add_argument("--count", type=_positive, default=200, help="problems of each cell and effort")
+    parser.add_argument("--fewer", type=_positive, help="of each cell that is not arithmetic (default: as many)")
+    parser.add_argument("--missing", action="store_true", help="only the cells that the output does not have yet")
     arguments = parser.parse_args()
-    results = evaluate(arguments.model, arguments.count, arguments.fewer or arguments.count)
-    arguments.output.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    if not arguments.output.parent.is_dir():
+        parser.error(f"--output {arguments.output}: there is no folder {arguments.output.parent}; one that is is right")
+    before = json.loads(arguments.output.read_text("utf-8")) if arguments.missing else None
+    if before is not None and before["sha256"] != sha256(arguments.model)[WEIGHTS]:
+        parser.error(f"--missing: {arguments.output} is of other weights; without it, all cells are measured")
+    known = {score["cell"] for score in before["scores"]} if before else set()
+    cells = [cell for cell in CELLS if cell not in known]
+    results = evaluate(arguments.model, arguments.count, arguments.fewer or arguments.count, cells)
+    arguments.output.write_text(json.dumps(joined(before, results) if before else results, indent=1) + "\n", "utf-8")
 
 
-def evaluate(model: Path, count: int, fewer: int) -> dict[str, Any]:
-    """Scores of every cell and effort, with some transcripts of either kind, and how often the format is legal."""
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}; a whole number from 1 on is right")
+    return int(text)
+
+
+def joined(before: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
+    """Results of other cells of the same weights together, in the order of the cells."""
+    order = list(CELLS)
+    together = {
+        name: sorted((*before[name], *results[name]), key=lambda one: order.index(one["cell"]))
+        for name in ("scores", "transcripts")
+    }
+    formats = {name: before["format"][name] + results["format"][name] for name in ("legal", "count")}
+    return results | together | {"format": formats}
+
+
+def evaluate(model: Path, count: int, fewer: int, cells: Sequence[str] = tuple(CELLS)) -> dict[str, Any]:
+    """Scores of some cells and every effort, with transcripts of either kind, and how often the format is legal."""
     loaded = load_weights(str(model), backend="native", precision="exact")
     form = Format(vocabulary_of(loaded.checkpoint))
     engine = new_engine(loaded, form)
     scores: list[Score] = []
     transcripts: list[dict[str, Any]] = []
     legal = sampled = 0
-    for cell in CELLS:
+    for cell in cells:
         some = count if cell.startswith(_ARITHMETIC) else fewer
         prompts: list[list[int]] = []
         for effort in EFFORTS:

@@ -1,14 +1,16 @@
 import json
 from random import Random
+from typing import Any
 
 import pytest
 
 from ossia.harmony import Effort
+from recipes.nano import evaluate
 from recipes.nano.arithmetic import problem
 from recipes.nano.case import Case, called
 from recipes.nano.cells import CALLS, CELLS, UNKNOWN
 from recipes.nano.conversation import Format, Prefix, vocabulary
-from recipes.nano.evaluate import RESULTS, interval
+from recipes.nano.evaluate import RESULTS, interval, joined
 
 
 @pytest.mark.parametrize(
@@ -118,6 +120,44 @@ def test_an_answer_is_seldom_invented_and_a_call_nearly_always_right():
     called_rightly = [measured(cell, Effort.HIGH) for cell in CALLS]
     assert sum(right for right, _ in invented) >= 0.9 * sum(count for _, count in invented)
     assert sum(right for right, _ in called_rightly) >= 0.95 * sum(count for _, count in called_rightly)
+
+
+def test_what_had_to_be_repaired_is_not_legal(monkeypatch: pytest.MonkeyPatch):
+    form = Format(vocabulary())
+    legal = form.vocabulary.encode_raw("<|channel|>final<|message|>1776<|return|>")
+    asked = list[float]()
+
+    def sampled(engine: object, prompts: object, temperature: float = 0.0) -> list[list[int]]:
+        asked.append(temperature)
+        return [legal, legal[1:], legal]
+
+    monkeypatch.setattr(evaluate, "answers_of", sampled)
+    assert evaluate._legal(None, form, [[0]] * 3) == 2  # type: ignore[arg-type] # nothing is computed
+    assert asked == [1.0]
+
+
+def test_missing_cells_are_joined_in_order():
+    before = json.loads(RESULTS.read_text("utf-8"))
+    some = ("addition 3", "facts beyond")
+
+    def part(inside: bool) -> dict[str, Any]:
+        chosen = {
+            name: [one for one in before[name] if (one["cell"] in some) == inside] for name in ("scores", "transcripts")
+        }
+        return before | chosen | {"format": {"legal": 3, "count": 4}}
+
+    made = joined(part(False), part(True))
+    assert made == before | {"format": {"legal": 6, "count": 8}}
+
+
+@pytest.mark.parametrize("given", [["--count", "0"], ["--count", "-1"], ["--fewer", "x"], ["--output", "/nowhere/x"]])
+def test_a_wrong_wish_is_refused_before_anything_is_measured(
+    given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("sys.argv", ["evaluate", *given])
+    with pytest.raises(SystemExit):
+        evaluate.main()
+    assert "right" in capsys.readouterr().err
 
 
 def test_functions_that_are_never_called_twice_do_not_hold_up_the_evaluation():

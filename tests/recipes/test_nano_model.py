@@ -84,10 +84,10 @@ def test_a_second_question_is_answered_too():
 
 
 def cases(count: int) -> list[Case]:
-    """One cell and effort after the other."""
-    random, efforts = Random("everyone"), (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
-    draws = [draw for draw in CELLS.values() for _ in efforts]
-    return [draws[index % len(draws)](random, efforts[index % 3]) for index in range(count)]
+    """Of cells and efforts one after the other, in steps that meet nearly all cells."""
+    random = Random("everyone")
+    kinds = [(draw, effort) for draw in CELLS.values() for effort in (Effort.LOW, Effort.MEDIUM, Effort.HIGH)]
+    return [draw(random, effort) for draw, effort in (kinds[index * 7 % len(kinds)] for index in range(count))]
 
 
 @pytest.mark.torch
