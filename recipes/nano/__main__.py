@@ -20,6 +20,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="problems of each cell to measure; 0 measures nothing")
     parser.add_argument("--rounds", type=int, default=0, help="of learning from its own answers, after training")
     arguments, training = parser.parse_known_args()
+    for name in ("count", "rounds"):
+        if (number := getattr(arguments, name)) < 0:
+            parser.error(f"--{name} {number}; a whole number from 0 on is right")
     output, model = arguments.output, arguments.output / "model"
     trained = output / CHECKPOINT
     _run("train", "--wide", "--output", str(output), *training)

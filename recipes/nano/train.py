@@ -125,7 +125,12 @@ def _share(text: str) -> tuple[str, float]:
 
 
 def _mistake(given: argparse.Namespace) -> str | None:
-    """What was asked for and cannot be had on the device."""
+    """What was asked for and cannot be had, on the device or anywhere."""
+    for name in ("steps", "tokens", "rows", "processes"):
+        if (number := getattr(given, name)) is not None and number < 1:
+            return f"--{name} {number}; a whole number from 1 on is right"
+    if given.start is not None and not given.start.is_file():
+        return f"--from {given.start}: there is no such file; the checkpoint of another run is right"
     if given.device == "cpu":
         return None if given.rows is None else "--rows are a GPU's; --tokens or --processes, or --device cuda, is right"
     if given.processes is not None:
@@ -163,6 +168,8 @@ def _train(rank: int, arguments: argparse.Namespace, port: int | None) -> None:
     checkpoint = arguments.output / CHECKPOINT
     if checkpoint.exists():
         trainer.load(checkpoint)
+        if rank == 0:
+            print(f"goes on from step {trainer.step} of {checkpoint}", file=sys.stderr, flush=True)
     elif arguments.start:
         trainer.load(arguments.start, weights_only=True)
     reporter = _Reporter(trainer, arguments.output, arguments.save_every)

@@ -43,9 +43,10 @@ def state(output: Path) -> dict[str, Any]:
     return torch.load(output / CHECKPOINT, weights_only=True)
 
 
-def finished(run: subprocess.Popen[bytes]) -> None:
+def finished(run: subprocess.Popen[bytes]) -> str:
     _, told = run.communicate(timeout=LONG)
     assert run.returncode == 0, told.decode()
+    return told.decode()
 
 
 def kill_after_saving(output: Path) -> None:
@@ -61,8 +62,8 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path: Path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     uninterrupted = start(whole)
     kill_after_saving(killed)
-    assert 1 <= state(killed)["step"] <= STEPS
-    finished(start(killed))
+    assert 1 <= (saved := state(killed)["step"]) <= STEPS
+    assert f"goes on from step {saved} of {killed / CHECKPOINT}" in finished(start(killed))
     finished(uninterrupted)
     ours, theirs = state(killed), state(whole)
     assert ours["losses"] == theirs["losses"]
@@ -97,9 +98,13 @@ def test_two_processes_learn_from_the_batches_of_both(tmp_path: Path):
         ("--share ordering=-1", "a name and a number from 0 on"),
         ("--share sorting=2", "no skill or setting is named 'sorting'; one of sums,"),
         ("--device gpu", "cpu is right, or cuda where a GPU is and torch was made for it"),
+        ("--steps 0", "--steps 0; a whole number from 1 on is right"),
+        ("--tokens -9", "--tokens -9; a whole number from 1 on is right"),
+        ("--processes 0", "--processes 0; a whole number from 1 on is right"),
+        ("--from nowhere.pt", "--from nowhere.pt: there is no such file; the checkpoint of another run is right"),
     ],
 )
-def test_what_a_device_has_no_use_for_is_refused(
+def test_what_cannot_be_had_is_refused(
     words: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(sys, "argv", ["train", "--output", str(tmp_path), *words.split()])
