@@ -119,6 +119,11 @@ def test_prose_of_several_steps_follows_its_verbs(held: bool):
 
 
 @HELD
+def test_prose_has_one_to_three_steps(held: bool):
+    assert {one.cell for one in drawn(prose, held)} == {"prose, 1 step", "prose, 2 steps", "prose, 3 steps"}
+
+
+@HELD
 def test_prose_has_its_numbers_and_good_grammar(held: bool):
     for one in drawn(prose, held, 3 * MANY):
         steps = re.findall(r"(\d+)([-+*/])(\d+)=(\d+)", one.reasoning[Effort.MEDIUM])

@@ -1,6 +1,7 @@
 """Facts: one answer to each question, codes judged by pycountry, and what WordNet's files say."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ from recipes.nano.gather import GATHERED, antonyms, definitions, read_senses, te
 from recipes.nano.knowledge import known, taught_facts, unknown_fact
 
 MANY = 4000
+ELEMENTS = {row[1].lower() for row in json.loads(GATHERED.read_text("utf-8"))["elements"]}
 
 
 def questions(draw: object, count: int = MANY) -> dict[str, set[str]]:
@@ -30,6 +32,22 @@ def test_a_question_has_one_answer_whoever_asks_it():
     for question, answers in questions(facts).items():
         ours.setdefault(question, set()).update(answers)
     assert {question: answers for question, answers in ours.items() if len(answers) > 1} == {}
+
+
+def test_periods_end_with_the_noble_gases():
+    """So the atomic number that is taught of an element says its period."""
+    told = dict[str, dict[str, str]]()
+    random = Random(0)
+    for one in (known(random) for _ in range(30_000)):
+        if one.cell in ("known, period", "known, atomic number"):
+            [name] = [word for word in re.findall("[a-z]+", one.question.lower()) if word in ELEMENTS]
+            told.setdefault(name, {})[one.cell] = one.answer
+    ends = (2, 10, 18, 36, 54, 86, 118)
+    both = [answers for answers in told.values() if len(answers) == 2]
+    assert len(both) > 80
+    for answers in both:
+        number, period = int(answers["known, atomic number"]), int(answers["known, period"].rstrip("."))
+        assert period == 1 + sum(number > end for end in ends)
 
 
 def test_there_are_as_many_facts_as_are_counted():

@@ -81,6 +81,13 @@ def test_divisions_ask_what_is_answered(draw: object, held: bool):
         assert one.answer == expected
 
 
+def test_every_digit_divides_and_remainders_alone_have_their_part():
+    by = {int(re.findall(r"\d+", one.question)[1]) for one in drawn(division, False)}
+    assert by == set(range(2, 10))
+    alone = [one.cell.startswith("remainder") for one in drawn(long_division, False)]
+    assert 0.3 < sum(alone) / len(alone) < 0.4
+
+
 @pytest.mark.parametrize("held", [True, False])
 @pytest.mark.parametrize("draw", [division, long_division, by_zero])
 def test_a_remainder_that_is_asked_alone_is_named_first(draw: object, held: bool):

@@ -108,6 +108,12 @@ def test_words_to_learn_from_begin_alike_more_often_than_by_chance():
     assert sum("=" in one.reasoning[Effort.HIGH] for one in alike) > len(words) / 12
 
 
+def test_a_part_of_what_is_learned_to_be_sorted_has_no_commas():
+    plain = ["," not in one.question for one in drawn(ordering, False)]
+    assert 0.15 < sum(plain) / len(plain) < 0.35
+    assert all("," in one.question for one in drawn(ordering, True))
+
+
 class Step(NamedTuple):
     """Of a walk: the beginning, what several have behind it and how those compare, a number and what has that."""
 
