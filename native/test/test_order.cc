@@ -14,8 +14,8 @@ namespace {
 
 // Rows of few tokens, panels that are not kept, planes of one group and of two small and large ones, words, and panels
 // of 8 bits of few groups and of many.
-constexpr int64_t kCounts[] = {1, 2, 3, 4, 8, 12, 14, 20, 60, 300};
-constexpr int64_t kMost = 300;
+constexpr int64_t kCounts[] = {1, 2, 3, 4, 8, 12, 14, 20, 60, 130};
+constexpr int64_t kMost = 130;
 
 // Twice a block of a row times 32 whole numbers, which float32 holds exactly.
 float block_sum(const Weights& weights, int64_t row, int64_t block, const int64_t* numbers) {
@@ -142,7 +142,7 @@ void check_company(ossia_context* context, const Expert& expert, const std::vect
                static_cast<int>(tokens), static_cast<int>(first));
   };
   for (int64_t tokens : kCounts) check(0, tokens);
-  for (int64_t token : {2, 7, 59, 299}) check(token, 1);
+  for (int64_t token : {2, 7, 59, 129}) check(token, 1);
 }
 
 // On each instruction set one, two and three threads, at experts of 20b's width on either side and at a narrow one.
