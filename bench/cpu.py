@@ -21,7 +21,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +119,9 @@ def command_of(result: dict[str, Any]) -> str:
     options = command_line().parse_known_args(words[2:])[0]
     asked = vars(options) | {"rounds": [options.rounds]}
     made = {
-        "prompt": [each for each in options.prompt if Work(each, 1, prefill=True).name in names],
-        "depth": [each for each in options.depth if Work(32, options.generate, depth=each).name in names],
-        "together": [each for each in options.together if Work(32, options.generate, batch=each).name in names],
-        "rounds": [max(len(each) for work in result["works"] for each in work["rounds"].values())],
+        option: [each for each in asked[option] if make(each).name in names] for option, make in makers(options).items()
     }
+    made["rounds"] = [max(len(each) for work in result["works"] for each in work["rounds"].values())]
     for option, values in made.items():
         words = words if values == asked[option] else with_values(words, f"--{option}", values)
     return shlex.join(words)
@@ -162,13 +160,23 @@ def rivals(options: argparse.Namespace, model: Path) -> list[Llama]:
 
 def works(options: argparse.Namespace) -> list[Work]:
     """All that is asked for; those at a depth, which take longest, last."""
-    answers = [Work(32, options.generate, depth=depth) for depth in sorted(options.depth)]
+    prompt, answer, together = makers(options).values()
+    answers = [answer(depth) for depth in sorted(options.depth)]
     return [
-        *(Work(prompt, 1, prefill=True) for prompt in options.prompt),
+        *map(prompt, options.prompt),
         *(work for work in answers if not work.depth),
-        *(Work(32, options.generate, batch=batch) for batch in options.together),
+        *map(together, options.together),
         *(work for work in answers if work.depth),
     ]
+
+
+def makers(options: argparse.Namespace) -> dict[str, Callable[[int], Work]]:
+    """What a number of each option asks for."""
+    return {
+        "prompt": lambda tokens: Work(tokens, 1, prefill=True),
+        "depth": lambda depth: Work(32, options.generate, depth=depth),
+        "together": lambda batch: Work(32, options.generate, batch=batch),
+    }
 
 
 def row(work: Work, turns: list[dict[str, Turn]], own: list[str]) -> dict[str, Any]:

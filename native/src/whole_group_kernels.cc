@@ -150,18 +150,17 @@ struct Bytes {
   }
 };
 
-// `count` blocks of 16 rows from block `first` on, or their scales alone.
+// `count` blocks of 16 rows from block `first` on.
 template <class Form>
-void keep(const Mxfp4Rows& rows, int64_t first, int64_t count, Kept<Form>& kept, bool scales_alone = false) {
+void keep(const Mxfp4Rows& rows, int64_t first, int64_t count, Kept<Form>& kept) {
   int64_t places[kMostKept];
   in_order<Form>(first, count, [&](int64_t b, int64_t place) { places[b - first] = place - first; }, [](int64_t) {});
   for (int64_t i = 0; i < count; ++i) {
     const int64_t b = first + i;
+    ask_soon(rows, b, b + kBlocksOfLine);
     if (i % ossia::kSums == 0) {
       decode_scales<ossia::kSums>(rows, b, count - i, [&](int64_t k) { return kept.scales + places[i + k] * kPanel; });
     }
-    if (scales_alone) continue;
-    ask_soon(rows, b, b + kBlocksOfLine);
     Form::decode(rows, b, kept.weights + places[i] * Form::kWeightBytes);
   }
 }
@@ -261,7 +260,9 @@ void fresh_times(const Mxfp4Rows& rows, const Mxfp4Rows& next, Kept<Bytes>& kept
   const int64_t blocks = rows.row_blocks;
   for (int64_t b = 0; b < blocks; b += kMostKept) {
     const int64_t count = least(kMostKept, blocks - b);
-    keep(rows, b, count, kept, true);
+    for (int64_t i = 0; i < count; i += kSums) {
+      decode_scales<kSums>(rows, b + i, count - i, [&](int64_t k) { return kept.scales + (i + k) * kPanel; });
+    }
     bytes_times<M>(kept, Ahead{next, 0, blocks}, b, count, b + count == blocks, group, y, stride, [&](int64_t place) {
       ask_soon(rows, place, place + kBlocksOfLine);
       return FreshBlock(rows, place);

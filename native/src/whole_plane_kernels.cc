@@ -96,20 +96,19 @@ OSSIA_INLINE void add_block(const Block& block, F32 scales, const char* columns,
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) whole[m] = _mm512_add_epi32(_mm512_slli_epi32(whole[m], 7), rest[m]);
   } else {
+    const auto add_plane = [&](const Word* quads) {
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < kQuads / 2; ++i) {
-      block.pair(i, even, odd);
-      add_pair<M>(even, odd, high + 2 * i * M, whole);
-    }
+      for (int64_t i = 0; i < kQuads / 2; ++i) {
+        block.pair(i, even, odd);
+        add_pair<M>(even, odd, quads + 2 * i * M, whole);
+      }
+    };
+    add_plane(high);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
       whole[m] = _mm512_add_epi32(_mm512_slli_epi32(whole[m], 7), _mm512_set1_epi32(offsets[m]));
     }
-#pragma GCC unroll 4
-    for (int64_t i = 0; i < kQuads / 2; ++i) {
-      block.pair(i, even, odd);
-      add_pair<M>(even, odd, low + 2 * i * M, whole);
-    }
+    add_plane(low);
   }
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) sums[m] = fma({_mm512_cvtepi32_ps(whole[m])}, scales, sums[m]);
@@ -187,6 +186,7 @@ void arrange(const void* const* rows, int64_t count, int64_t blocks, char* group
 
 void products(const Rows& rows, const char* run, const TokenGroups& groups, float* y, int64_t stride) {
   const int64_t blocks = rows.all.row_blocks;
+  const bool fresh = goes_fresh(groups);
   Kept kept;
   Sums sums;
   Waiting waiting;
@@ -194,7 +194,6 @@ void products(const Rows& rows, const char* run, const TokenGroups& groups, floa
     int64_t before = 0;
     for (int64_t number = 0; number < kQuarters; ++number) {
       const Quarter quarter(number, blocks);
-      const bool fresh = goes_fresh(groups);
       keep_scales(panel, quarter, kept);
       if (!fresh) keep_weights(panel, quarter, kept);
       const int64_t share = (quarter.places() + groups.count - 1) / groups.count;

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ossia.cli._options import at_least
 from recipes.nano.train import CHECKPOINT
 
 
@@ -17,12 +18,11 @@ def main() -> None:
     """Run the parts as the programs that they are."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("build/nano"))
-    parser.add_argument("--count", type=int, default=200, help="problems of each cell to measure; 0 measures nothing")
-    parser.add_argument("--rounds", type=int, default=0, help="of learning from its own answers, after training")
+    parser.add_argument("--count", type=at_least(0), default=200, help="problems of a cell to measure; 0 measures none")
+    parser.add_argument(
+        "--rounds", type=at_least(0), default=0, help="of learning from its own answers, after training"
+    )
     arguments, training = parser.parse_known_args()
-    for name in ("count", "rounds"):
-        if (number := getattr(arguments, name)) < 0:
-            parser.error(f"--{name} {number}; a whole number from 0 on is right")
     output, model = arguments.output, arguments.output / "model"
     trained = output / CHECKPOINT
     _run("train", "--wide", "--output", str(output), *training)

@@ -7,9 +7,10 @@ low nothing.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from random import Random
+from typing import TypeVar
 
 from ossia.harmony import Effort
 from recipes.nano.problem import Problem
@@ -21,6 +22,7 @@ __all__ = [
     "asked",
     "compared",
     "first_difference",
+    "first_unlike",
     "held_out",
     "labelled",
     "long_arithmetic",
@@ -31,6 +33,7 @@ __all__ = [
 
 OPERATIONS = ("+", "-", "*")
 Labelled = list[tuple[str, int]]
+Worth = TypeVar("Worth", int, str)
 _ABOVE, _BELOW = "abcdef", "vwxyzu"
 # The letters of a product's rows, and of the sums of the first two and of all three; no letter stands for two digits.
 _ROWS = ("ABCDEFGX", "HIJKLMNZ", "Yghijklmn")
@@ -155,10 +158,19 @@ def first_difference(above: Labelled, below: Labelled) -> str:
     >>> first_difference([("a", 3), ("b", 5)], [("v", 3), ("w", 7)])
     'a3=v3,b5<w7'
     """
+    return first_unlike(*([(f"{letter}{digit}", digit) for letter, digit in number] for number in (above, below)))
+
+
+def first_unlike(above: Sequence[tuple[str, Worth]], below: Sequence[tuple[str, Worth]]) -> str:
+    """Places from the left, as far as they are level, and the first that are not; of each what is shown, and its worth.
+
+    >>> first_unlike([("e2", "e"), ("s3", "s")], [("e2", "e"), ("r3", "r")])
+    'e2=e2,s3>r3'
+    """
     steps = []
     for (x, p), (y, q) in zip(above, below, strict=True):
         sign = "=" if p == q else "<" if p < q else ">"
-        steps.append(f"{x}{p}{sign}{y}{q}")
+        steps.append(f"{x}{sign}{y}")
         if sign != "=":
             break
     return ",".join(steps)

@@ -13,7 +13,7 @@ from recipes.nano.chat import TOO_LARGE, chat, meaningless, other_arithmetic, un
 from recipes.nano.comparison import comparison, decimal_comparison
 from recipes.nano.conversation import Prefix
 from recipes.nano.copying import listed, lookup, memory, repetition
-from recipes.nano.division import by_zero, division, long_division
+from recipes.nano.division import by_zero, division, long_division, quotient_of
 from recipes.nano.expressions import expression, story
 from recipes.nano.facts import facts
 from recipes.nano.fractions import fraction, percentage
@@ -144,8 +144,7 @@ def _untaught(sign: str, size: int, low: int, high: int) -> MakeCase:
 
     def drawn(random: Random) -> Problem:
         a, b = random.randrange(10 ** (size - 1), 10**size), random.randrange(low, high)
-        quotient, rest = divmod(a, b)
-        answer = str(a * b) if sign == "*" else f"{quotient} remainder {rest}" if rest else str(quotient)
+        answer = str(a * b) if sign == "*" else quotient_of(a, b)
         return Problem("untaught", f"What is {a} {sign} {b}?", answer, thoughts("Not taught."))
 
     return _plain(drawn)

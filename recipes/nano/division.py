@@ -10,7 +10,7 @@ from ossia.harmony import Effort
 from recipes.nano.arithmetic import Labelled, asked, first_difference, labelled, written
 from recipes.nano.problem import Problem, kept, thoughts
 
-__all__ = ["BY_ZERO", "by_zero", "divided", "division", "long_division"]
+__all__ = ["BY_ZERO", "by_zero", "divided", "division", "long_division", "quotient_of"]
 
 BY_ZERO = "That cannot be divided: nothing is divided by 0."
 
@@ -93,6 +93,16 @@ def divided(a: int, b: int, effort: Effort) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def quotient_of(a: int, b: int) -> str:
+    """The answer: the quotient, and what is left where something is.
+
+    >>> quotient_of(17, 5), quotient_of(15, 5)
+    ('3 remainder 2', '3')
+    """
+    quotient, rest = divmod(a, b)
+    return f"{quotient} remainder {rest}" if rest else str(quotient)
+
+
 def _glanced(total: int, b: int) -> str:
     """A digit and what is left; by more than one digit, where that is too much for a glance, the product as well."""
     digit, rest = divmod(total, b)
@@ -153,13 +163,12 @@ def _asked(random: Random, a: int, b: int, cell: str, remainder: str, alone: flo
 
     Of that the working says so first: the question is far away, and asked in other words each time, when it ends.
     """
-    quotient, rest = divmod(a, b)
     medium, high = divided(a, b, Effort.MEDIUM), divided(a, b, Effort.HIGH)
     if random.random() < alone:
         question = random.choice(_REMAINDERS).format(a=a, b=b)
-        return Problem(remainder, question, str(rest), thoughts(f"Remainder.\n{medium}", f"Remainder.\n{high}"))
+        return Problem(remainder, question, str(a % b), thoughts(f"Remainder.\n{medium}", f"Remainder.\n{high}"))
     question = _phrase(random, a, b)
-    return Problem(cell, question, f"{quotient} remainder {rest}" if rest else str(quotient), thoughts(medium, high))
+    return Problem(cell, question, quotient_of(a, b), thoughts(medium, high))
 
 
 def _phrase(random: Random, a: int, b: int | str) -> str:

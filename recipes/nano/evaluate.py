@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from ossia.cli._options import at_least
 from ossia.engine import Engine, EngineConfig, SamplingParams
 from ossia.harmony import Effort, parse
 from ossia.loading import Loaded, load_weights, vocabulary_of
@@ -53,25 +54,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the embedded model on problems it never saw.")
     parser.add_argument("--model", type=Path, default=EMBEDDED)
     parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--count", type=_positive, default=200, help="problems of each cell and effort")
-    parser.add_argument("--fewer", type=_positive, help="of each cell that is not arithmetic (default: as many)")
+    parser.add_argument("--count", type=at_least(1), default=200, help="problems of each cell and effort")
+    parser.add_argument("--fewer", type=at_least(1), help="of each cell that is not arithmetic (default: as many)")
     parser.add_argument("--missing", action="store_true", help="only the cells that the output does not have yet")
     arguments = parser.parse_args()
     if not arguments.output.parent.is_dir():
         parser.error(f"--output {arguments.output}: there is no folder {arguments.output.parent}; one that is is right")
-    before = json.loads(arguments.output.read_text("utf-8")) if arguments.missing else None
+    before = (
+        json.loads(arguments.output.read_text("utf-8")) if arguments.missing and arguments.output.exists() else None
+    )
     if before is not None and before["sha256"] != sha256(arguments.model)[WEIGHTS]:
         parser.error(f"--missing: {arguments.output} is of other weights; without it, all cells are measured")
     known = {score["cell"] for score in before["scores"]} if before else set()
     cells = [cell for cell in CELLS if cell not in known]
     results = evaluate(arguments.model, arguments.count, arguments.fewer or arguments.count, cells)
     arguments.output.write_text(json.dumps(joined(before, results) if before else results, indent=1) + "\n", "utf-8")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r}; a whole number from 1 on is right")
-    return int(text)
 
 
 def joined(before: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from itertools import combinations, pairwise, starmap
 from random import Random
 from string import ascii_lowercase, digits
 
-from recipes.nano.arithmetic import labelled, written
+from recipes.nano.arithmetic import first_unlike, labelled, written
 from recipes.nano.letters import numbered
 from recipes.nano.problem import Problem, kept, thoughts
 from recipes.nano.words import word
@@ -124,12 +124,8 @@ def _compared(one: str, other: str) -> str:
     >>> _compared("b3c0", "b3c7"), _compared("e2s3", "a2r3")
     ('b3=b3,c0<c7', 'e2>a2')
     """
-    steps = []
-    for x, y in zip(re.findall("..", one), re.findall("..", other), strict=False):
-        steps.append(f"{x}{'=' if x == y else '<' if x < y else '>'}{y}")
-        if x != y:
-            break
-    return ",".join(steps)
+    size = min(len(one), len(other))
+    return first_unlike(*([(place, place) for place in re.findall("..", rest[:size])] for rest in (one, other)))
 
 
 def _beginnings(items: Sequence[str], *, backwards: bool) -> list[str]:

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
 from ossia.cli._bounds import processors
+from ossia.cli._options import at_least
 from ossia.train.ahead import Ahead
 from ossia.train.curve import write_curve
 from ossia.train.rows import Rows, aligned
@@ -85,11 +86,11 @@ def _side_by_side(data: Mixture, rows: int, length: int, step: int) -> Rows:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the embedded model.")
     parser.add_argument("--output", type=Path, default=Path("build/nano"), help="folder for checkpoint and curve")
-    parser.add_argument("--steps", type=int, default=10_000)
-    parser.add_argument("--tokens", type=int, default=2048, help="of each process and step, or each row")
+    parser.add_argument("--steps", type=at_least(1), default=10_000)
+    parser.add_argument("--tokens", type=at_least(1), default=2048, help="of each process and step, or each row")
     parser.add_argument("--device", default="cpu", help="cuda: on the GPU, compiled")
-    parser.add_argument("--rows", type=int, help="of each step on a GPU (32)")
-    parser.add_argument("--processes", type=int, help="one of one thread for each core (2); not for a GPU")
+    parser.add_argument("--rows", type=at_least(1), help="of each step on a GPU (32)")
+    parser.add_argument("--processes", type=at_least(1), help="one of one thread for each core (2); not for a GPU")
     parser.add_argument("--from", dest="start", type=Path, help="begin with the parameters of this checkpoint")
     parser.add_argument("--muon-rate", type=float, default=TrainingConfig.muon_rate)
     parser.add_argument("--adam-rate", type=float, default=TrainingConfig.adam_rate)
@@ -126,9 +127,6 @@ def _share(text: str) -> tuple[str, float]:
 
 def _mistake(given: argparse.Namespace) -> str | None:
     """What was asked for and cannot be had, on the device or anywhere."""
-    for name in ("steps", "tokens", "rows", "processes"):
-        if (number := getattr(given, name)) is not None and number < 1:
-            return f"--{name} {number}; a whole number from 1 on is right"
     if given.start is not None and not given.start.is_file():
         return f"--from {given.start}: there is no such file; the checkpoint of another run is right"
     if given.device == "cpu":

@@ -150,14 +150,22 @@ def test_missing_cells_are_joined_in_order():
     assert made == before | {"format": {"legal": 6, "count": 8}}
 
 
-@pytest.mark.parametrize("given", [["--count", "0"], ["--count", "-1"], ["--fewer", "x"], ["--output", "/nowhere/x"]])
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("--count 0", "argument --count: '0' is not a whole number from 1 on"),
+        ("--count -1", "argument --count: '-1' is not a whole number from 1 on"),
+        ("--fewer x", "argument --fewer: 'x' is not a whole number from 1 on"),
+        ("--output /nowhere/x", "there is no folder /nowhere; one that is is right"),
+    ],
+)
 def test_a_wrong_wish_is_refused_before_anything_is_measured(
-    given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    given: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr("sys.argv", ["evaluate", *given])
+    monkeypatch.setattr("sys.argv", ["evaluate", *given.split()])
     with pytest.raises(SystemExit):
         evaluate.main()
-    assert "right" in capsys.readouterr().err
+    assert says in capsys.readouterr().err
 
 
 def test_functions_that_are_never_called_twice_do_not_hold_up_the_evaluation():

@@ -98,9 +98,9 @@ def test_two_processes_learn_from_the_batches_of_both(tmp_path: Path):
         ("--share ordering=-1", "a name and a number from 0 on"),
         ("--share sorting=2", "no skill or setting is named 'sorting'; one of sums,"),
         ("--device gpu", "cpu is right, or cuda where a GPU is and torch was made for it"),
-        ("--steps 0", "--steps 0; a whole number from 1 on is right"),
-        ("--tokens -9", "--tokens -9; a whole number from 1 on is right"),
-        ("--processes 0", "--processes 0; a whole number from 1 on is right"),
+        ("--steps 0", "argument --steps: '0' is not a whole number from 1 on"),
+        ("--tokens -9", "argument --tokens: '-9' is not a whole number from 1 on"),
+        ("--processes 0", "argument --processes: '0' is not a whole number from 1 on"),
         ("--from nowhere.pt", "--from nowhere.pt: there is no such file; the checkpoint of another run is right"),
     ],
 )
