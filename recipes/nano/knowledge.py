@@ -23,7 +23,6 @@ __all__ = ["known", "taught_facts", "unknown_fact"]
 
 _ELEMENTS = 90
 _COMMON_ELEMENTS = 56
-_REAL = 0.75
 # Invented names that look like those of the table.
 _ENDINGS = {
     "elements": ("ium", "ium", "on", "ine", ""),
@@ -96,10 +95,15 @@ def taught_facts() -> int:
 
 
 def unknown_fact(random: Random, *, held: bool) -> Problem:
-    """A fact beyond those that are taught, or one of an invented word, in the same wordings: to be declined."""
+    """A fact beyond those that are taught, or one of an invented word, in the same wordings: to be declined.
+
+    Real words are few enough to be learned by heart, so that one that is new would look like neither kind; those of two
+    halves are without end and as like to the known ones.
+    """
     name = random.choices([*_KINDS_OF_FACT, "capital"], (*_SHARES, 2))[0]
     kind = _KINDS_OF_FACT.get(name, _CAPITAL)
-    subject = _real(random, kind, held) if random.random() < _REAL else _invented(random, kind, held)
+    draw = random.choices((_real, _invented, _blended), (3, 1, 0) if held else (5, 2, 3))[0]
+    subject = draw(random, kind, held)
     if subject is None or subject in _subjects(kind.table) or _taught_elsewhere(kind, subject):
         return unknown_fact(random, held=held)
     question = varied(random, opened(random, _asked(random.choice(kind.frames), subject)))
@@ -119,6 +123,14 @@ def _invented(random: Random, kind: _Kind, held: bool) -> str | None:
     if kept(named := text.capitalize() if family == "countries" else text) != held:
         return None
     return named
+
+
+def _blended(random: Random, kind: _Kind, held: bool) -> str | None:
+    """The beginning of one word and the end of another, of those that are taught or declined."""
+    words = [*_subjects(kind.table), *(text for name in kind.beyond for text in _beyond(name, held))]
+    first, second = random.sample(words, 2)
+    text = first[: random.randrange(1, len(first))] + second[random.randrange(1, len(second)) :]
+    return text if text.isalpha() and kept(text) == held else None
 
 
 def _taught_elsewhere(kind: _Kind, subject: str) -> bool:

@@ -108,7 +108,7 @@ _SKILLS = (
     Skill(partial(text_question, held=False), 0, 10, True),
     Skill(partial(long_story, held=False), 0, 13, True),
     Skill(known, 0, 16, True),
-    Skill(partial(unknown_fact, held=False), 0, 12, True),
+    Skill(partial(unknown_fact, held=False), 0, 14, True),
     Skill(wished_sums, 0, 2, True),
 )
 # Of each setting, likewise.

@@ -54,12 +54,12 @@ _ASKING = {said for frames in _WORDS.values() for frame in frames for said in re
 def ordering(random: Random, *, held: bool, count: int | None = None, spaced: bool | None = None) -> Problem:
     """Three to six numbers or words, or so many, either way round.
 
-    Some learned ones have spaces alone between them, and of at least half of the learned words two or more begin alike.
+    Some learned ones have spaces alone between them, and in at least half of what is learned two or more begin alike.
     """
     spaced = not held and random.random() < _SPACED if spaced is None else spaced
     backwards, numbers = random.random() < 0.45, random.random() < 0.5
     count = count or random.randrange(3, 7 if numbers else 6)
-    alike = not numbers and not held and random.random() < _ALIKE
+    alike = not held and random.random() < _ALIKE
     while True:
         items = [_number(random) if numbers else word(random, held=held) for _ in range(count)]
         if alike and len(set(map(_beginning, items))) == count:

@@ -79,7 +79,7 @@ _FRAMES: dict[str, tuple[str, ...]] = {
         "{b} {group} share {a} {things}[ equally| fairly|]. How many does each [get|have|of them get]?",
         "{who} put{s} {a} {things} in[to|] {b} [bags|boxes|rows][ equally|]. How many [are|go] in each?",
         "{a} {things} are packed in [boxes|bags|rows] of {b}. How many [boxes|bags|rows] [are there|is that]?",
-        "{b} {things} cost {a} {money}[, how|. How] much [does|is] one[ cost|]?",
+        "{b} {things} cost {a} {money}[, how|. How] much [does one cost|is one]?",
         "Divide {a} {things} [equally |][among|between] {b} {group}[.|. How many does each get?]",
         "{a} {things} go to {b} {group}[, all get as many|, the same to each]. How many [to each|does each get]?",
         "{b} {group} receive {a} {things} in equal [parts|shares]. How many does each get?",
@@ -164,7 +164,7 @@ def _steps(random: Random, count: int) -> list[Step]:
     """Small numbers; a product by two to twelve, a quotient that leaves nothing."""
     sign = random.choice("+-*/") if count == 1 else random.choice("+-")
     size = random.choice((10, 30, 100, 200))
-    a, b = random.randrange(2, size), random.randrange(1, size)
+    a, b = random.randrange(2, size), random.randrange(2, size)
     if sign in "*/":
         a, b = random.randrange(2, 13), random.randrange(2, random.choice((10, 30, 100)))
         return [("*", a, b)] if sign == "*" or b > 12 else [("/", a * b, b)]
