@@ -26,6 +26,7 @@ __all__ = [
     "held_out",
     "labelled",
     "long_arithmetic",
+    "phrased",
     "problem",
     "working",
     "written",
@@ -53,11 +54,13 @@ _FORMS = {
         "{a} multiplied by {b}",
         "the product of {a} and {b}",
     ),
+    "/": ("{a} / {b}", "{a}/{b}", "{a} divided by {b}", "{a} \u00f7 {b}"),
 }
 _IMPERATIVES = {
     "+": ("Add {a} and {b}", "Add {a} to {b}"),
     "-": ("Subtract {b} from {a}", "Take {b} from {a}"),
     "*": ("Multiply {a} by {b}", "Multiply {a} and {b}"),
+    "/": ("Divide {a} by {b}",),
 }
 _FRAMES = (
     "What is {}?",
@@ -91,7 +94,7 @@ def arithmetic(random: Random, operation: str, *, held: bool) -> Problem:
     while True:
         a, b = _operands(random, operation)
         if held_out(operation, a, b) == held:
-            return problem(operation, a, b, _phrase(random, operation, a, b))
+            return problem(operation, a, b, phrased(random, operation, a, b))
 
 
 def long_arithmetic(random: Random, operation: str, *, held: bool) -> Problem:
@@ -102,7 +105,7 @@ def long_arithmetic(random: Random, operation: str, *, held: bool) -> Problem:
         )
         a, b = (_number(random, size) for size in random.sample(sizes, 2))
         if held_out(operation, a, b) == held:
-            return problem(operation, a, b, _phrase(random, operation, a, b))
+            return problem(operation, a, b, phrased(random, operation, a, b))
 
 
 def problem(operation: str, a: int, b: int, question: str | None = None) -> Problem:
@@ -292,7 +295,8 @@ def _number(random: Random, size: int) -> int:
     return random.randrange(0 if size == 1 else 10 ** (size - 1), 10**size)
 
 
-def _phrase(random: Random, operation: str, a: int, b: int) -> str:
+def phrased(random: Random, operation: str, a: int, b: int | str) -> str:
+    """A question or an order that has these numbers in any of its words."""
     if random.random() < 0.2:
         text = random.choice(_IMPERATIVES[operation]).format(a=a, b=b)
         text = random.choice((text, text + ".", "Please " + text[0].lower() + text[1:] + "."))

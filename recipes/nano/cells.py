@@ -1,7 +1,7 @@
 """What is measured: the cells of the card, each a way to draw a conversation that training never contains."""
 
+import re
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 
 from ossia.harmony import Effort, ToolNamespace
@@ -9,28 +9,33 @@ from recipes.nano.arithmetic import arithmetic, long_arithmetic
 from recipes.nano.browser_tool import BROWSER, looked_up
 from recipes.nano.calendars import calendar_question
 from recipes.nano.case import Case
-from recipes.nano.chat import TOO_LARGE, chat, meaningless, other_arithmetic, unknown
+from recipes.nano.chat import chat, meaningless, other_arithmetic, unknown
 from recipes.nano.comparison import comparison, decimal_comparison
 from recipes.nano.conversation import Prefix
 from recipes.nano.copying import listed, lookup, memory, repetition
-from recipes.nano.division import by_zero, division, long_division, quotient_of
-from recipes.nano.expressions import expression, story
+from recipes.nano.division import by_zero, division, long_division
+from recipes.nano.errands import errand
+from recipes.nano.expressions import story
 from recipes.nano.facts import facts
-from recipes.nano.fractions import fraction, percentage
-from recipes.nano.functions import Toolset
+from recipes.nano.fractions import fraction
+from recipes.nano.functions import Toolset, without_functions
 from recipes.nano.instructions import Instruction, wished
 from recipes.nano.knowledge import known, unknown_fact
 from recipes.nano.letters import text_question
 from recipes.nano.logic import conclusion, truth
 from recipes.nano.mixture import draw_date, draw_problem
 from recipes.nano.ordering import ordering
+from recipes.nano.percentages import percentage
 from recipes.nano.problem import Problem, thoughts
 from recipes.nano.prose import prose
 from recipes.nano.python_tool import PYTHON, code_question
+from recipes.nano.ranking import ranked
 from recipes.nano.sequences import chained, completed, paired
 from recipes.nano.signed import signed
 from recipes.nano.stories import long_story
 from recipes.nano.structured import Form
+from recipes.nano.terms import expression
+from recipes.nano.too_large import TOO_LARGE, too_large
 from recipes.nano.units import units
 from recipes.nano.weather import DECLARATION, weather
 
@@ -78,6 +83,10 @@ def _arithmetic(operation: str, cell: str, draw: Callable[..., Problem] = arithm
 def _turned(problem: Problem) -> bool:
     """Whether the question names the numbers in the other order, "subtract b from a": measured apart."""
     return "from" in problem.question.lower()
+
+
+def _by_one(problem: Problem) -> bool:
+    return problem.cell.startswith("division") and re.findall(r"\d+", problem.question)[1] == "1"
 
 
 def _after_turns(random: Random, effort: Effort) -> Case:
@@ -134,28 +143,24 @@ def _with_tool(tool: ToolNamespace, draw: Callable[..., Problem], calls: int, do
 
 
 def _longer_numbers(random: Random) -> Problem:
-    """Of nine to eleven digits, where training declines up to eight."""
-    a, b = (random.randrange(10**size, 10 ** (size + 1)) for size in random.choices((8, 9, 10), k=2))
+    """Of ten to twelve digits, where training declines up to nine."""
+    a, b = (random.randrange(10**size, 10 ** (size + 1)) for size in random.choices((9, 10, 11), k=2))
     return Problem("too large", f"What is {a} {random.choice('+-*')} {b}?", TOO_LARGE, thoughts("Too large."))
 
 
-def _untaught(sign: str, size: int, low: int, high: int) -> MakeCase:
-    """A number of so many digits times or by one from `low` up to `high`: close to what is taught, and beside it."""
+def _declined(sign: str, first: int, second: int) -> MakeCase:
+    """Numbers of so many digits, one more than what is worked out; that is to be said."""
 
     def drawn(random: Random) -> Problem:
-        a, b = random.randrange(10 ** (size - 1), 10**size), random.randrange(low, high)
-        answer = str(a * b) if sign == "*" else quotient_of(a, b)
-        return Problem("untaught", f"What is {a} {sign} {b}?", answer, thoughts("Not taught."))
+        a, b = (random.randrange(10 ** (size - 1), 10**size) for size in (first, second))
+        return Problem("too large", f"What is {a} {sign} {b}?", TOO_LARGE, thoughts("Too large."))
 
     return _plain(drawn)
 
 
-def _recalled_later(random: Random) -> Problem:
-    """What the user said before two other questions."""
-    while (told := memory(random, held=True)).cell != "recall":
-        pass
-    between = tuple((one.question, one.answer) for one in (_sum(random), _sum(random)))
-    return replace(told, earlier=(*told.earlier, *between))
+def _recalled(between: int) -> MakeCase:
+    """What the user said before so many other turns."""
+    return _of_cell(lambda random: memory(random, held=True, between=between), lambda one: one.cell == "recall")
 
 
 def _weather(done: int) -> MakeCase:
@@ -214,11 +219,12 @@ _LONG_ARITHMETIC = (
     ("-", "subtraction 6"),
     *(("*", f"multiplication {size}") for size in ("4x1", "6x1", "4x2", "6x2", "3x3", "4x3", "6x3")),
 )
-_DIVISIONS = tuple(f"division {size}" for size in (2, 3, 4, 5))
+_DIVISIONS = tuple(f"division {size}" for size in (2, 3, 4, 5, 6))
 _LONG_DIVISIONS = (
     *(f"division {size} by 2" for size in (3, 4, 5, 6)),
-    *(f"division {size} by 3" for size in (4, 5, 6)),
+    *(f"division {size} by 3" for size in (2, 4, 5, 6)),
 )
+_FRACTIONS = ("fraction +", "fraction -", "fraction, reduced")
 _CALENDAR = ("weekday", "weekday of a date", "days between", "date after", "leap year")
 _LETTERS = ("spell", "count letters", "count a letter", "reverse", "first letter", "last letter", "palindrome")
 _CASES = ("upper case", "lower case")
@@ -235,15 +241,18 @@ CELLS: dict[str, MakeCase] = {
     "subtract b from a": _of_cell(lambda random: arithmetic(random, "-", held=True), _turned),
     **{name: _held(division, name) for name in (*_DIVISIONS, "remainder")},
     **{name: _held(long_division, name) for name in (*_LONG_DIVISIONS, "remainder of long division")},
-    "division 2 by 3": _untaught("/", 2, 100, 1000),
-    "division by 1": _untaught("/", 3, 1, 2),
+    "division by 1": _of_cell(lambda random: division(random, held=True), _by_one),
     "division by zero": _held(by_zero, "division by zero"),
     "comparison": _held(comparison),
     "comparison of decimals": _held(decimal_comparison),
     "signed numbers": _held(signed),
-    "expression": _held(expression),
-    "fraction": _held(fraction),
-    "percentage": _held(percentage),
+    **{f"expression of {count}": _held(expression, count=count) for count in (3, 4)},
+    "fraction": _of_cell(lambda random: fraction(random, held=True), lambda one: one.cell in _FRACTIONS),
+    **{
+        name: _held(fraction, name)
+        for name in ("fraction *", "fraction /", "fraction of a number", "fractions compared")
+    },
+    **{name: _held(percentage, name) for name in ("percentage", "percentage, changed", "percentage, part")},
     "sort numbers": _held(ordering, "sort numbers"),
     "sort words": _held(ordering, "sort words"),
     "sort numbers, no commas": _held(ordering, "sort numbers", spaced=True),
@@ -251,16 +260,20 @@ CELLS: dict[str, MakeCase] = {
     **{name: _held(calendar_question, name) for name in _CALENDAR},
     "truth": _held(truth),
     "conclusion": _held(conclusion),
+    "ranking": _held(ranked),
     **{f"letters, {name}": _held(text_question, name) for name in (*_LETTERS, *_CASES)},
     "story": _held(story),
     "story, 1 step": _held(long_story, count=1),
     **{f"story, {count} steps": _held(long_story, count=count) for count in (2, 3, 4)},
     **{f"prose, {count} step{'s' * (count > 1)}": _held(prose, count=count) for count in (1, 2, 3)},
-    "longer: multiplication 7x1": _untaught("*", 7, 2, 10),
-    "longer: multiplication 4x4": _untaught("*", 4, 1000, 10_000),
-    "longer: division 6 by 1": _untaught("/", 6, 2, 10),
-    "longer: division 6 by 4": _untaught("/", 6, 1000, 10_000),
-    "longer: remember, for two turns": _plain(_recalled_later),
+    "errand": _held(errand),
+    "numbers too large": _held(too_large),
+    "longer: addition 7, to be declined": _declined("+", 7, 6),
+    "longer: multiplication 7x1, to be declined": _declined("*", 7, 1),
+    "longer: multiplication 4x4, to be declined": _declined("*", 4, 4),
+    "longer: division 6 by 4, to be declined": _declined("/", 6, 4),
+    "longer: expression of 5": _held(expression, count=5),
+    "longer: remember, for five turns": _recalled(5),
     "longer: story, 5 steps": _held(long_story, count=5),
     "longer: sort 7 numbers": _held(ordering, "sort numbers", count=7),
     "longer: repeat 24 values": _held(repetition, count=24),
@@ -270,6 +283,7 @@ CELLS: dict[str, MakeCase] = {
     "look up": _held(lookup),
     "list": _held(listed),
     "remember": _held(memory),
+    "remember, for two turns": _recalled(2),
     "call, weather": _weather(0),
     "answer, weather": _weather(1),
     "call": _functions(Toolset.single),
@@ -285,6 +299,7 @@ CELLS: dict[str, MakeCase] = {
     "value given later": _in_a_row(completed, 1, 0),
     "value missing": _functions(_missing),
     "no function fits": _functions(Toolset.unfit),
+    "no function offered": _held(without_functions),
     "python, code": _with_tool(PYTHON, code_question, 1, 0),
     "python, answer": _with_tool(PYTHON, code_question, 1, 1),
     "browser, search": _with_tool(BROWSER, looked_up, 2, 0),

@@ -13,7 +13,6 @@ from recipes.nano.words import WORDS
 __all__ = [
     "CANNOT",
     "NOT_UNDERSTOOD",
-    "TOO_LARGE",
     "chat",
     "meaningless",
     "opened",
@@ -23,7 +22,6 @@ __all__ = [
 ]
 
 CANNOT = "I don't know. I am a tiny model, and I know very little."
-TOO_LARGE = "That is too large for me. I add and subtract up to 6 digits, multiply and divide up to 6 by 3."
 NOT_UNDERSTOOD = "Sorry, I did not understand that."
 
 _OPENED = 0.3
@@ -73,18 +71,10 @@ def _struck(random: Random) -> str:
 
 
 def other_arithmetic(random: Random) -> Problem:
-    """Arithmetic beyond what is taught: other operations, and numbers that are too large."""
-    if random.random() < 0.5:
-        a, b = (random.randrange(10 ** random.randrange(1, 5)) for _ in "ab")
-        form = random.choice(_talk()["beyond"]).format(a=a, b=b)
-        return Problem("other arithmetic", varied(random, asked(random, form)), CANNOT, thoughts("I don't know."))
-    sign = random.choice("+-*/")
-    sizes = {"*": (7, 4), "/": (7, 4)}.get(sign, (7, 2))
-    a, b = (10 ** (size - 1 + random.randrange(3)) for size in sizes)
-    a, b = random.randrange(a, a * 10), random.randrange(b, b * 10)
-    a, b = (a, b) if sign == "/" or random.random() < 0.5 else (b, a)
-    space = random.choice((" ", ""))
-    return Problem("too large", asked(random, f"{a}{space}{sign}{space}{b}"), TOO_LARGE, thoughts("Too large."))
+    """Operations that are not taught, of any numbers."""
+    a, b = (random.randrange(10 ** random.randrange(1, 5)) for _ in "ab")
+    form = random.choice(_talk()["beyond"]).format(a=a, b=b)
+    return Problem("other arithmetic", varied(random, asked(random, form)), CANNOT, thoughts("I don't know."))
 
 
 def opened(random: Random, question: str) -> str:

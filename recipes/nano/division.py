@@ -7,14 +7,14 @@ that is too much, subtract.
 from random import Random
 
 from ossia.harmony import Effort
-from recipes.nano.arithmetic import Labelled, asked, first_difference, labelled, written
+from recipes.nano.arithmetic import Labelled, first_difference, labelled, phrased, written
 from recipes.nano.problem import Problem, kept, thoughts
 
 __all__ = ["BY_ZERO", "by_zero", "divided", "division", "long_division", "quotient_of"]
 
+_FEWER = 0.12
 BY_ZERO = "That cannot be divided: nothing is divided by 0."
 
-_FORMS = ("{a} / {b}", "{a}/{b}", "{a} divided by {b}", "{a} \u00f7 {b}")
 _REMAINDERS = (
     "What is the remainder of {a} divided by {b}?",
     "{a} mod {b}",
@@ -24,18 +24,23 @@ _REMAINDERS = (
 
 
 def division(random: Random, *, held: bool) -> Problem:
-    """A quotient by one digit with its remainder, or the remainder alone."""
+    """A quotient of up to six digits by one with its remainder, or the remainder alone."""
     while True:
-        a, b = random.randrange(10 ** random.randrange(1, 6)), random.randrange(2, 10)
+        a, b = random.randrange(10 ** random.randrange(1, 7)), random.randrange(1, 10)
         if kept(f"{a}/{b}") == held:
             return _asked(random, a, b, f"division {len(str(a))}", "remainder")
 
 
 def long_division(random: Random, *, held: bool) -> Problem:
-    """Up to six digits by two or three."""
+    """Up to six digits by two or three; of few the number divided has fewer digits than the divisor."""
     while True:
         size = random.choice((2, 3))
-        a = random.randrange(10 ** (size - 1), 10 ** random.randrange(size, 7))
+        fewer = random.random() < _FEWER
+        a = (
+            random.randrange(10 ** (size - 1))
+            if fewer
+            else random.randrange(10 ** (size - 1), 10 ** random.randrange(size, 7))
+        )
         b = random.randrange(10 ** (size - 1), 10**size)
         if kept(f"{a}/{b}") == held:
             return _asked(random, a, b, f"division {len(str(a))} by {size}", "remainder of long division", alone=0.35)
@@ -54,7 +59,9 @@ def by_zero(random: Random, *, held: bool) -> Problem:
         by = random.choice([b for b in range(1, 100) if kept(f"0/{b}") == held])
         return _asked(random, 0, by, "zero divided", "zero divided")
     zero = "zero" if random.random() < 0.1 else "0"
-    question = random.choice(_REMAINDERS).format(a=a, b=zero) if random.random() < 0.25 else _phrase(random, a, zero)
+    question = (
+        random.choice(_REMAINDERS).format(a=a, b=zero) if random.random() < 0.25 else phrased(random, "/", a, zero)
+    )
     return Problem("division by zero", question, BY_ZERO, thoughts("By 0."))
 
 
@@ -167,11 +174,5 @@ def _asked(random: Random, a: int, b: int, cell: str, remainder: str, alone: flo
     if random.random() < alone:
         question = random.choice(_REMAINDERS).format(a=a, b=b)
         return Problem(remainder, question, str(a % b), thoughts(f"Remainder.\n{medium}", f"Remainder.\n{high}"))
-    question = _phrase(random, a, b)
+    question = phrased(random, "/", a, b)
     return Problem(cell, question, quotient_of(a, b), thoughts(medium, high))
-
-
-def _phrase(random: Random, a: int, b: int | str) -> str:
-    if random.random() < 0.15:
-        return random.choice((f"Divide {a} by {b}", f"Divide {a} by {b}.", f"divide {a} by {b}"))
-    return asked(random, random.choice(_FORMS).format(a=a, b=b))

@@ -1,16 +1,16 @@
-"""Two operations after each other: expressions of three numbers, and the same told as stories."""
+"""Operations after each other with their working, and the shortest stories that need one or two."""
 
 import re
 from collections.abc import Iterable, Mapping
 from random import Random
 
 from ossia.harmony import Effort
-from recipes.nano.arithmetic import asked, held_out, working
+from recipes.nano.arithmetic import held_out, working
 from recipes.nano.division import divided
 from recipes.nano.problem import Problem, kept, worded
 from recipes.nano.words import WORDS
 
-__all__ = ["NAMES", "Step", "any_kept", "composed", "expression", "result", "story", "worked"]
+__all__ = ["NAMES", "Step", "any_kept", "composed", "line", "result", "story", "worked"]
 
 Step = tuple[str, int, int]
 
@@ -35,26 +35,6 @@ _STORIES = (
 _SIZES = {"+": (2, 3), "-": (2, 3), "*": (1, 2)}
 
 
-def expression(random: Random, *, held: bool) -> Problem:
-    """Sums of three, and a product with a sum or a difference, in brackets or not."""
-    kind = random.choice(
-        ("a+b+c", "a+b-c", "a-b+c", "a-b-c", "a*b+c", "a*b-c", "a+b*c", "(a+b)*c", "(a-b)*c", "c*(a+b)")
-    )
-    while True:
-        a, b, c = (random.randrange(1, 100) for _ in "abc")
-        c = random.randrange(2, 10) if "*c" in kind or "c*" in kind else c
-        b = random.randrange(2, 10) if "a*b" in kind else b
-        if kind == "(a-b)*c" and a < b:
-            continue
-        steps = _steps(kind, a, b, c)
-        if held_out(*steps[0]) == held and (held or not any_kept(steps)):
-            break
-    text = "".join({"a": str(a), "b": str(b), "c": str(c)}.get(sign, sign) for sign in kind)
-    if random.random() < 0.6:
-        text = "".join(f" {sign} " if sign in "+-*" else sign for sign in text)
-    return Problem("expression", asked(random, text), str(result(steps[-1])), worked(steps))
-
-
 def story(random: Random, *, held: bool) -> Problem:
     """A question of one or two steps told about somebody's things."""
     kind, text = random.choice(_STORIES)
@@ -77,17 +57,6 @@ def story(random: Random, *, held: bool) -> Problem:
 def _number(random: Random, operation: str) -> int:
     size = random.choice(_SIZES[operation])
     return random.randrange(2 if size == 1 else 10 ** (size - 1), 10**size)
-
-
-def _steps(kind: str, a: int, b: int, c: int) -> list[Step]:
-    """The two operations in the order in which they are done."""
-    if kind == "a+b*c":
-        return [("*", b, c), ("+", a, b * c)]
-    if kind == "c*(a+b)":
-        return [("+", a, b), ("*", c, a + b)]
-    signs = [sign for sign in kind if sign in "+-*"]
-    first: Step = (signs[0], a, b)
-    return [first, (signs[1], result(first), c)]
 
 
 def any_kept(steps: Iterable[Step]) -> bool:
@@ -136,14 +105,13 @@ def worked(steps: list[Step], *, ahead: bool = False) -> dict[Effort, str]:
     rests = [
         "".join(f",{sign}{b}" for sign, _, b in steps[done:]) if ahead else "" for done in range(1, len(steps) + 1)
     ]
-    high = "\n".join(
-        f"{a}{sign}{b}{rest}\n{_line(sign, a, b)}" for (sign, a, b), rest in zip(steps, rests, strict=True)
-    )
+    high = "\n".join(f"{a}{sign}{b}{rest}\n{line(sign, a, b)}" for (sign, a, b), rest in zip(steps, rests, strict=True))
     medium = ",".join(f"{a}{sign}{b}={result((sign, a, b))}" for sign, a, b in steps)
     return {Effort.MEDIUM: medium, Effort.HIGH: high}
 
 
-def _line(sign: str, a: int, b: int) -> str:
+def line(sign: str, a: int, b: int) -> str:
+    """The working of one operation at high effort; the first number may be below zero."""
     if sign == "/":
         return divided(a, b, Effort.HIGH)
     if a >= 0:

@@ -1,5 +1,6 @@
-"""Sums, differences and simplification of small fractions, and percentages, all exact."""
+"""Small fractions: added, subtracted, multiplied, divided, compared, reduced, and taken of whole numbers."""
 
+from fractions import Fraction
 from random import Random
 
 from ossia.harmony import Effort
@@ -8,56 +9,55 @@ from recipes.nano.division import divided
 from recipes.nano.expressions import Step, any_kept, result
 from recipes.nano.problem import Problem, kept, thoughts
 
-__all__ = ["fraction", "percentage", "reduced", "reducing", "shifted"]
+__all__ = ["fraction", "reduced", "reducing"]
 
 _PRIMES = (2, 3, 5, 7, 11)  # All that denominators up to 12 and their products are made of.
 _SIMPLIFY = ("Simplify {}.", "Simplify {}", "Reduce {}.", "Reduce {} to lowest terms.", "What is {} in lowest terms?")
 _JOINED = {
     "+": ("{} + {}", "{}+{}", "{} plus {}", "the sum of {} and {}"),
     "-": ("{} - {}", "{}-{}", "{} minus {}"),
+    "*": ("{} * {}", "{}*{}", "{} times {}", "{} x {}"),
+    "/": ("({}) / ({})", "({})/({})", "{} / {}", "{} divided by {}", "{} \u00f7 {}"),
 }
-_PERCENT = ("{x}% of {n}", "{x} % of {n}", "{x} percent of {n}", "{x} per cent of {n}")
+_NAMED = {
+    (1, 2): ("half", "one half", "a half", "half"),
+    (1, 3): ("a third", "one third"),
+    (2, 3): ("two thirds",),
+    (1, 4): ("a quarter", "one quarter", "one fourth"),
+    (3, 4): ("three quarters", "three fourths"),
+    (1, 5): ("a fifth", "one fifth"),
+    (1, 10): ("a tenth", "one tenth"),
+}
+_LARGER = ("Which is larger, {} or {}?", "Which is more, {} or {}?", "Which fraction is greater: {} or {}?")
+_SMALLER = ("Which is smaller, {} or {}?", "Which is less, {} or {}?", "Which fraction is smaller: {} or {}?")
+_WHOLE = 0.15
 
 
 def fraction(random: Random, *, held: bool) -> Problem:
-    """Two fractions of denominators up to 12 added or subtracted, or one to be reduced."""
-    kind = random.choice("++--/")
+    """Two fractions of denominators up to 12 joined or compared, one to be reduced, or one of a whole number."""
+    kind = random.choice("++--*/<ro")
     while True:
-        if kind == "/":
-            a, b, factor = random.randrange(1, 12), random.randrange(2, 13), random.randrange(2, 12)
-            if kept(f"{a * factor}|{b * factor}") == held:
-                return _simplification(random, a * factor, b * factor)
-        else:
-            (a, b), (c, d) = (_small(random) for _ in "ab")
-            if kind == "-" and a * d < c * b:
-                (a, b), (c, d) = (c, d), (a, b)
-            steps = _steps((a, b), kind, (c, d))
-            if kept(f"{a}/{b}{kind}{c}/{d}") == held and (held or not any_kept(steps)):
-                return _joined(random, (a, b), kind, (c, d))
-
-
-def percentage(random: Random, *, held: bool) -> Problem:
-    """A whole number of per cent of a whole number; the answer may have one or two decimals."""
-    while True:
-        x = random.choice((5, 10, 15, 20, 25, 50, 75)) if random.random() < 0.4 else random.randrange(1, 100)
-        n = random.randrange(1, 10 ** random.randrange(1, 4))
-        n *= 10 if random.random() < 0.25 and n < 100 else 1
-        if kept(f"{x}%{n}") == held and (held or not any_kept([("*", n, x)])):
+        first, second = _small(random), _small(random)
+        if kind in "+-" and random.random() < _WHOLE:
+            first, second = random.sample((first, (random.randrange(1, 10), 1)), 2)
+        if kind == "-" and Fraction(*first) < Fraction(*second):
+            first, second = second, first
+        if kind == "r":
+            factor = random.randrange(2, 12)
+            first = first[0] * factor, first[1] * factor
+        if kind == "o":
+            second = random.randrange(2, random.choice((20, 100, 1000))), 1
+        if kind == "<" and Fraction(*first) == Fraction(*second):
+            continue
+        steps = [] if kind == "r" else _steps(first, kind, second)
+        asked_for = _text(first) + ("" if kind == "r" else kind + _text(second))
+        if kept(asked_for) == held and (held or not any_kept(steps)):
             break
-    answer = shifted(x * n, 2)
-    high = f"{n}*{x}\n{working('*', n, x, Effort.HIGH)}\n{x * n}/100={answer}"
-    question = asked(random, random.choice(_PERCENT).format(x=x, n=n))
-    return Problem("percentage", question, answer, thoughts(f"{n}*{x}={x * n}", high))
-
-
-def shifted(number: int, places: int) -> str:
-    """The number with its point moved to the left, without zeros that say nothing.
-
-    >>> shifted(1645, 2), shifted(1200, 2), shifted(5, 2), shifted(250, 2)
-    ('16.45', '12', '0.05', '2.5')
-    """
-    digits = str(number).zfill(places + 1)
-    return f"{digits[:-places]}.{digits[-places:]}".rstrip("0").rstrip(".")
+    if kind == "r":
+        return _simplification(random, *first)
+    if kind == "<":
+        return _compared(random, first, second)
+    return _of_whole(random, first, second[0]) if kind == "o" else _joined(random, first, kind, second)
 
 
 def reduced(a: int, b: int) -> list[str]:
@@ -126,22 +126,70 @@ def _simplification(random: Random, a: int, b: int) -> Problem:
 
 
 def _steps(first: tuple[int, int], sign: str, second: tuple[int, int]) -> list[Step]:
-    """Both over the product of the denominators, or over the one that both have, and their sum or difference."""
+    """Products of numerators and denominators, crosswise but to multiply; for sums over one denominator, their sum."""
     (a, b), (c, d) = first, second
-    return [(sign, a, c)] if b == d else [("*", a, d), ("*", c, b), ("*", b, d), (sign, a * d, c * b)]
+    match sign:
+        case "*":
+            return [("*", a, c), ("*", b, d)]
+        case "/":
+            return [("*", a, d), ("*", b, c)]
+        case "<":
+            return [("*", a, d), ("*", c, b)]
+        case "o":
+            return [("*", c, a)]
+        case _:
+            return [(sign, a, c)] if b == d else [("*", a, d), ("*", c, b), ("*", b, d), (sign, a * d, c * b)]
 
 
 def _joined(random: Random, first: tuple[int, int], sign: str, second: tuple[int, int]) -> Problem:
-    """The two over one denominator, which are then one fraction, which is then reduced."""
-    (a, b), (c, d) = first, second
-    *products, last = _steps(first, sign, second)
-    steps = [",".join(f"{x}*{y}={x * y}" for _, x, y in products)] if products else []
-    total, below = result(last), b if b == d else b * d
-    _, x, y = last
-    high = _written([*steps, f"{x}{sign}{y}", working(sign, x, y, Effort.HIGH), *reducing(total, below)])
-    question = asked(random, random.choice(_JOINED[sign]).format(f"{a}/{b}", f"{c}/{d}"))
-    lines = reduced(total, below)
-    return Problem(f"fraction {sign}", question, lines[-1], thoughts(",".join([*steps, *lines]), high))
+    """The two as one fraction, which is then reduced; for a sum or a difference over one denominator."""
+    (_, b), (_, d) = first, second
+    steps = _steps(first, sign, second)
+    products = [step for step in steps if step[0] == "*"]
+    lines = [_equations(products)] if products else []
+    if sign in "+-":
+        total, below = result(steps[-1]), b if b == d else b * d
+        _, x, y = steps[-1]
+        worked = [f"{x}{sign}{y}", working(sign, x, y, Effort.HIGH)]
+    else:
+        (total, below), worked = map(result, products), list[str]()
+    high = _written([*lines, *worked, *reducing(total, below)])
+    question = asked(random, random.choice(_JOINED[sign]).format(_text(first), _text(second)))
+    fewer = reduced(total, below)
+    return Problem(f"fraction {sign}", question, fewer[-1], thoughts(",".join([*lines, *fewer]), high))
+
+
+def _of_whole(random: Random, part: tuple[int, int], whole: int) -> Problem:
+    """A part of a whole number: times the numerator, which is then reduced over the denominator."""
+    (a, b), lines = part, reduced(part[0] * whole, part[1])
+    named = _NAMED.get(part)
+    text = random.choice(named) if named and random.random() < 0.5 else _text(part)
+    high = _written(
+        [f"{whole}*{a}", *([working("*", whole, a, Effort.HIGH)] if a > 1 else []), *reducing(whole * a, b)]
+    )
+    question = asked(random, f"{text} of {whole}")
+    return Problem("fraction of a number", question, lines[-1], thoughts(",".join([f"{whole}*{a}", *lines]), high))
+
+
+def _compared(random: Random, first: tuple[int, int], second: tuple[int, int]) -> Problem:
+    """Crosswise products have the order that the fractions have."""
+    (_, x, y), (_, z, w) = _steps(first, "<", second)
+    sign = "<" if x * y < z * w else ">"
+    larger = random.random() < 0.5
+    frame = random.choice(_LARGER if larger else _SMALLER)
+    answer = first if larger == (sign == ">") else second
+    high = f"{_equations(_steps(first, '<', second))}\n{x * y}{sign}{z * w}"
+    question = frame.format(_text(first), _text(second))
+    return Problem("fractions compared", question, _text(answer), thoughts(sign, high))
+
+
+def _equations(products: list[Step]) -> str:
+    return ",".join(f"{x}*{y}={x * y}" for _, x, y in products)
+
+
+def _text(number: tuple[int, int]) -> str:
+    """A fraction, or the whole number that it is over one."""
+    return str(number[0]) if number[1] == 1 else f"{number[0]}/{number[1]}"
 
 
 def _written(lines: list[str]) -> str:

@@ -1,17 +1,19 @@
 """Calling functions whose names and parameters were never seen: which one, with what, and what to say afterwards."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from ossia.harmony import Effort
-from recipes.nano.problem import Problem, ToolUse
+from recipes.nano.problem import Problem, ToolUse, thoughts
 from recipes.nano.words import WORDS, identifier, number, value, word
 
 __all__ = [
     "NO_FUNCTION",
+    "NO_TOOL",
     "Function",
     "Toolset",
     "arguments_of",
@@ -23,9 +25,11 @@ __all__ = [
     "parameters_read",
     "schema",
     "spoken",
+    "without_functions",
 ]
 
 NO_FUNCTION = "I have no function for that."
+NO_TOOL = "I cannot do that here: no function for it is offered."
 
 # Verbs of functions, and how a question begins that asks for them.
 _VERBS: dict[str, tuple[str, ...]] = {
@@ -92,6 +96,13 @@ _ASIDES = (
     *(" next week", " quickly", ", please", ", thanks", " if you can", " on Monday", " this morning"),
 )
 _ASIDE = 0.12
+# What plainly asks for something to be done. What begins otherwise may as well be a question, which is answered or
+# not known: no frame of `talk.json` begins so.
+_DEED = re.compile(
+    r"((Hi, |Please |Can you )?(add|check|create|get|look|remove|reserve|search|set|update)"
+    r"|(Hi, )?(change|delete|make|send)) ",
+    re.IGNORECASE,
+)
 _ERRORS = ("not found", "no access", "timeout", "too many requests", "invalid value", "service is down")
 
 
@@ -201,6 +212,15 @@ class Toolset:
             Effort.MEDIUM: medium,
             Effort.HIGH: f"{','.join(looked)}. {parameters_read(function, arguments, missing)}",
         }
+
+
+def without_functions(random: Random, *, held: bool) -> Problem:
+    """Something to be done that needs a function, where none is offered."""
+    while True:
+        toolset = Toolset(random, held=held)
+        question = random.choice((toolset.single, toolset.single, toolset.double))(random).question
+        if _DEED.match(question):
+            return Problem("no function offered", question, NO_TOOL, thoughts("No function."))
 
 
 def parameters_read(function: Function, arguments: Mapping[str, Any], missing: str | None = None) -> str:

@@ -39,8 +39,7 @@ def text_question(random: Random, *, held: bool) -> Problem:
     """A question of any kind about a word of at most twelve letters."""
     while len(one := word(random, held=held)) > 12:
         pass
-    kinds = (_spelled, _length, _counted, _counted, _reversed, _first, _last, _upper, _lower, _palindrome)
-    return random.choice(kinds)(random, one)
+    return random.choices(list(_KINDS), list(_KINDS.values()))[0](random, one)
 
 
 def numbered(text: str) -> str:
@@ -153,3 +152,17 @@ def _palindrome(random: Random, one: str) -> Problem:
     high = "\n".join([numbered(one), *([",".join(steps)] if steps else [])])
     answer = "Yes." if one == one[::-1] else "No."
     return Problem("palindrome", random.choice(_PALINDROME).format(one), answer, thoughts(numbered(one), high))
+
+
+# How often each is drawn: tokens that change, and letters that are counted, are the hardest.
+_KINDS: dict[Draw, int] = {
+    _spelled: 1,
+    _length: 1,
+    _counted: 2,
+    _reversed: 1,
+    _first: 1,
+    _last: 1,
+    _upper: 2,
+    _lower: 2,
+    _palindrome: 1,
+}

@@ -16,22 +16,27 @@ from recipes.nano.comparison import comparison, decimal_comparison
 from recipes.nano.conversation import Format, Prefix, vocabulary
 from recipes.nano.copying import listed, lookup, memory, repetition
 from recipes.nano.division import by_zero, division, long_division
-from recipes.nano.expressions import expression, story
+from recipes.nano.errands import errand
+from recipes.nano.expressions import story
 from recipes.nano.facts import facts
-from recipes.nano.fractions import fraction, percentage
-from recipes.nano.functions import Toolset
+from recipes.nano.fractions import fraction
+from recipes.nano.functions import Toolset, without_functions
 from recipes.nano.instructions import Instruction, wished
 from recipes.nano.knowledge import known, unknown_fact
 from recipes.nano.letters import text_question
 from recipes.nano.logic import conclusion, truth
 from recipes.nano.ordering import ordering
+from recipes.nano.percentages import percentage
 from recipes.nano.problem import Problem
 from recipes.nano.prose import prose
 from recipes.nano.python_tool import PYTHON, code_question
+from recipes.nano.ranking import ranked
 from recipes.nano.sequences import sequence
 from recipes.nano.signed import signed
 from recipes.nano.stories import long_story
 from recipes.nano.structured import Form
+from recipes.nano.terms import expression
+from recipes.nano.too_large import too_large
 from recipes.nano.units import units
 from recipes.nano.weather import DECLARATION, weather
 
@@ -78,34 +83,38 @@ def wished_sums(random: Random) -> Problem:
 
 
 _SKILLS = (
-    Skill(sums, 40, 23),
-    Skill(partial(division, held=False), 0, 5),
+    Skill(sums, 40, 20),
+    Skill(partial(division, held=False), 0, 6),
     Skill(partial(comparison, held=False), 0, 2),
     Skill(partial(by_zero, held=False), 0, 0.7),
     Skill(partial(decimal_comparison, held=False), 0, 1.5),
     Skill(partial(signed, held=False), 0, 2),
-    Skill(partial(expression, held=False), 0, 4),
+    Skill(partial(expression, held=False), 0, 9),
     Skill(partial(prose, held=False), 0, 10),
-    Skill(partial(story, held=False), 0, 4),
+    Skill(partial(story, held=False), 0, 3),
     Skill(partial(repetition, held=False), 34, 6),
     Skill(partial(lookup, held=False), 14, 6),
     Skill(partial(listed, held=False), 0, 4),
-    Skill(partial(memory, held=False), 4, 3),
+    Skill(partial(memory, held=False), 4, 3.5),
     Skill(chat, 4, 7),
     Skill(partial(meaningless, held=False), 0, 0.7),
     Skill(facts, 0, 4),
     Skill(partial(unknown, held=False), 4, 4),
-    Skill(other_arithmetic, 0, 1),
-    Skill(long_sums, 0, 12, True),
+    Skill(other_arithmetic, 0, 0.8),
+    Skill(partial(too_large, held=False), 0, 3),
+    Skill(partial(without_functions, held=False), 0, 0.8),
+    Skill(long_sums, 0, 11, True),
     Skill(partial(long_division, held=False), 0, 11, True),
-    Skill(partial(fraction, held=False), 0, 5, True),
-    Skill(partial(percentage, held=False), 0, 3, True),
+    Skill(partial(fraction, held=False), 0, 7, True),
+    Skill(partial(percentage, held=False), 0, 7, True),
     Skill(partial(ordering, held=False), 0, 13, True),
-    Skill(partial(units, held=False), 0, 4, True),
+    Skill(partial(units, held=False), 0, 7, True),
     Skill(partial(calendar_question, held=False), 0, 7, True),
     Skill(partial(truth, held=False), 0, 1, True),
-    Skill(partial(conclusion, held=False), 0, 1, True),
-    Skill(partial(text_question, held=False), 0, 10, True),
+    Skill(partial(conclusion, held=False), 0, 2, True),
+    Skill(partial(ranked, held=False), 0, 2, True),
+    Skill(partial(errand, held=False), 0, 10, True),
+    Skill(partial(text_question, held=False), 0, 11, True),
     Skill(partial(long_story, held=False), 0, 13, True),
     Skill(known, 0, 16, True),
     Skill(partial(unknown_fact, held=False), 0, 14, True),
@@ -116,6 +125,8 @@ _SETTINGS = {"plain": (55, 60), "functions": (38, 27), "weather": (7, 3), "form"
 _WIDER_SETTINGS = {"sequence": 13, "python": 6, "browser": 8}
 SHARED = (*(skill.name for skill in _SKILLS), *_SETTINGS, *_WIDER_SETTINGS)
 """The names of all that have shares."""
+# Asked where there are functions, the same is answered in other words, or by a call.
+_NO_TOOL = "no function offered"
 _EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 _FIRST_DAY, _DAYS = date(2024, 1, 1), 365 * 8
 
@@ -171,7 +182,8 @@ class Mixture:
 
     def _document(self, random: Random, setting: Setting) -> Document:
         turns = random.choices((0, 1, 2, 3), (86, 9, 4, 1))[0]
-        history = [draw_problem(random, wide=self.wide, shares=self.shares) for _ in range(turns)]
+        before = _without(partial(draw_problem, wide=self.wide, shares=self.shares), _NO_TOOL)
+        history = [before(random) for _ in range(turns)]
         # To the model, no effort is low effort with an empty analysis already written.
         effort = setting.prefix.effort
         silent = effort is Effort.LOW and random.random() < 0.25
@@ -199,26 +211,28 @@ def draw_setting(
     def plain(random: Random) -> Problem:
         return draw_problem(random, first=first, wide=wide, shares=shares)
 
+    beside = _without(plain, _NO_TOOL)
+
     match kind:
         case "functions":
             toolset = Toolset(random, held=False)
             prefix = Prefix(effort, day, functions=toolset.declarations(), full=full)
-            return Setting(prefix, _mixed(toolset.draw, plain, 0.85))
+            return Setting(prefix, _mixed(toolset.draw, beside, 0.85))
         case "sequence":
             toolset = Toolset(random, held=False)
             prefix = Prefix(effort, day, functions=toolset.declarations(), full=full)
             return Setting(prefix, _mixed(lambda random: sequence(random, toolset), toolset.draw, 0.7))
         case "python":
             prefix = Prefix(effort, day, builtin=[PYTHON], full=full)
-            by_hand = _without(plain, "too large", "other arithmetic")
+            by_hand = _without(beside, "too large", "other arithmetic")
             return Setting(prefix, _mixed(lambda random: code_question(random, held=False), by_hand, 0.7))
         case "browser":
             prefix = Prefix(effort, day, builtin=[BROWSER], full=full)
-            by_heart = _without(plain, "unknown", "not known")
+            by_heart = _without(beside, "unknown", "not known")
             return Setting(prefix, _mixed(lambda random: looked_up(random, held=False), by_heart, 0.75))
         case "weather":
             prefix = Prefix(effort, day, functions=[DECLARATION], full=full)
-            return Setting(prefix, _mixed(lambda random: weather(random, held=False), plain, 0.6))
+            return Setting(prefix, _mixed(lambda random: weather(random, held=False), beside, 0.6))
         case "form":
             form = Form(random, held=False)
             return Setting(Prefix(effort, day, form=form.response_format(), full=full), form.draw)

@@ -12,7 +12,8 @@ from recipes.nano.cells import CELLS
 from recipes.nano.chat import NOT_UNDERSTOOD, chat, meaningless
 from recipes.nano.comparison import decimal_comparison
 from recipes.nano.division import BY_ZERO, by_zero
-from recipes.nano.expressions import expression, story
+from recipes.nano.errands import errand
+from recipes.nano.expressions import story
 from recipes.nano.functions import Toolset
 from recipes.nano.ordering import ordering
 from recipes.nano.persons import Person
@@ -20,6 +21,7 @@ from recipes.nano.problem import Problem
 from recipes.nano.prose import prose
 from recipes.nano.signed import signed
 from recipes.nano.stories import long_story
+from recipes.nano.terms import expression
 
 MANY = 400
 ADDS, TAKES = (
@@ -152,7 +154,7 @@ def test_sentences_of_prose_that_are_kept_are_not_learned(sentence: str):
     assert {*re.findall("[A-Za-z]+", " ".join(kept))} <= {*re.findall("[A-Za-z]+", learned)}
 
 
-@pytest.mark.parametrize("draw", [expression, story, long_story, prose, signed])
+@pytest.mark.parametrize("draw", [expression, errand, story, long_story, prose, signed])
 def test_no_working_gives_away_what_is_kept(draw: object):
     """An operation on its own that is kept for evaluation is worked out in no learned story either."""
     for one in drawn(draw, False):

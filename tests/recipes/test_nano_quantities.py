@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ossia.harmony import Effort
-from recipes.nano.arithmetic import held_out
+from recipes.nano.arithmetic import held_out, working
 from recipes.nano.calendars import MONTHS, WEEKDAYS, calendar_question, leap
-from recipes.nano.fractions import fraction, percentage, reduced, reducing, shifted
+from recipes.nano.fractions import fraction, reduced, reducing
+from recipes.nano.percentages import percentage, shifted
 from recipes.nano.problem import Problem
 from recipes.nano.units import units
 
@@ -55,24 +56,83 @@ def test_every_prime_of_a_denominator_is_tried(a: int, b: int, d: int):
     assert all((b * d) % prime for prime in {2, 3, 5, 7, 11} - tried)
 
 
+NAMED = {"half": Fraction(1, 2), "a third": Fraction(1, 3), "one third": Fraction(1, 3), "two thirds": Fraction(2, 3)}
+NAMED |= {"quarter": Fraction(1, 4), "one fourth": Fraction(1, 4), "three fourths": Fraction(3, 4)}
+NAMED |= {"three quarters": Fraction(3, 4), "fifth": Fraction(1, 5), "tenth": Fraction(1, 10)}
+
+
+def fraction_expected(cell: str, question: str) -> Fraction:
+    """What the question of that cell is worth, by Python's fractions."""
+    numbers = [Fraction(text) for text in re.findall(r"\d+(?:/\d+)?", question)]
+    match cell:
+        case "fraction of a number" if len(numbers) == 1:
+            names = [name for name in NAMED if name in question]
+            return NAMED[max(names, key=len)] * numbers[0]
+        case "fraction of a number" | "fraction *":
+            return numbers[0] * numbers[1]
+        case "fractions compared":
+            return (max if re.search("larger|more|greater", question) else min)(numbers)
+        case "fraction +":
+            return numbers[0] + numbers[1]
+        case "fraction -":
+            return numbers[0] - numbers[1]
+        case "fraction /":
+            return numbers[0] / numbers[1]
+        case _:
+            return numbers[0]
+
+
 @HELD
 def test_fractions_are_worth_what_python_says(held: bool):
+    cells = set[str]()
     for one in drawn(fraction, held):
-        numbers = [Fraction(text) for text in re.findall(r"\d+/\d+", one.question)]
-        sign = -1 if re.search(r"\d ?- ?\d|minus", one.question) else 1
-        assert one.answer == str(numbers[0] + (sign * numbers[1] if len(numbers) == 2 else 0))
-        assert one.reasoning[Effort.HIGH].endswith(one.answer)
-        products = re.findall(r"(\d+)\*(\d+)=(\d+)", one.reasoning[Effort.MEDIUM])
+        cells.add(one.cell)
+        expected = fraction_expected(one.cell, one.question)
+        assert Fraction(one.answer) == expected, one
+        assert one.cell == "fractions compared" or one.answer == str(expected)
+        assert one.cell == "fractions compared" or one.reasoning[Effort.HIGH].endswith(one.answer)
+        products = re.findall(r"(\d+)\*(\d+)=(\d+)", one.reasoning[Effort.HIGH])
         assert all(int(a) * int(b) == int(product) for a, b, product in products)
-        assert len(products) == (3 if len({*re.findall(r"\d/(\d+)", one.question)}) == 2 else 0)
+    assert cells == {
+        *(f"fraction {sign}" for sign in "+-*/"),
+        "fraction, reduced",
+        "fraction of a number",
+        "fractions compared",
+    }
+
+
+@HELD
+def test_crosswise_products_have_the_order_of_the_fractions(held: bool):
+    for one in (one for one in drawn(fraction, held) if one.cell == "fractions compared"):
+        first, second = (Fraction(text) for text in re.findall(r"\d+/\d+", one.question))
+        x, sign, y = re.findall(r"(\d+)([<>])(\d+)", one.reasoning[Effort.HIGH])[0]
+        assert (sign == "<") == (first < second) == (int(x) < int(y))
+        assert one.reasoning[Effort.MEDIUM] == sign
 
 
 @HELD
 def test_percentages_are_exact(held: bool):
+    cells = set[str]()
     for one in drawn(percentage, held):
-        x, n = (int(number) for number in re.findall(r"\d+", one.question))
-        assert Fraction(one.answer) == Fraction(x * n, 100)
-        assert not re.search(r"\.\d*0$", one.answer)
+        cells.add(one.cell)
+        numbers = [int(number) for number in re.findall(r"\d+", one.question)]
+        if one.cell == "percentage":
+            x, n = numbers
+            assert Fraction(one.answer) == Fraction(x * n, 100)
+            assert not re.search(r"\.\d*0$", one.answer)
+        elif one.cell == "percentage, changed":
+            x = int(re.findall(r"(\d+)%", one.question)[0])
+            n = next(number for number in reversed(numbers) if number != x) if len(set(numbers)) > 1 else x
+            more = re.search(r"(?i)plus| and \d|incr|rais|more|dearer|rises|goes up|tax", one.question) is not None
+            assert Fraction(one.answer) == n * (1 + Fraction(x if more else -x, 100)), one
+        else:
+            part = Fraction(int(one.answer.removesuffix("%")), 100)
+            of = re.search(r"(?:percent|percentage)(?:age)? of (\d+) is|of (\d+)|out of (\d+)", one.question)
+            assert of
+            n = int(next(group for group in of.groups() if group))
+            assert sorted([n, int(part * n)]) == sorted(numbers)
+            assert part * n == int(part * n)
+    assert cells == {"percentage", "percentage, changed", "percentage, part"}
 
 
 @given(st.integers(0, 10**6), st.integers(1, 4))
@@ -80,29 +140,107 @@ def test_a_shifted_point_divides_by_a_power_of_ten(number: int, places: int):
     assert Fraction(shifted(number, places)) == Fraction(number, 10**places)
 
 
+REGISTRY = pint.UnitRegistry(non_int_type=Fraction)  # type: ignore[arg-type] # any number will do
+UNITS = {"Celsius": "degC", "Fahrenheit": "degF", "C": "degC", "F": "degF", "t": "metric_ton", "tonne": "metric_ton"}
+UNITS |= {"tonnes": "metric_ton", "centuries": "century", "l": "liter", "months": "month"}
+# There a decade is one of the logarithm's.
+REGISTRY.define("ten_years = 10 * year")
+UNITS |= {"decades": "ten_years", "decade": "ten_years"}
+
+
+def worth(text: str, of: str) -> Fraction:
+    of = of.removeprefix("degrees ").removeprefix("\u00b0")
+    return REGISTRY.Quantity(Fraction(text), UNITS.get(of, of)).to_base_units().magnitude
+
+
+def converted(question: str) -> tuple[str, str, str]:
+    """The amount, its unit, and the one that it is asked for in."""
+    amount = r"(?P<n>-?[\d.]+) (?P<of>.+?)"
+    for form in (
+        rf"How many (?P<to>.+?) (?:are|are in|is) {amount}\?",
+        rf"Convert {amount} (?:to|into) (?P<to>.+?)\.?",
+        rf"What (?:is|are) {amount} in (?P<to>.+?)\?",
+        rf"{amount} (?:in|to|= \?) (?P<to>.+?)\??",
+    ):
+        if found := re.fullmatch(form, question):
+            return found["n"], found["of"], found["to"]
+    raise AssertionError(question)
+
+
 @HELD
 def test_units_are_converted_as_pint_does(held: bool):
-    registry = pint.UnitRegistry(non_int_type=Fraction)  # type: ignore[arg-type] # any number will do
-    names = {"Celsius": "degC", "Fahrenheit": "degF", "C": "degC", "F": "degF"}
-
-    def unit(text: str) -> str:
-        text = text.removeprefix("degrees ").removeprefix("\u00b0")
-        return names.get(text, "metric_ton" if text.startswith("t") else text)
-
-    def worth(text: str, of: str) -> Fraction:
-        return registry.Quantity(Fraction(text), unit(of)).to_base_units().magnitude
-
-    form = r"(?:How many (?P<to>.+?) (?:are|are in) |(?:Convert |What is )?)(?P<n>-?\d+) (?P<of>.+?)"
+    seen = set[str]()
     for one in drawn(units, held):
-        if one.cell == "unit, time":
+        seen.add(one.cell)
+        if one.cell in ("unit, time", "unit, imperial"):
             count, of = re.findall(r"(\d+) (\w+)", one.question)[-1]
             told = sum(worth(part, unit) for part, unit in re.findall(r"(\d+) (\w+)", one.answer))
             assert told == worth(count, of), one
             continue
-        found = re.fullmatch(rf"{form}(?: (?:to|into|in) (?P<other>.+?))?[.?]?", one.question)
-        assert found, one.question
-        to = found["to"] or found["other"]
-        assert worth(one.answer, to) == worth(found["n"], found["of"]), one
+        n, of, to = converted(one.question)
+        if " " in one.answer:
+            assert one.cell == "unit, divided"
+            (whole, large), (rest, small) = re.findall(r"(\d+) (\w+)", one.answer)
+            assert worth(whole, large) + worth(rest, small) == worth(n, of), one
+            assert 0 < worth(rest, small) < worth("1", large) == worth("1", to)
+        elif one.cell == "unit, across":
+            # The factor is rounded to three digits behind the point.
+            factor = Fraction(one.answer) / int(n)
+            assert abs(factor - worth("1", of) / worth("1", to)) <= Fraction(1, 2000), one
+        else:
+            assert worth(one.answer, to) == worth(n, of), one
+    kinds = "to smaller", "to larger", "time", "imperial", "divided", "decimal", "across", "temperature"
+    assert seen == {f"unit, {kind}" for kind in kinds}
+
+
+@HELD
+def test_units_have_the_number_that_they_need(held: bool):
+    irregular = {"foot": "feet", "inch": "inches", "century": "centuries"}
+    one_of = {
+        *irregular,
+        "yard",
+        "pound",
+        "ounce",
+        "gallon",
+        "quart",
+        "mile",
+        "hour",
+        "minute",
+        "second",
+        "day",
+        "week",
+    }
+    one_of |= {"month", "year", "decade"}
+    for one in drawn(units, held):
+        for number, unit in re.findall(r"([\d.]+) ([a-z]{3,})", f"{one.question} {one.answer}"):
+            assert unit not in irregular if number != "1" else unit not in irregular.values()
+            if unit.removesuffix("s") in one_of:
+                assert (number == "1") == (unit in one_of), one
+        assert not re.search("What are 1 ", one.question)
+
+
+@HELD
+def test_units_end_at_their_answer_whose_working_is_that_of_each_operation(held: bool):
+    for one in drawn(units, held):
+        high = one.reasoning[Effort.HIGH]
+        if found := re.search(r"=(\d+)r(\d+)$", high):
+            whole, rest = found.groups()
+            numbers = re.findall(r"\d+", one.answer)
+            assert [int(whole), int(rest)] == [*map(int, numbers), 0][:2], one
+        else:
+            assert re.split("[=\n]", high)[-1] == one.answer, one
+        if one.cell == "unit, across":
+            said, term, *steps, moved = high.split("\n")
+            a, b = term.split("*")
+            assert "\n".join(steps) == working("*", int(a), int(b), Effort.HIGH)
+            product, ten = moved.split("=")[0].split("/")
+            assert int(product) == int(a) * int(b)
+            assert Fraction(int(b), int(ten)) == Fraction(re.findall(r"=([\d.]+)", said)[0])
+        if one.cell == "unit, decimal":
+            a, b = re.findall(r"^([\d.]+)\*(\d+)$", high, re.M)[0]
+            assert Fraction(a) * int(b) == Fraction(one.answer)
+            assert "." in a
+            assert re.fullmatch(r"\d+|\d+(\*|/)10+=[\d.]+", high.split("\n")[-1])
 
 
 def weekday_moved(one: Problem) -> str:
@@ -177,10 +315,12 @@ def test_a_weekday_at_medium_effort_is_a_few_glances(held: bool):
 def test_units_at_medium_effort_have_what_high_effort_works_out(held: bool):
     for one in drawn(units, held):
         medium = one.reasoning[Effort.MEDIUM]
-        if term := re.search(r"(\d+)([*/])(\d+)=(\S+)$", medium):
-            a, sign, b, result = term.groups()
-            assert Fraction(result) == (int(a) * int(b) if sign == "*" else Fraction(int(a), int(b)))
-            assert result == one.answer
+        if terms := re.findall(r"^(\d+)([*/])(\d+)=(\S+)$", medium, re.M):
+            for a, sign, b, result in terms:
+                assert Fraction(result) == (int(a) * int(b) if sign == "*" else Fraction(int(a), int(b)))
+            assert terms[-1][-1] == one.answer
+        elif one.cell == "unit, decimal":
+            assert medium.endswith(f"\n{one.answer}")
         elif found := re.fullmatch(r"(-?\d+)(\+32|\*5/9)", medium):
             assert int(one.answer) == (int(found[1]) + 32 if "+" in medium else Fraction(int(found[1]) * 5, 9))
         else:

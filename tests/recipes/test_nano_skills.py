@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ossia.harmony import Effort
 from recipes.nano.comparison import comparison
 from recipes.nano.division import by_zero, divided, division, long_division
-from recipes.nano.expressions import NAMES, expression, story
+from recipes.nano.expressions import NAMES, story
 from recipes.nano.problem import Problem
 from recipes.nano.prose import prose
 from recipes.nano.stories import long_story
@@ -25,11 +25,11 @@ def drawn(draw: object, held: bool) -> list[Problem]:
     return [draw(random, held=held) for _ in range(MANY)]  # type: ignore[operator] # the skills themselves
 
 
-@given(st.integers(0, 99_999), st.integers(2, 9))
+@given(st.integers(0, 999_999), st.integers(1, 9))
 def test_every_step_of_a_division_holds(a: int, b: int):
     text = divided(a, b, Effort.HIGH)
     rest = 0
-    for before, digit, quotient, left in re.findall(r"[a-e](\d)(\d)=(\d)r(\d)", text):
+    for before, digit, quotient, left in re.findall(r"[a-f](\d)(\d)=(\d)r(\d)", text):
         assert int(before) == rest
         assert divmod(10 * rest + int(digit), b) == (int(quotient), int(left))
         rest = int(left)
@@ -83,7 +83,7 @@ def test_divisions_ask_what_is_answered(draw: object, held: bool):
 
 def test_every_digit_divides_and_remainders_alone_have_their_part():
     by = {int(re.findall(r"\d+", one.question)[1]) for one in drawn(division, False)}
-    assert by == set(range(2, 10))
+    assert by == set(range(1, 10))
     alone = [one.cell.startswith("remainder") for one in drawn(long_division, False)]
     assert 0.3 < sum(alone) / len(alone) < 0.4
 
@@ -107,14 +107,6 @@ def test_comparisons_name_one_of_the_two(held: bool):
         numbers = [int(number) for number in re.findall(r"\d+", one.question)]
         larger = re.search("larger|bigger|greater", one.question) is not None
         assert int(one.answer) == (max(numbers) if larger else min(numbers))
-
-
-@pytest.mark.parametrize("held", [True, False])
-def test_expressions_are_worth_what_python_says(held: bool):
-    for one in drawn(expression, held):
-        term = "".join(re.findall(r"[\d+*()-]", one.question))
-        assert int(one.answer) == eval(term)
-        assert one.reasoning[Effort.HIGH].endswith(f"={one.answer}")
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -240,7 +232,7 @@ def test_numbers_that_are_kept_are_never_learned(draw: object):
     assert not kept & learned
 
 
-@pytest.mark.parametrize("draw", [expression, story])
+@pytest.mark.parametrize("draw", [story])
 def test_first_steps_that_are_kept_are_never_learned(draw: object):
     kept, learned = (
         {one.reasoning[Effort.MEDIUM].split(",")[0] for one in drawn(draw, held)} for held in (True, False)
