@@ -24,7 +24,8 @@ _REPEAT = (
     "Write {}",
 )
 _ASKED = ("What is {}?", "What is the {}?", "{}?", "Tell me the {}.", "Give me {}.", "And {}?", "Which {}?")
-_NOTED = "Noted."
+_NOTED, _NOT_TOLD = "Noted.", "You did not tell me that."
+_NEVER = 0.15
 
 Value = Callable[[Random, bool], str]
 
@@ -218,9 +219,11 @@ def found_in_list(things: list[str], found: int, known: int = 0) -> str:
 def memory(random: Random, *, held: bool, between: int | None = None) -> Problem:
     """What the user said before: noted, or asked for; half of the time after one to three other turns.
 
-    With `between` it is asked for, after so many.
+    With `between` it is asked for, after so many. Some of what is asked for was never told.
     """
     things = _things(random, held=held)
+    if between is None and random.random() < _NEVER:
+        return _not_told(random, things, held=held)
     joined = len(things) > 1 and random.random() < 0.4 and things[0].said.startswith(_STATEMENTS)
     turns = [things[:2], *([one] for one in things[2:])] if joined else [[one] for one in things]
     random.shuffle(turns)
@@ -233,6 +236,14 @@ def memory(random: Random, *, held: bool, between: int | None = None) -> Problem
     earlier = (*others[later:], last, *_among(random, others[:later], after - later, held=held))
     asked = random.choice(turns[-1])
     return Problem("recall", asked.asked, asked.value, thoughts(f"{asked.key} {asked.value}"), earlier=earlier)
+
+
+def _not_told(random: Random, things: Sequence[_Thing], *, held: bool) -> Problem:
+    """One of the things is asked for; only the others were told."""
+    asked, *others = things
+    told = [(_told(random, [one]), _NOTED) for one in others]
+    earlier = _among(random, told, random.choice((0, 0, 1, 2)), held=held)
+    return Problem("not told", asked.asked, _NOT_TOLD, thoughts(f"{asked.key} not told."), earlier=tuple(earlier))
 
 
 def _things(random: Random, *, held: bool) -> list[_Thing]:

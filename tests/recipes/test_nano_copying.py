@@ -24,7 +24,7 @@ def test_the_answer_was_said(draw: object, held: bool):
     for _ in range(MANY):
         one: Problem = draw(random, held=held)  # type: ignore[operator] # the skills themselves
         said = one.question + "".join(question for question, _ in one.earlier)
-        assert one.answer in said or one.answer == "Noted."
+        assert one.answer in said or one.answer == "Noted." or one.cell == "not told"
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -341,3 +341,17 @@ def test_what_the_user_wishes_becomes_of_the_answer():
         assert one.question in problem.question
         added = problem.answer.replace("four", "").strip()
         assert problem.answer == "FOUR" or (added and added in problem.question)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_what_was_not_told_is_not_recalled(held: bool):
+    random, asked = Random(0), 0
+    for _ in range(5 * MANY):
+        one = memory(random, held=held)
+        if one.cell == "not told":
+            asked += 1
+            key = one.reasoning[Effort.HIGH].removesuffix(" not told.")
+            told = " ".join(text for text, answer in one.earlier if answer == "Noted.")
+            assert one.answer == "You did not tell me that."
+            assert not re.search(rf"\b{re.escape(key)}\b (?:is|was) ", told)
+    assert 0.1 < asked / (5 * MANY) < 0.2
