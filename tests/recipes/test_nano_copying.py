@@ -150,7 +150,9 @@ def wording(one: Problem) -> str:
     """A question without its key."""
     key = one.reasoning[Effort.HIGH].removesuffix(f" {one.answer}")
     known = key in ASKS
-    return (one.question if known else re.sub(rf"(?<!'s )\b{re.escape(key)}\b", "{}", one.question)).lower().rstrip("?.")
+    return (
+        (one.question if known else re.sub(rf"(?<!'s )\b{re.escape(key)}\b", "{}", one.question)).lower().rstrip("?.")
+    )
 
 
 def test_some_wordings_of_what_is_recalled_are_never_learned():
