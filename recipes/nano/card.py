@@ -16,6 +16,7 @@ from recipes.nano.cells import CALLS, FACTS, UNKNOWN
 from recipes.nano.evaluate import EFFORTS, RESULTS, interval
 from recipes.nano.export import DEFAULT_EFFORT
 from recipes.nano.knowledge import taught_facts
+from recipes.nano.too_large import TOO_LARGE
 
 __all__ = ["CARD", "TRAINING", "card", "draw", "rows"]
 
@@ -60,6 +61,7 @@ def card(results: dict[str, Any], training: dict[str, Any]) -> str:
         sha256=results["sha256"],
         settings=", ".join(results["settings"].values()),
         mostly=_mostly_right(scores),
+        large=TOO_LARGE,
         arithmetic="\n".join(rows(arithmetic)),
         others="\n".join(rows(others)),
         longer="\n".join(rows(longer)),
@@ -179,14 +181,17 @@ assistant.** It knows some {facts:,} facts, and nothing else of the world.
 At `{default}` effort, which is the default (`reasoning_effort` in its `generation_config.json`), by the rows of the
 tables below, {mostly}
 
-Each kind has few shapes: an expression has three numbers, and at most one product, of the ten shapes of
-`expressions.py`; fractions are added, subtracted and reduced; a percentage is so many of a number; units, conclusions
-and stories have the forms of `units.py`, `logic.py`, `stories.py` and `prose.py`; what the user said is remembered up
-to the next question. In other shapes what is as simple is answered wrongly: `2*3*4`, `5 miles in km`.
+Each kind has its shapes: an expression has three or four numbers, signs and brackets in any order, quotients that are
+whole and by one digit; fractions have denominators up to 12; percentages are taken, added, taken off or found; units,
+conclusions, rankings and stories have the forms of `units.py`, `logic.py`, `ranking.py`, `stories.py`, `prose.py` and
+`errands.py`; what the user said is remembered over a few turns. Between systems units have rounded factors: a mile is
+1.609 km. Whole numbers of more digits are declined:
 
-Beyond these nothing is taught: larger numbers, decimals but compared and in percentages and units, languages other than
-a little English, conversations of more than some hundred tokens. Weekdays are those of dates from 1900 to 2099; two
-dates are less than 150 days apart, a date at most 40 days later. Calls and JSON are filled from values that stand
+> {large}
+
+Beyond these nothing is taught: powers and roots, decimals but compared and in percentages and units, languages other
+than a little English, conversations of more than some hundred tokens. Weekdays are those of dates from 1900 to 2099;
+two dates are less than 150 days apart, a date at most 40 days later. Calls and JSON are filled from values that stand
 behind their names or usual prepositions ("with size 12", "size: 12", "titled X"); from free prose only what is said of
 one person is. Asked something else, it may answer wrongly, and in the same confident words.
 
@@ -198,6 +203,7 @@ gives; `high` writes every step as an equation and looks at every function, link
 On problems that training never contains: of each skill a tenth of all pairs of numbers, chosen by a hash; words, names,
 functions' nouns, cities, facts beyond those taught and some wordings kept apart in the same way. What one skill keeps
 another may meet: a kept pair as a step of a story or fraction, "How many pears remain?" in stories of one sentence.
+A tenth of the shapes of four numbers, and so of *expression of 4*, is never learned either.
 Most palindromes are not new either, since the first four letters decide what they are. Greetings and facts that are
 taught are recalled: they are asked as they were learned, and so is *other arithmetic*. Two in five of *prose, 1 step*
 are told in sentences that training never has, of words that it has. Each problem is asked in one of many ways, under a
