@@ -6,16 +6,18 @@ Started again it goes on where it was; nothing in the package changes.
 
 import argparse
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from ossia.cli._options import at_least
-from recipes.nano.train import CHECKPOINT
+from recipes.nano import evaluate, export, reward, train
+from recipes.nano.command import run
 
 
 def main() -> None:
-    """Run the parts as the programs that they are."""
+    """Run the parts one after the other, in this process: whoever ends it ends all."""
+    sys.argv[0] = "recipes.nano"
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("build/nano"))
     parser.add_argument("--count", type=at_least(0), default=200, help="problems of a cell to measure; 0 measures none")
@@ -24,24 +26,25 @@ def main() -> None:
     )
     arguments, training = parser.parse_known_args()
     output, model = arguments.output, arguments.output / "model"
-    trained = output / CHECKPOINT
-    _run("train", "--wide", "--output", str(output), *training)
+    trained = output / train.CHECKPOINT
+    export.check_replaceable(model)
+    _run(train.main, "--wide", "--output", str(output), *training)
     if arguments.rounds:
         rewarded = output / "rewarded.pt"
-        _run("reward", str(trained), "--output", str(rewarded), "--rounds", str(arguments.rounds))
+        _run(reward.main, str(trained), "--output", str(rewarded), "--rounds", str(arguments.rounds))
         trained = rewarded
-    _run("export", str(trained), "--output", str(model))
+    _run(export.main, str(trained), "--output", str(model))
     if arguments.count:
         results = output / "results.json"
-        _run("evaluate", "--model", str(model), "--output", str(results), "--count", str(arguments.count))
+        _run(evaluate.main, "--model", str(model), "--output", str(results), "--count", str(arguments.count))
         print(f"{results}: {len(json.loads(results.read_text('utf-8'))['scores'])} figures")
 
 
-def _run(part: str, *words: str) -> None:
-    status = subprocess.run([sys.executable, "-m", f"recipes.nano.{part}", *words], check=False).returncode
-    if status:
-        sys.exit(status)
+def _run(part: Callable[[], None], *words: str) -> None:
+    """Run a part with the command line that it would have alone."""
+    sys.argv = [part.__module__, *words]
+    part()
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

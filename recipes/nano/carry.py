@@ -5,17 +5,21 @@ those of the letter with its space. Tokens that are new begin as in a model from
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ossia.checkpoint import open_checkpoint
+from ossia.checkpoint import expected_tensors, open_checkpoint
+from ossia.config import ModelConfig
+from ossia.errors import CheckpointError
 from ossia.harmony import Vocabulary
 from ossia.loading import vocabulary_of
 from ossia.mxfp4 import Packed, decode
 from ossia.train.parameters import initial_parameters
+from recipes.nano.command import run
 from recipes.nano.conversation import vocabulary
 from recipes.nano.shape import model_config
 
@@ -30,14 +34,21 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("output", type=Path)
     arguments = parser.parse_args()
+    if arguments.output.is_dir():
+        parser.error(f"{arguments.output}: this is a folder; the name of the checkpoint to write is right")
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"step": 0, "parameters": carried(arguments.model)}, arguments.output)
 
 
 def carried(model: Path) -> dict[str, torch.Tensor]:
-    """The parameters of the model for today's vocabulary, float32."""
+    """The parameters of the model for today's vocabulary, float32.
+
+    Raises OssiaError when there is no model, or one of another shape.
+    """
     checkpoint, tokens = open_checkpoint(model), vocabulary()
     config = model_config(tokens.size, tokens.return_, tokens.endoftext)
+    if _shapes(replace(checkpoint.config, vocab_size=tokens.size)) != _shapes(config):
+        raise CheckpointError(f"{model} is of another shape; a model that this recipe exported is right")
     rows, sources = _matched(tokens, vocabulary_of(checkpoint))
     parameters: dict[str, torch.Tensor] = {}
     for name, fresh in initial_parameters(config, seed=0).items():
@@ -48,6 +59,10 @@ def carried(model: Path) -> dict[str, torch.Tensor]:
         else:
             parameters[name] = values.reshape(fresh.shape)
     return parameters
+
+
+def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    return {name: spec.shape for name, spec in expected_tensors(config, "bfloat16").items()}
 
 
 def _matched(new: Vocabulary, old: Vocabulary) -> tuple[list[int], list[int]]:
@@ -69,4 +84,4 @@ def _floats(tensor: Any) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

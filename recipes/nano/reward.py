@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ossia.cli._options import at_least, fraction
 from ossia.config import ModelConfig
 from ossia.harmony import Effort
 from ossia.loading import load_weights
@@ -33,6 +34,7 @@ from ossia.train.train_ops import TrainOps
 from ossia.train.trainer import batch_loss, read_checkpoint, take
 from recipes.nano.case import Case
 from recipes.nano.cells import CELLS
+from recipes.nano.command import run
 from recipes.nano.conversation import Format, vocabulary
 from recipes.nano.evaluate import answers_of, new_engine
 from recipes.nano.export import export
@@ -139,9 +141,9 @@ class Rewarded:
     def load(self, path: Path, *, weights_only: bool = False) -> dict[str, Any]:
         """Go on from a saved file, or with `weights_only` from the parameters of any checkpoint; what else it holds.
 
-        Raises OssiaError when they are another model's.
+        Raises OssiaError when they are another model's, or the file is not one that was saved with `before`.
         """
-        state = read_checkpoint(path)
+        state = read_checkpoint(path, *(() if weights_only else ("rewards", "optimiser", "before")))
         take(self.parameters, state["parameters"], path)
         if not weights_only:
             self.round, self.rewards = state["step"], state["rewards"]
@@ -247,6 +249,7 @@ def engine_sampler(form: Format, limit: int) -> Sample:
 def main() -> None:
     """Learn from a checkpoint's answers and write another."""
     arguments = _arguments()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(arguments.threads)
     form = Format(vocabulary())
     config = model_config(form.vocabulary.size, form.vocabulary.return_, form.vocabulary.endoftext)
@@ -289,18 +292,14 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Learn from a checkpoint's own answers, graded.")
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--output", type=Path, default=Path("build/nano/rewarded.pt"))
-    parser.add_argument("--rounds", type=int, default=RewardConfig.rounds)
-    parser.add_argument("--questions", type=int, default=RewardConfig.questions, help="of each round")
-    parser.add_argument("--samples", type=int, default=RewardConfig.samples, help="answers to each question")
-    parser.add_argument("--rate", type=float, default=RewardConfig.rate)
-    parser.add_argument("--kept", type=int, default=4, help="problems of each cell, before and after; at least one")
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    for name in ("rounds", "questions", "samples", "kept", "threads"):
-        if (given := getattr(arguments, name)) < 1:
-            parser.error(f"--{name} is {given}; 1 or more is right")
-    return arguments
+    parser.add_argument("--rounds", type=at_least(1), default=RewardConfig.rounds)
+    parser.add_argument("--questions", type=at_least(1), default=RewardConfig.questions, help="of each round")
+    parser.add_argument("--samples", type=at_least(1), default=RewardConfig.samples, help="answers to each question")
+    parser.add_argument("--rate", type=fraction(0, 1, above=True), default=RewardConfig.rate)
+    parser.add_argument("--kept", type=at_least(1), default=4, help="problems of each cell, before and after")
+    parser.add_argument("--threads", type=at_least(1), default=2)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

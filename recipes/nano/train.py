@@ -12,25 +12,35 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from multiprocessing import get_context, parent_process, set_start_method
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from threading import Event, Thread
 
 import torch
 import torch.distributed as dist
-from torch.multiprocessing.spawn import spawn
 
+from ossia.checkpoint.sources.locks import locked
 from ossia.cli._bounds import processors
+from ossia.cli._display import said
 from ossia.cli._options import at_least
+from ossia.errors import OssiaError
 from ossia.train.ahead import Ahead
 from ossia.train.curve import write_curve
 from ossia.train.rows import Rows, aligned
 from ossia.train.trainer import Progress, Trainer, TrainingConfig
+from recipes.nano.command import run
 from recipes.nano.conversation import Format, vocabulary
 from recipes.nano.mixture import SHARED, Mixture, Shares
 from recipes.nano.shape import model_config
 
 CHECKPOINT = "checkpoint.pt"
 CURVE = "loss.png"
+LOCK = ".lock"
 _ON_GPU = {"steps": 27_000, "tokens": 2400, "muon_rate": 0.02, "first_part": 0.03, "full_at_first": 0.5}
 """What is the default there: a step has twenty times as many tokens, and its gradient bears larger rates."""
 _ROOM = 160
@@ -38,15 +48,22 @@ _ROOM = 160
 
 
 def main() -> None:
-    """Parse the arguments and start the processes."""
+    """Parse the arguments and train; of two runs into one folder the second is refused."""
     arguments = _arguments()
     # A product is compiled for each shape; the default keeps fewer than there are.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
+    if arguments.output.exists() and not arguments.output.is_dir():
+        raise OssiaError(f"{arguments.output}: this is no folder; a folder or a new name is right")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    if arguments.device != "cpu" or arguments.processes == 1:
-        _train(0, arguments, None)
-        return
-    spawn(_train, (arguments, _free_port()), nprocs=arguments.processes)
+    with locked(arguments.output / LOCK, partial(_refuse, arguments.output), lambda: False):
+        if arguments.device != "cpu" or arguments.processes == 1:
+            _train(0, arguments, None)
+        else:
+            _train_together(arguments)
+
+
+def _refuse(output: Path) -> None:
+    raise OssiaError(f"{output}: another run trains into this folder; another one, or waiting for its end, is right")
 
 
 def new_trainer(
@@ -141,6 +158,67 @@ def _mistake(given: argparse.Namespace) -> str | None:
     return None
 
 
+def _train_together(arguments: argparse.Namespace) -> None:
+    """Train in one process for each rank, and end them all when one fails, or when this one is interrupted."""
+    port, start_anew, ranks = _free_port(), get_context("spawn"), list[SpawnProcess]()
+    told, tell = start_anew.Pipe(duplex=False)
+    try:
+        # They do not hear ctrl-c, which is for this process to heed.
+        with _on_signals(signal.SIG_IGN, signal.SIGINT):
+            for rank in range(arguments.processes):
+                one = start_anew.Process(target=_rank, args=(rank, arguments, port, tell), daemon=True)
+                one.start()
+                ranks.append(one)
+        _wait(ranks, told)
+    finally:
+        for one in ranks:
+            one.kill()
+            one.join()
+
+
+def _wait(ranks: Sequence[SpawnProcess], told: Connection) -> None:
+    """Until all have ended. Raises OssiaError when one has failed."""
+    while True:
+        running = [one.sentinel for one in ranks if one.is_alive()]
+        if told.poll():
+            raise OssiaError(told.recv())
+        if failed := [one.exitcode for one in ranks if one.exitcode]:
+            raise OssiaError(f"a process ended with status {failed[0]}; the same command goes on from the checkpoint")
+        if not running:
+            return
+        wait([told, *running])
+
+
+def _rank(rank: int, arguments: argparse.Namespace, port: int, tell: Connection) -> None:
+    """One of several processes. It tells its parent of an error, and waits to be ended, lest the others complain."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    # Locks that libraries make are then without a name, of which Python would complain when this process is killed.
+    set_start_method("fork", force=True)
+    try:
+        _train(rank, arguments, port)
+    except (OssiaError, OSError, MemoryError) as error:
+        tell.send(said(error))
+        Event().wait()
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as its parent has ended, even by a signal that nothing can heed."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def _on_signals(handler: Callable[..., object] | signal.Handlers, *numbers: int) -> Iterator[None]:
+    """Handle signals in another way for a while."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
 def _train(rank: int, arguments: argparse.Namespace, port: int | None) -> None:
     torch.set_num_threads(1)
     if port is not None:
@@ -172,10 +250,10 @@ def _train(rank: int, arguments: argparse.Namespace, port: int | None) -> None:
         trainer.load(arguments.start, weights_only=True)
     reporter = _Reporter(trainer, arguments.output, arguments.save_every)
     if port is None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, reporter.stop)
-    trainer.run(reporter if rank == 0 else _silent)
-    if port is not None:
+        with _on_signals(reporter.stop, signal.SIGINT, signal.SIGTERM):
+            trainer.run(reporter)
+    else:
+        trainer.run(reporter if rank == 0 else _silent)
         dist.destroy_process_group()
 
 
@@ -226,4 +304,4 @@ def _free_port() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,17 +26,21 @@ def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str], words: list[s
     assert len(capsys.readouterr().err.strip().splitlines()) <= 2
 
 
-def test_the_status_is_the_recipes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    ran: list[list[str]] = []
+class Became(Exception):  # noqa: N818 # not an error: the process is another program from here on
+    pass
 
-    def failing(command: list[str], **settings: object) -> subprocess.CompletedProcess[bytes]:
-        ran.append(command)
-        return subprocess.CompletedProcess(command, 7)
 
-    monkeypatch.setattr(verb.subprocess, "run", failing)
-    assert main(["train", "nano", "--out", str(tmp_path), "--steps", "3", "--device", "cuda", "--count", "0"]) == 7
-    expected = ["--output", str(tmp_path), "--count", "0", "--device", "cuda", "--steps", "3"]
-    assert ran == [[sys.executable, "-m", "recipes.nano", *expected]]
+def test_it_becomes_the_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def execv(program: str, command: list[str]) -> None:
+        raise Became(program, command, Path.cwd())
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "execv", execv)
+    with pytest.raises(Became) as became:
+        main(["train", "nano", "--out", "made", "--steps", "3", "--device", "cuda", "--count", "0"])
+    expected = ["--output", str(tmp_path / "made"), "--count", "0", "--device", "cuda", "--steps", "3"]
+    command = [sys.executable, "-m", "recipes.nano", *expected]
+    assert became.value.args == (sys.executable, command, verb._SOURCE)
 
 
 @pytest.mark.torch

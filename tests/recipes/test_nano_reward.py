@@ -168,7 +168,7 @@ def test_the_engine_answers_as_the_parameters_say():
 
 def test_another_models_checkpoint_is_refused(tmp_path: Path):
     saved = tmp_path / "rewarded.pt"
-    stage(rounds=1).save(saved)
+    stage(rounds=1).save(saved, before=0.25)
     wider = Rewarded(replace(toy(), hidden_size=64), RewardConfig(), sampled, lambda _: [])
     with pytest.raises(OssiaError, match=r"rewarded\.pt holds the parameters of another model"):
         wider.load(saved)

@@ -1,14 +1,18 @@
+import contextlib
 import math
+import pickle
+import zipfile
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
 
-from ossia.errors import OssiaError
+from ossia.errors import CheckpointError, OssiaError
 from ossia.train.packing import Group, pack
 from ossia.train.parameters import initial_parameters
 from ossia.train.train_ops import TrainOps
-from ossia.train.trainer import Progress, Trainer, TrainingConfig, batch_loss
+from ossia.train.trainer import Progress, Trainer, TrainingConfig, batch_loss, read_checkpoint
 from tests.train.tiny import VOCABULARY, config, counting
 
 pytestmark = pytest.mark.torch
@@ -90,8 +94,55 @@ def test_parameters_alone_begin_a_new_run(tmp_path: Path):
 
 
 def test_another_models_file_is_refused(tmp_path: Path):
-    torch.save({"parameters": {}}, tmp_path / "other.pt")
+    torch.save({"step": 0, "losses": [], "parameters": {}, "optimisers": []}, tmp_path / "other.pt")
     with pytest.raises(OssiaError, match="another model"):
+        trainer().load(tmp_path / "other.pt")
+
+
+def junk(kind: str, file: Path) -> None:
+    torch.save({"step": 1, "parameters": {"one": torch.zeros(1000)}}, file)
+    whole = file.read_bytes()
+    contents = {"text": b"hello\n", "empty": b"", "truncated": whole[:-200], "begun": whole[:50]}
+    if kind in contents:
+        file.write_bytes(contents[kind])
+    elif kind == "pickle":
+        file.write_bytes(pickle.dumps({"step": 1}))
+    elif kind == "archive":
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("letter", "hello")
+    else:
+        torch.save([1], file)
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "truncated", "begun", "pickle", "archive", "list"])
+def test_what_is_no_checkpoint_is_refused(kind: str, tmp_path: Path):
+    junk(kind, file := tmp_path / "junk.pt")
+    with pytest.raises(CheckpointError, match=r"junk\.pt: it is damaged or no checkpoint; a checkpoint that training"):
+        read_checkpoint(file)
+
+
+def test_a_checkpoint_with_a_bit_flipped_is_read_or_refused(tmp_path: Path):
+    one, file = Random(0), tmp_path / "flipped.pt"
+    torch.save({"step": 1, "losses": [1.5], "parameters": {"one": torch.zeros(2)}}, file)
+    whole = file.read_bytes()
+    for _ in range(300):
+        flipped = bytearray(whole)
+        flipped[one.randrange(len(whole))] ^= 1 << one.randrange(8)
+        file.write_bytes(flipped)
+        with contextlib.suppress(CheckpointError):
+            read_checkpoint(file)
+
+
+def test_a_checkpoint_that_is_not_there_or_is_a_folder_is_refused(tmp_path: Path):
+    with pytest.raises(CheckpointError, match=r"none\.pt: No such file or directory; a checkpoint that training"):
+        read_checkpoint(tmp_path / "none.pt")
+    with pytest.raises(CheckpointError, match="Is a directory; a checkpoint that training"):
+        read_checkpoint(tmp_path)
+
+
+def test_a_checkpoint_says_what_it_lacks(tmp_path: Path):
+    torch.save({"parameters": {}}, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match=r"other\.pt: it holds no step, losses, optimisers; a checkpoint that"):
         trainer().load(tmp_path / "other.pt")
 
 

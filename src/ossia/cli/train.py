@@ -1,7 +1,7 @@
 """`ossia train nano`: the embedded model made again from nothing, by its recipe."""
 
 import argparse
-import subprocess
+import os
 import sys
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the recipe, which shows its progress; started again it goes on where it was."""
+    """Become the recipe, which shows its progress; started again it goes on where it was."""
     from ossia.errors import OssiaError
 
     if not (_SOURCE / "recipes" / options.recipe).is_dir():
@@ -42,5 +42,6 @@ def run(options: argparse.Namespace) -> int:
     for name in ("device", "steps", "processes"):
         if (given := getattr(options, name)) is not None:
             words += [f"--{name}", str(given)]
-    command = [sys.executable, "-m", f"recipes.{options.recipe}", *words]
-    return subprocess.run(command, cwd=_SOURCE, check=False).returncode
+    os.chdir(_SOURCE)
+    # A process of its own would train on when this one, which the user knows, is killed.
+    os.execv(sys.executable, [sys.executable, "-m", f"recipes.{options.recipe}", *words])

@@ -1,6 +1,9 @@
 """Full training of a small model over `ossia.model`, resumable at any step: on one device, or in one process a core."""
 
 import math
+import pickle
+import struct
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +14,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ossia.config import ModelConfig
-from ossia.errors import OssiaError
+from ossia.errors import CheckpointError, OssiaError
+from ossia.files import open_regular
 from ossia.model import forward, prepare
 from ossia.train.dense_ops import DenseLoss
 from ossia.train.muon import Muon
@@ -103,7 +107,7 @@ class Trainer:
 
     def load(self, path: Path, *, weights_only: bool = False) -> None:
         """Go on from a saved file; with `weights_only` from its parameters alone, at step 0."""
-        state = read_checkpoint(path)
+        state = read_checkpoint(path, *(() if weights_only else ("losses", "optimisers")))
         take(self.parameters, state["parameters"], path)
         if weights_only:
             return
@@ -151,9 +155,47 @@ class Trainer:
             optimiser.zero_grad(set_to_none=False)
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What `Trainer.save` wrote, its tensors on the processor."""
-    return torch.load(path, weights_only=True, map_location="cpu")
+_JUNK = (
+    pickle.PickleError,
+    struct.error,
+    zipfile.BadZipFile,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What torch.load raises on files that are damaged or of another kind."""
+
+
+def read_checkpoint(path: Path, *more: str) -> dict[str, Any]:
+    """What `Trainer.save` wrote, its tensors on the processor; `more` it must hold beside a step and parameters.
+
+    Raises CheckpointError when it cannot be read, or does not hold them.
+    """
+    right = "a checkpoint that training wrote is right"
+    try:
+        state = _loaded(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror or error}; {right}") from error
+    except _JUNK as error:
+        raise CheckpointError(f"{path}: it is damaged or no checkpoint; {right}") from error
+    if lacking := [key for key in ("step", "parameters", *more) if key not in state]:
+        raise CheckpointError(f"{path}: it holds no {', '.join(lacking)}; {right}")
+    return state
+
+
+def _loaded(path: Path) -> dict[str, Any]:
+    """A dict that torch saved. A file that is no archive never comes before torch, which warns of some."""
+    with open_regular(path) as file:
+        if not zipfile.is_zipfile(file):
+            raise TypeError("not an archive")
+        file.seek(0)
+        state = torch.load(file, weights_only=True, map_location="cpu")
+    if not isinstance(state, dict):
+        raise TypeError(f"{type(state).__name__}, not a dict")
+    return state
 
 
 def take(parameters: Mapping[str, nn.Parameter], saved: Mapping[str, Tensor], path: Path) -> None:
