@@ -350,8 +350,8 @@ void attend_fold(State* state, State* part, int rows, int padded) {
   const F32 ours = load(state->largest), theirs = load(part->largest), both = max(theirs, ours);
   float kept[kLanes], added[kLanes], largest[kLanes];
   store(largest, both);
-  store(kept, exp(sub(ours, both)));
-  store(added, exp(sub(theirs, both)));
+  store(kept, weight_of(sub(ours, both)));
+  store(added, weight_of(sub(theirs, both)));
   for (int row = 0; row < rows; ++row) {
     if (part->largest[row] == kNothing) continue;
     state->largest[row] = largest[row];

@@ -20,6 +20,9 @@ FUNCTION = 8 * U
 LEAST_GATE = -400.0
 """Below it the sigmoid is under 1e-295, and its exp beyond float64: SwiGLU is 0 whatever the gate."""
 
+LEAST_WEIGHT = np.exp(-42.0)
+"""What the native backend's attention takes for nothing beside the largest weight, which is one."""
+
 
 class Judged(NamedTuple):
     value: np.ndarray  # float64
@@ -105,10 +108,13 @@ def rope(x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> Judged:
     return Judged(value, 3 * U * size)
 
 
-def attend_one(q: np.ndarray, k: np.ndarray, v: np.ndarray, sink: float, rounding: float = 0.0) -> Judged:
+def attend_one(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, sink: float, rounding: float = 0.0, least: float = 0.0
+) -> Judged:
     """[E], [S, E], [S, E] -> [E]: one head of one token, over the keys that it sees.
 
-    `rounding` is how far a query's numbers and the weights may be from what they are, relatively.
+    `rounding` is how far a query's numbers and the weights may be from what they are, relatively; weights below `least`
+    of the largest may be none at all.
     """
     q, k, v = (array.astype(np.float64) for array in (q, k, v))
     root = np.sqrt(len(q))
@@ -120,7 +126,7 @@ def attend_one(q: np.ndarray, k: np.ndarray, v: np.ndarray, sink: float, roundin
     size = (np.abs(k) @ np.abs(q)).max() / root
     score_error = ((len(q) + 4) * U + rounding) * size + 2 * U * np.abs(scores).max()
     relative = 2 * score_error + rounding + 2 * FUNCTION + 2 * (len(k) + 4) * U
-    return Judged(weights @ v, relative * (weights @ np.abs(v)))
+    return Judged(weights @ v, relative * (weights @ np.abs(v)) + least * np.abs(v).sum(axis=0))
 
 
 def attend_whole(
@@ -131,7 +137,7 @@ def attend_whole(
     A query, and the weights times scales of the values in each 64 positions, are rounded to multiples of their largest
     magnitude over 16256, and each is off by half of one at most.
     """
-    exact = attend_one(q, k, v, sink)
+    exact = attend_one(q, k, v, sink, least=LEAST_WEIGHT)
     q, k, v = (array.astype(np.float64) for array in (q, k, v))
     root = np.sqrt(len(q))
     scores = np.append(k @ q / root, sink)

@@ -53,9 +53,11 @@ class Heads:
             seen = q, keys[:, head], values[:, head], sink
             if ops.name == "native" and ops.kv_cache_dtype is CacheDtype.INT8:
                 return judges.attend_whole(*seen, scales[:, head], positions)
+            if ops.name != "native":
+                return judges.attend_one(*seen)
             # Matrix tiles take a number as the sum of two of bfloat16.
-            on_tiles = ops.name == "native" and ops.kv_cache_dtype is CacheDtype.BF16
-            return judges.attend_one(*seen, rounding=2.0**-18 if on_tiles else 0.0)
+            rounding = 2.0**-18 if ops.kv_cache_dtype is CacheDtype.BF16 else 0.0
+            return judges.attend_one(*seen, rounding, judges.LEAST_WEIGHT)
 
         heads = [one(q, self.sinks[head], head // group) for head, q in enumerate(self.q[end - 1])]
         return judges.Judged(*(np.concatenate(parts) for parts in zip(*heads, strict=True)))

@@ -101,3 +101,24 @@ def test_heads_too_wide_for_8_bits_are_refused():
     assert ops.new_cache(16, 16, 1, 256).pages.nbytes == 16 * 2 * (256 + 4)
     with pytest.raises(BackendError, match=r"heads of width 258 can be kept; .* an even width up to 256 are right"):
         ops.new_cache(16, 16, 1, 258)
+
+
+@pytest.mark.parametrize("isa", instruction_sets())
+@pytest.mark.parametrize("positions", [2, 300])
+def test_what_is_next_to_nothing_beside_the_largest_is_nothing(isa: str, positions: int):
+    """A weight below e^-42 adds nothing, within a cut and from another: subnormal numbers would take a hundred times
+    as long, and no value of a model is as large as those here, which show what counts."""
+    ops = NativeOps(Precision.EXACT, isa=isa)
+    q = np.zeros((positions, 1, 32), np.float32)
+    q[:, 0, 0] = 32**0.5
+    v = np.ones((positions, 1, 32), np.float32)
+    v[0] = 1e20
+    sinks = ops.prepare(np.full(1, -np.inf, np.float32), Role.VECTOR, "sinks")
+    batch = Batch.packed([[0] * positions])
+    for score, counts in ((-40.0, True), (-45.0, False), (-95.0, False)):
+        k = np.zeros((positions, 1, 32), np.float32)
+        k[0, 0, 0] = score
+        last = ops.attend(q, k, v, sinks, None, batch, KIND, None)[-1]
+        others = positions - 1
+        expected = (others + np.exp(score) * 1e20) / (others + np.exp(score)) if counts else 1.0
+        np.testing.assert_allclose(last, expected, rtol=1e-5 if counts else 1e-7)
