@@ -10,7 +10,8 @@ from ossia.harmony import Effort
 from recipes.nano.problem import Problem
 from recipes.nano.ranking import ranked
 
-MORE = {"tall", "old", "fast", "heavi", "larg", "rich"}
+MORE = ("taller", "older", "faster", "heavier", "larger", "richer")
+MORE += tuple(word.removesuffix("er") + "est" for word in MORE)
 HELD = pytest.mark.parametrize("held", [True, False])
 
 
@@ -20,7 +21,7 @@ def drawn(held: bool) -> list[Problem]:
 
 
 def before(a: str, word: str, b: str) -> tuple[str, str]:
-    return (a, b) if re.sub("(er|est)$", "", word) in MORE else (b, a)
+    return (a, b) if word in MORE else (b, a)
 
 
 def orders(question: str) -> list[tuple[str, ...]]:

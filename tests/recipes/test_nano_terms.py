@@ -125,7 +125,7 @@ def test_what_is_too_large_has_a_digit_too_many(held: bool):
     for one in drawn(too_large, held):
         assert one.answer == TOO_LARGE
         a, b = (len(number) for number in re.findall(r"\d+", one.question))
-        by = re.search(r"(?i)[*/x\u00d7\u00f7]|times|divide|multipl|product", one.question)
+        by = re.search(r"(?i)[*/x\u00d7\u00f7]|times|divide|multiply|multiplied|product", one.question)
         divided = re.search(r"(?i)[/\u00f7]|divide", one.question)
         long, short = (a, b) if divided else (max(a, b), min(a, b))
         assert long > 6 or (by and short > 3) or (not by and max(a, b) > 6)
