@@ -1,4 +1,4 @@
-"""Begin from a model of the same shape with another vocabulary: `python -m recipes.nano.carry MODEL build/start.pt`.
+"""Begin from a model with another vocabulary or narrower experts: `python -m recipes.nano.carry MODEL build/start.pt`.
 
 Every token takes the rows of the token with its bytes; a letter, which stood behind a space in the earlier workings,
 those of the letter with its space. Tokens that are new begin as in a model from nothing.
@@ -41,23 +41,25 @@ def main() -> None:
 
 
 def carried(model: Path) -> dict[str, torch.Tensor]:
-    """The parameters of the model for today's vocabulary, float32.
+    """The parameters of the model for today's vocabulary and experts that may be wider, float32.
 
+    What an expert has more begins as in a model from nothing, whose down projections are zero: it adds nothing yet.
     Raises OssiaError when there is no model, or one of another shape.
     """
     checkpoint, tokens = open_checkpoint(model), vocabulary()
     config = model_config(tokens.size, tokens.return_, tokens.endoftext)
-    if _shapes(replace(checkpoint.config, vocab_size=tokens.size)) != _shapes(config):
+    wide = max(checkpoint.config.intermediate_size, config.intermediate_size)
+    if _shapes(replace(checkpoint.config, vocab_size=tokens.size, intermediate_size=wide)) != _shapes(config):
         raise CheckpointError(f"{model} is of another shape; a model that this recipe exported is right")
     rows, sources = _matched(tokens, vocabulary_of(checkpoint))
     parameters: dict[str, torch.Tensor] = {}
     for name, fresh in initial_parameters(config, seed=0).items():
         values = torch.from_numpy(_floats(checkpoint.tensors[name]))
+        parameters[name] = fresh.detach().clone()
         if name in _BY_TOKEN:
-            parameters[name] = fresh.detach().clone()
             parameters[name][rows] = values[sources]
         else:
-            parameters[name] = values.reshape(fresh.shape)
+            parameters[name][tuple(map(slice, values.shape))] = values
     return parameters
 
 
