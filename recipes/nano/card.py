@@ -37,6 +37,7 @@ _KINDS = {
 _ARITHMETIC = ("addition", "subtract", "multiplication", "division", "remainder")
 _LONGER = "longer: "
 _SHOWN, _FAILED = 20, 10
+_MARKERS = dict(zip(EFFORTS, "os^", strict=True))
 _MOSTLY = 0.95
 
 
@@ -77,7 +78,7 @@ def card(results: dict[str, Any], training: dict[str, Any]) -> str:
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Write the picture of accuracy against tokens: one line an operation, one point an effort."""
+    """Write the picture of accuracy against tokens: one line a kind, one mark an effort."""
     import matplotlib as mpl  # noqa: PLC0415 # the text needs no pictures
 
     mpl.use("Agg")
@@ -86,10 +87,15 @@ def draw(results: dict[str, Any], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
     for kind in _kinds(results["scores"]):
         points = [_together(results["scores"], kind, effort) for effort in EFFORTS]
-        axes.plot([tokens for *_, tokens in points], [100 * right / n for right, n, _ in points], "o-", label=kind)
-        for effort, (right, n, tokens) in zip(EFFORTS, points, strict=True):
-            axes.annotate(effort, (tokens, 100 * right / n), fontsize=8, xytext=(4, -10), textcoords="offset points")
-    axes.set(xlabel="tokens the model writes", ylabel="right, %", ylim=(-3, 103))
+        spent, right = [tokens for *_, tokens in points], [100 * right / n for right, n, _ in points]
+        [line] = axes.plot(spent, right, label=kind)
+        for marker, x, y in zip(_MARKERS.values(), spent, right, strict=True):
+            axes.plot(x, y, marker, color=line.get_color())
+    for effort, marker in _MARKERS.items():
+        axes.plot([], [], marker, color="gray", label=effort)
+    axes.set(xlabel="tokens the model writes", ylabel="right, %", ylim=(-3, 103), xscale="log")
+    axes.set_xticks(ticks := (10, 20, 50, 100, 200, 400), labels=[str(tick) for tick in ticks])
+    axes.minorticks_off()
     axes.legend()
     figure.savefig(path, dpi=120)
     plt.close(figure)
