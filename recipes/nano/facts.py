@@ -43,9 +43,9 @@ def _tables() -> dict[str, list[Any]]:
 
 
 @cache
-def capitals() -> frozenset[str]:
-    """The countries whose capital is known."""
-    return frozenset(country for country, _ in _tables()["capitals"])
+def capitals() -> dict[str, str]:
+    """The countries whose capital is known, each with it."""
+    return dict(_tables()["capitals"])
 
 
 @cache

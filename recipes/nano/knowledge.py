@@ -127,10 +127,14 @@ def _invented(random: Random, kind: _Kind, held: bool) -> str | None:
 
 def _blended(random: Random, kind: _Kind, held: bool) -> str | None:
     """The beginning of one word and the end of another, of those that are taught or declined."""
-    words = [*_subjects(kind.table), *(text for name in kind.beyond for text in _beyond(name, held))]
-    first, second = random.sample(words, 2)
+    first, second = random.sample(_whole_words(kind, held), 2)
     text = first[: random.randrange(1, len(first))] + second[random.randrange(1, len(second)) :]
     return text if text.isalpha() and kept(text) == held else None
+
+
+@cache
+def _whole_words(kind: _Kind, held: bool) -> list[str]:
+    return [*_subjects(kind.table), *(text for name in kind.beyond for text in _beyond(name, held))]
 
 
 def _taught_elsewhere(kind: _Kind, subject: str) -> bool:
@@ -199,10 +203,9 @@ def _beyond(name: str, held: bool) -> list[str]:
 
 
 @cache
-def _subjects(table: str) -> frozenset[str]:
-    if table == "capitals":
-        return frozenset(capitals())
-    return frozenset(_subject(table, row) for row, _ in _taught(table))
+def _subjects(table: str) -> Mapping[str, None]:
+    """What the table has rows of, in their order: a set's would differ from process to process, and so would draws."""
+    return dict.fromkeys(capitals() if table == "capitals" else (_subject(table, row) for row, _ in _taught(table)))
 
 
 def _subject(table: str, row: list[Any]) -> str:

@@ -1,7 +1,10 @@
 """Facts: one answer to each question, codes judged by pycountry, and what WordNet's files say."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -160,3 +163,23 @@ def test_wordnet_is_read(tmp_path: Path):
     # Of a word only its first meaning, and that met in texts; brackets and examples are left out.
     assert definitions(nouns) == [["dog", "a small creature"]]
     assert antonyms(adjectives) == [["dark", "bright"], ["bright", "dark"]]
+
+
+def test_draws_are_the_same_in_every_process():
+    """Whatever order sets of texts have there."""
+    code = (
+        "from random import Random; from recipes.nano.knowledge import unknown_fact; random = Random(0);"
+        "print([unknown_fact(random, held=False).question for _ in range(200)])"
+    )
+    drawn = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=Path(__file__).parents[2],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(drawn) == 1
