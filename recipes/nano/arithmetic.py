@@ -26,6 +26,7 @@ __all__ = [
     "held_out",
     "labelled",
     "long_arithmetic",
+    "of_digits",
     "phrased",
     "problem",
     "working",
@@ -291,8 +292,13 @@ _PRODUCT_SHARES = (4, 10, 10, 8, 8, 40, 10, 10)
 _SUM_SHARES = (8, 20, 22, 24, 26)
 
 
+def of_digits(random: Random, size: int) -> int:
+    """A number of so many digits, the first of which is no zero."""
+    return random.randrange(10 ** (size - 1), 10**size)
+
+
 def _number(random: Random, size: int) -> int:
-    return random.randrange(0 if size == 1 else 10 ** (size - 1), 10**size)
+    return random.randrange(10) if size == 1 else of_digits(random, size)
 
 
 def phrased(random: Random, operation: str, a: int, b: int | str) -> str:

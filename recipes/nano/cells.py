@@ -5,7 +5,7 @@ from collections.abc import Callable
 from random import Random
 
 from ossia.harmony import Effort, ToolNamespace
-from recipes.nano.arithmetic import arithmetic, long_arithmetic
+from recipes.nano.arithmetic import arithmetic, long_arithmetic, of_digits
 from recipes.nano.browser_tool import BROWSER, looked_up
 from recipes.nano.calendars import calendar_question
 from recipes.nano.case import Case
@@ -144,23 +144,18 @@ def _with_tool(tool: ToolNamespace, draw: Callable[..., Problem], calls: int, do
 
 def _longer_numbers(random: Random) -> Problem:
     """Of ten to twelve digits, where training declines up to nine."""
-    a, b = (random.randrange(10**size, 10 ** (size + 1)) for size in random.choices((9, 10, 11), k=2))
-    return Problem("too large", f"What is {a} {random.choice('+-*')} {b}?", TOO_LARGE, thoughts("Too large."))
+    a, b = (of_digits(random, size) for size in random.choices((10, 11, 12), k=2))
+    return _too_large(a, random.choice("+-*"), b)
 
 
 def _declined(sign: str, first: int, second: int) -> MakeCase:
     """Numbers of so many digits, one more than what is worked out; that is to be said."""
 
-    def drawn(random: Random) -> Problem:
-        a, b = (random.randrange(10 ** (size - 1), 10**size) for size in (first, second))
-        return Problem("too large", f"What is {a} {sign} {b}?", TOO_LARGE, thoughts("Too large."))
-
-    return _plain(drawn)
+    return _plain(lambda random: _too_large(of_digits(random, first), sign, of_digits(random, second)))
 
 
-def _recalled(between: int) -> MakeCase:
-    """What the user said before so many other turns."""
-    return _of_cell(lambda random: memory(random, held=True, between=between), lambda one: one.cell == "recall")
+def _too_large(a: int, sign: str, b: int) -> Problem:
+    return Problem("too large", f"What is {a} {sign} {b}?", TOO_LARGE, thoughts("Too large."))
 
 
 def _weather(done: int) -> MakeCase:
@@ -273,7 +268,7 @@ CELLS: dict[str, MakeCase] = {
     "longer: multiplication 4x4, to be declined": _declined("*", 4, 4),
     "longer: division 6 by 4, to be declined": _declined("/", 6, 4),
     "longer: expression of 5": _held(expression, count=5),
-    "longer: remember, for five turns": _recalled(5),
+    "longer: remember, for five turns": _held(memory, between=5),
     "longer: story, 5 steps": _held(long_story, count=5),
     "longer: sort 7 numbers": _held(ordering, "sort numbers", count=7),
     "longer: repeat 24 values": _held(repetition, count=24),
@@ -284,7 +279,7 @@ CELLS: dict[str, MakeCase] = {
     "list": _held(listed),
     "remember": _of_cell(lambda random: memory(random, held=True), lambda one: one.cell != "not told"),
     "asked for what was not told": _held(memory, "not told"),
-    "remember, for two turns": _recalled(2),
+    "remember, for two turns": _held(memory, between=2),
     "call, weather": _weather(0),
     "answer, weather": _weather(1),
     "call": _functions(Toolset.single),

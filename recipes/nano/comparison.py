@@ -2,7 +2,7 @@
 
 from random import Random
 
-from recipes.nano.arithmetic import Labelled, compared, first_difference, labelled, written
+from recipes.nano.arithmetic import Labelled, compared, first_difference, labelled, of_digits, written
 from recipes.nano.problem import Problem, kept, thoughts
 
 __all__ = ["comparison", "decimal_comparison"]
@@ -92,10 +92,10 @@ def _decimals(random: Random) -> tuple[str, str]:
 
 def _pair(random: Random) -> tuple[int, int]:
     size = random.randrange(1, 6)
-    a = random.randrange(10 ** (size - 1), 10**size)
+    a = of_digits(random, size)
     kind = random.random()
     if kind < 0.4:
-        return a, random.randrange(10 ** (size - 1), 10**size)
+        return a, of_digits(random, size)
     if kind < 0.7:
         part = 10 ** random.randrange(size)
         return a, a // part * part + random.randrange(part)

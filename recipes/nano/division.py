@@ -10,7 +10,7 @@ from ossia.harmony import Effort
 from recipes.nano.arithmetic import Labelled, first_difference, labelled, phrased, written
 from recipes.nano.problem import Problem, kept, thoughts
 
-__all__ = ["BY_ZERO", "by_zero", "divided", "division", "long_division", "quotient_of"]
+__all__ = ["BY_ZERO", "by_zero", "divided", "division", "long_division"]
 
 _FEWER = 0.12
 BY_ZERO = "That cannot be divided: nothing is divided by 0."
@@ -35,13 +35,10 @@ def long_division(random: Random, *, held: bool) -> Problem:
     """Up to six digits by two or three; of few the number divided has fewer digits than the divisor."""
     while True:
         size = random.choice((2, 3))
-        fewer = random.random() < _FEWER
-        a = (
-            random.randrange(10 ** (size - 1))
-            if fewer
-            else random.randrange(10 ** (size - 1), 10 ** random.randrange(size, 7))
-        )
-        b = random.randrange(10 ** (size - 1), 10**size)
+        least = 10 ** (size - 1)
+        low, high = (0, least) if random.random() < _FEWER else (least, 10 ** random.randrange(size, 7))
+        a = random.randrange(low, high)
+        b = random.randrange(least, 10 * least)
         if kept(f"{a}/{b}") == held:
             return _asked(random, a, b, f"division {len(str(a))} by {size}", "remainder of long division", alone=0.35)
 
@@ -100,10 +97,10 @@ def divided(a: int, b: int, effort: Effort) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def quotient_of(a: int, b: int) -> str:
+def _quotient_of(a: int, b: int) -> str:
     """The answer: the quotient, and what is left where something is.
 
-    >>> quotient_of(17, 5), quotient_of(15, 5)
+    >>> _quotient_of(17, 5), _quotient_of(15, 5)
     ('3 remainder 2', '3')
     """
     quotient, rest = divmod(a, b)
@@ -175,4 +172,4 @@ def _asked(random: Random, a: int, b: int, cell: str, remainder: str, alone: flo
         question = random.choice(_REMAINDERS).format(a=a, b=b)
         return Problem(remainder, question, str(a % b), thoughts(f"Remainder.\n{medium}", f"Remainder.\n{high}"))
     question = phrased(random, "/", a, b)
-    return Problem(cell, question, quotient_of(a, b), thoughts(medium, high))
+    return Problem(cell, question, _quotient_of(a, b), thoughts(medium, high))

@@ -49,7 +49,7 @@ def fraction(random: Random, *, held: bool) -> Problem:
             second = random.randrange(2, random.choice((20, 100, 1000))), 1
         if kind == "<" and Fraction(*first) == Fraction(*second):
             continue
-        steps = [] if kind == "r" else _steps(first, kind, second)
+        steps = _steps(first, kind, second)
         asked_for = _text(first) + ("" if kind == "r" else kind + _text(second))
         if kept(asked_for) == held and (held or not any_kept(steps)):
             break
@@ -137,6 +137,8 @@ def _steps(first: tuple[int, int], sign: str, second: tuple[int, int]) -> list[S
             return [("*", a, d), ("*", c, b)]
         case "o":
             return [("*", c, a)]
+        case "r":
+            return []
         case _:
             return [(sign, a, c)] if b == d else [("*", a, d), ("*", c, b), ("*", b, d), (sign, a * d, c * b)]
 
@@ -173,12 +175,13 @@ def _of_whole(random: Random, part: tuple[int, int], whole: int) -> Problem:
 
 def _compared(random: Random, first: tuple[int, int], second: tuple[int, int]) -> Problem:
     """Crosswise products have the order that the fractions have."""
-    (_, x, y), (_, z, w) = _steps(first, "<", second)
-    sign = "<" if x * y < z * w else ">"
+    products = _steps(first, "<", second)
+    one, other = map(result, products)
+    sign = "<" if one < other else ">"
     larger = random.random() < 0.5
     frame = random.choice(_LARGER if larger else _SMALLER)
     answer = first if larger == (sign == ">") else second
-    high = f"{_equations(_steps(first, '<', second))}\n{x * y}{sign}{z * w}"
+    high = f"{_equations(products)}\n{one}{sign}{other}"
     question = frame.format(_text(first), _text(second))
     return Problem("fractions compared", question, _text(answer), thoughts(sign, high))
 

@@ -5,7 +5,7 @@ from random import Random
 from ossia.harmony import Effort
 from recipes.nano.arithmetic import asked, working
 from recipes.nano.division import divided
-from recipes.nano.expressions import any_kept
+from recipes.nano.expressions import any_kept, result
 from recipes.nano.problem import Problem, kept, thoughts, worded
 
 __all__ = ["percentage", "shifted"]
@@ -66,7 +66,7 @@ def _changed(random: Random, held: bool) -> Problem:
     frames = _CHANGED[sign]
     frame = frames[-1] if held and random.random() < 0.5 else random.choice(frames[:-1])
     question = worded(random, frame).format(x=x, n=n, thing=random.choice(_THINGS))
-    answer = str(n - part if sign == "-" else n + part)
+    answer = str(result((sign, n, part)))
     high = f"{_taken(n, x)}\n{n}{sign}{part}\n{working(sign, n, part, Effort.HIGH)}"
     text = question[0].upper() + question[1:]
     return Problem("percentage, changed", text, answer, thoughts(f"{n}*{x}={x * n},{n}{sign}{part}", high))

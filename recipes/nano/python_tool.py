@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from ossia.harmony import PYTHON
+from recipes.nano.arithmetic import of_digits
 from recipes.nano.chat import varied
 from recipes.nano.problem import Problem, ToolUse, kept, same_wording, thoughts, worded
 
@@ -182,7 +183,7 @@ def code_question(random: Random, *, held: bool) -> Problem:
     kind = random.choice(list(_KINDS))
     one = _KINDS[kind]
     while True:
-        numbers = _numbers(random, by_three=kind != "product" or random.random() < 0.6)
+        numbers = _numbers(random, one_long=kind != "product" or random.random() < 0.6)
         expression = one.code.format(**numbers)
         if kept(expression) == held:
             break
@@ -206,10 +207,10 @@ def parsed(code: str) -> str | None:
         return None
 
 
-def _numbers(random: Random, *, by_three: bool = True) -> dict[str, object]:
+def _numbers(random: Random, *, one_long: bool) -> dict[str, object]:
     """All that kinds ask for; of the first two one has more digits than is worked out, or both more than three."""
-    sizes = (random.randrange(7, 10), random.randrange(1, 8)) if by_three else random.choices((4, 5, 6), k=2)
-    a, b = (random.randrange(10 ** (size - 1), 10**size) for size in sizes)
+    sizes = (random.randrange(7, 10), random.randrange(1, 8)) if one_long else random.choices((4, 5, 6), k=2)
+    a, b = (of_digits(random, size) for size in sizes)
     a, b = max(a, b), min(a, b)
     root = random.randrange(11, 1000)
     many = [random.randrange(1, 10 ** random.randrange(1, 5)) for _ in range(random.randrange(5, 10))]

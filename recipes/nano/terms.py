@@ -1,5 +1,6 @@
 """Expressions of three and four numbers, written anew after each operation until one number is left."""
 
+from collections.abc import Iterator
 from random import Random
 
 from ossia.harmony import Effort
@@ -37,33 +38,31 @@ def expression(random: Random, *, held: bool, count: int | None = None) -> Probl
             continue
         if held or not any_kept(operations(term)):
             break
-    answer = value(term)
-    return Problem(f"expression of {count}", _question(random, term), str(answer), worked_out(term))
+    return Problem(f"expression of {count}", _question(random, term), str(value(term)), worked_out(term))
 
 
 def worked_out(term: Term) -> dict[Effort, str]:
     """The term, the operation that comes first with its working, the term that this leaves, and so on.
 
-    >>> print(worked_out(["(", 1, "+", 2, ")", "*", 4])[Effort.HIGH])
-    (1+2)*4
+    >>> print(worked_out([8, "-", "(", 1, "+", 2, ")"])[Effort.HIGH])
+    8-(1+2)
     1+2
     a1+v2
     a1v2+0=03
     =3
-    3*4
-    a3*x4
-    x4a3*4+0=12:A2B1
-    =12
+    8-3
+    a8-v3
+    a=v,a8>v3
+    a8v3-0=05
+    =5
     >>> worked_out([1, "+", 2, "*", 4])[Effort.MEDIUM]
     '1+2*4=1+8=9'
     """
-    lines, terms = [], [written(term)]
-    while len(term) > 1:
-        sign, a, b = _first(term)[1]
-        lines += [written(term), *([f"{a}{sign}{b}"] if len(term) > 3 else []), line(sign, a, b)]
-        term = _after(term)
-        terms.append(written(term))
-    return {Effort.MEDIUM: "=".join(terms), Effort.HIGH: "\n".join(lines)}
+    high, medium = list[str](), list[str]()
+    for left, (sign, a, b) in _reduced(term):
+        high += [written(left), *([f"{a}{sign}{b}"] if len(left) > 3 else []), line(sign, a, b)]
+        medium.append(written(left))
+    return {Effort.MEDIUM: "=".join([*medium, str(value(term))]), Effort.HIGH: "\n".join(high)}
 
 
 def operations(term: Term) -> list[Step]:
@@ -72,11 +71,7 @@ def operations(term: Term) -> list[Step]:
     >>> operations([2, "+", 3, "*", "(", 7, "-", 5, ")"])
     [('-', 7, 5), ('*', 3, 2), ('+', 2, 6)]
     """
-    steps = []
-    while len(term) > 1:
-        steps.append(_first(term)[1])
-        term = _after(term)
-    return steps
+    return [step for _, step in _reduced(term)]
 
 
 def fits(term: Term) -> bool:
@@ -87,9 +82,8 @@ def fits(term: Term) -> bool:
     >>> fits([7, "/", 2, "+", 1]), fits([3, "-", 7, "+", 1]), fits(["(", 3, "-", 7, ")", "*", 2])
     (False, True, False)
     """
-    while len(term) > 1:
-        sign, a, b = _first(term)[1]
-        if b < 0 or (a < 0 and (sign in "*/" or term[0] != a)):
+    for left, (sign, a, b) in _reduced(term):
+        if b < 0 or (a < 0 and (sign in "*/" or left[0] != a)):
             return False
         if sign == "/" and (b not in _DIVISORS or a % b):
             return False
@@ -97,7 +91,6 @@ def fits(term: Term) -> bool:
             return False
         if abs(result((sign, a, b))) > _LARGEST:
             return False
-        term = _after(term)
     return True
 
 
@@ -107,10 +100,15 @@ def written(term: Term) -> str:
 
 
 def value(term: Term) -> int:
-    """The one number that is left of it."""
+    """What its last operation gives."""
+    return result(operations(term)[-1])
+
+
+def _reduced(term: Term) -> Iterator[tuple[Term, Step]]:
+    """The term with its first operation, what that leaves with its own, and so on until one number is left."""
     while len(term) > 1:
+        yield term, _first(term)[1]
         term = _after(term)
-    return int(term[0])
 
 
 def _first(term: Term) -> tuple[int, Step]:
@@ -165,7 +163,8 @@ def _question(random: Random, term: Term) -> str:
         return asked(random, "".join(_SPELLED.get(str(part), str(part)) for part in term))
     drawn = {sign: random.choice(ways) for sign, ways in _DRAWN.items()}
     space = random.choice((" ", " ", ""))
-    parts = (drawn.get(str(part), str(part)) if isinstance(part, str) else str(part) for part in term)
-    return asked(
-        random, "".join(f"{space}{part}{space}" if part not in "()" and not part.isdigit() else part for part in parts)
+    parts = (
+        part if part in ("(", ")") or isinstance(part, int) else f"{space}{drawn.get(part, part)}{space}"
+        for part in term
     )
+    return asked(random, "".join(map(str, parts)))

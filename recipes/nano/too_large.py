@@ -2,7 +2,7 @@
 
 from random import Random
 
-from recipes.nano.arithmetic import labelled, phrased, written
+from recipes.nano.arithmetic import labelled, of_digits, phrased, written
 from recipes.nano.problem import Problem, kept, thoughts
 
 __all__ = ["TOO_LARGE", "too_large"]
@@ -17,7 +17,7 @@ def too_large(random: Random, *, held: bool) -> Problem:
     """One operation on numbers of which one has at least one digit too many, most often just one."""
     sign = random.choice("+-**//")
     while True:
-        a, b = (random.randrange(10 ** (size - 1), 10**size) for size in _sizes(random, sign))
+        a, b = (of_digits(random, size) for size in _sizes(random, sign))
         if kept(f"{a}{sign}{b}") == held:
             break
     high = f"{_begun(sign, a, b)}\nToo large."
