@@ -9,24 +9,15 @@ import argparse
 import math
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context, parent_process, set_start_method
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from threading import Event, Thread
 
 import torch
-import torch.distributed as dist
 
 from ossia.checkpoint.sources.locks import locked
 from ossia.cli._bounds import processors
-from ossia.cli._display import said
 from ossia.cli._options import at_least
 from ossia.errors import OssiaError
 from ossia.train.ahead import Ahead
@@ -36,6 +27,7 @@ from ossia.train.trainer import Progress, Trainer, TrainingConfig
 from recipes.nano.command import run
 from recipes.nano.conversation import Format, vocabulary
 from recipes.nano.mixture import SHARED, Mixture, Shares
+from recipes.nano.ranks import on_signals, run_ranks
 from recipes.nano.shape import model_config
 
 CHECKPOINT = "checkpoint.pt"
@@ -57,9 +49,9 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     with locked(arguments.output / LOCK, partial(_refuse, arguments.output), lambda: False):
         if arguments.device != "cpu" or arguments.processes == 1:
-            _train(0, arguments, None)
+            _train(None, arguments)
         else:
-            _train_together(arguments)
+            run_ranks(partial(_train, arguments=arguments), arguments.processes)
 
 
 def _refuse(output: Path) -> None:
@@ -158,72 +150,9 @@ def _mistake(given: argparse.Namespace) -> str | None:
     return None
 
 
-def _train_together(arguments: argparse.Namespace) -> None:
-    """Train in one process for each rank, and end them all when one fails, or when this one is interrupted."""
-    port, start_anew, ranks = _free_port(), get_context("spawn"), list[SpawnProcess]()
-    told, tell = start_anew.Pipe(duplex=False)
-    try:
-        # They do not hear ctrl-c, which is for this process to heed.
-        with _on_signals(signal.SIG_IGN, signal.SIGINT):
-            for rank in range(arguments.processes):
-                one = start_anew.Process(target=_rank, args=(rank, arguments, port, tell), daemon=True)
-                one.start()
-                ranks.append(one)
-        _wait(ranks, told)
-    finally:
-        for one in ranks:
-            one.kill()
-            one.join()
-
-
-def _wait(ranks: Sequence[SpawnProcess], told: Connection) -> None:
-    """Until all have ended. Raises OssiaError when one has failed."""
-    while True:
-        running = [one.sentinel for one in ranks if one.is_alive()]
-        if told.poll():
-            raise OssiaError(told.recv())
-        if failed := [one.exitcode for one in ranks if one.exitcode]:
-            raise OssiaError(f"a process ended with status {failed[0]}; the same command goes on from the checkpoint")
-        if not running:
-            return
-        wait([told, *running])
-
-
-def _rank(rank: int, arguments: argparse.Namespace, port: int, tell: Connection) -> None:
-    """One of several processes. It tells its parent of an error, and waits to be ended, lest the others complain."""
-    Thread(target=_end_with_parent, daemon=True).start()
-    # Locks that libraries make are then without a name, of which Python would complain when this process is killed.
-    set_start_method("fork", force=True)
-    try:
-        _train(rank, arguments, port)
-    except (OssiaError, OSError, MemoryError) as error:
-        tell.send(said(error))
-        Event().wait()
-
-
-def _end_with_parent() -> None:
-    """End this process as soon as its parent has ended, even by a signal that nothing can heed."""
-    if (parent := parent_process()) is not None:
-        parent.join()
-        os._exit(1)
-
-
-@contextmanager
-def _on_signals(handler: Callable[..., object] | signal.Handlers, *numbers: int) -> Iterator[None]:
-    """Handle signals in another way for a while."""
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
-
-
-def _train(rank: int, arguments: argparse.Namespace, port: int | None) -> None:
+def _train(rank: int | None, arguments: argparse.Namespace) -> None:
+    """Train alone, without a rank, or as one of several processes, of which the first reports and saves."""
     torch.set_num_threads(1)
-    if port is not None:
-        address = f"tcp://127.0.0.1:{port}"
-        dist.init_process_group("gloo", init_method=address, rank=rank, world_size=arguments.processes)
     training = TrainingConfig(
         steps=arguments.steps,
         muon_rate=arguments.muon_rate,
@@ -244,17 +173,16 @@ def _train(rank: int, arguments: argparse.Namespace, port: int | None) -> None:
     checkpoint = arguments.output / CHECKPOINT
     if checkpoint.exists():
         trainer.load(checkpoint)
-        if rank == 0:
+        if not rank:
             print(f"goes on from step {trainer.step} of {checkpoint}", file=sys.stderr, flush=True)
     elif arguments.start:
         trainer.load(arguments.start, weights_only=True)
     reporter = _Reporter(trainer, arguments.output, arguments.save_every)
-    if port is None:
-        with _on_signals(reporter.stop, signal.SIGINT, signal.SIGTERM):
+    if rank is None:
+        with on_signals(reporter.stop, signal.SIGINT, signal.SIGTERM):
             trainer.run(reporter)
     else:
-        trainer.run(reporter if rank == 0 else _silent)
-        dist.destroy_process_group()
+        trainer.run(_silent if rank else reporter)
 
 
 class _Reporter:
@@ -295,12 +223,6 @@ class _Reporter:
 
 def _silent(progress: Progress) -> None:
     """The other processes say nothing."""
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 if __name__ == "__main__":

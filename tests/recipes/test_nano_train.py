@@ -109,7 +109,7 @@ def test_what_cannot_be_had_is_refused(
 ):
     monkeypatch.setattr(sys, "argv", ["train", "--output", str(tmp_path), *words.split()])
     monkeypatch.setattr(train, "_train", lambda *_: None)
-    monkeypatch.setattr(train, "_train_together", lambda _: None)
+    monkeypatch.setattr(train, "run_ranks", lambda *_: None)
     with pytest.raises(SystemExit) as exit_:
         train.main()
     assert exit_.value.code == 2
