@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,8 @@ def test_the_next_turn_finds_the_last_in_the_cache(path: Path):
 def test_another_conversation_finds_the_system_message_in_the_cache(path: Path):
     model = pipeline.load(str(path), backend="reference")
     system = render(Conversation(pipeline.conversation_of(HELLO).messages[:1]), VOCABULARY, as_="conversation")
-    model.chat(HELLO, max_tokens=2)
-    other = model.chat([{"role": "user", "content": "Quite another thing"}], max_tokens=2)
+    model.chat(HELLO, max_tokens=2, date=None)
+    other = model.chat([{"role": "user", "content": "Quite another thing"}], max_tokens=2, date=None)
     assert other.usage.cached_tokens == len(system), "up to the end of the message that both begin with"
 
 
@@ -136,11 +137,62 @@ def test_another_task_is_refused():
         [{"role": "user", "content": ["x"]}],
         ["x"],
         [*HELLO, {"role": "system", "content": "late"}],
+        [{"role": "user", "content": "x", "name": "Ann"}],
+        [*HELLO, {"role": "assistant", "content": "", "tool_calls": []}, *HELLO],
     ],
 )
 def test_messages_of_another_form_are_refused(messages: Any):
     with pytest.raises(ConversationError, match=r"messages\[\d\] is .*'role': 'user', 'content': 'text'"):
         pipeline.conversation_of(messages)
+
+
+@pytest.mark.parametrize("messages", [None, 5, "Hello", {"role": "user", "content": "x"}])
+def test_what_is_no_list_of_messages_is_refused(messages: Any):
+    with pytest.raises(ConversationError, match=r"^messages are .*; a list of .* is right$"):
+        pipeline.conversation_of(messages)
+
+
+@pytest.mark.parametrize("rest", [[], [{"role": "assistant", "content": "Hi!"}]])
+def test_the_user_speaks_last(rest: list[dict[str, str]]):
+    with pytest.raises(ConversationError, match=r"^the messages do not end with the user's"):
+        pipeline.conversation_of([*HELLO, *rest] if rest else [])
+
+
+def test_half_a_character_is_refused():
+    with pytest.raises(ConversationError, match=r"messages\[1\] has half of a surrogate pair, '\\ud800' at 2"):
+        pipeline.conversation_of([*HELLO, {"role": "user", "content": "ab\ud800"}])
+
+
+def test_the_model_is_told_the_day_unless_told_otherwise(scripted):
+    model, engine = scripted(ANSWER, ANSWER)
+    model.chat(HELLO)
+    model.chat(HELLO, date=None)
+    assert f"Current date: {date.today().isoformat()}\n" in engine.prompts[0]
+    assert "Current date" not in engine.prompts[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"effort": "x"}, "^effort is 'x'; none, low, medium, high or None is right$"),
+        ({"date": "zzz"}, "^date is 'zzz'; YYYY-MM-DD, 'today' or None is right$"),
+        ({"date": 5}, "^date is 5; "),
+    ],
+)
+def test_effort_and_date_are_known_ones(scripted, wrong: dict[str, Any], says: str):
+    model, _ = scripted(ANSWER)
+    with pytest.raises(RequestError, match=says):
+        model.chat(HELLO, **wrong)
+
+
+@pytest.mark.parametrize("model", [None, 5, b"nano"])
+def test_what_is_no_name_of_a_model_is_refused(model: Any):
+    with pytest.raises(RequestError, match=r"^the model is .*; a path or a name, such as 'nano', is right$"):
+        pipeline.load(model)
+
+
+def test_a_model_is_loaded_from_a_path(path: Path):
+    assert pipeline.load(path, backend="reference").settings()["path"] == str(path)
 
 
 def test_earlier_answers_are_finals():

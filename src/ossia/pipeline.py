@@ -4,11 +4,13 @@ model = load("nano")
 print(model.chat([{"role": "user", "content": "What is 37 * 48?"}]).answer)
 """
 
+import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date as day
 from typing import Any
 
 from ossia.assistant import Event, Loop, Turn, drive, opening, turn
@@ -21,6 +23,9 @@ from ossia.harmony import Conversation, Effort, Message, Vocabulary
 from ossia.loading import Defaults, Loaded, defaults_of, engine_config, open_weights, vocabulary_of
 
 __all__ = ["Model", "load", "pipeline"]
+
+FORM = "{'role': 'user', 'content': 'text'}"
+"""A message, in words of errors."""
 
 
 class Model:
@@ -62,15 +67,17 @@ class Model:
         messages: Sequence[Mapping[str, Any]],
         *,
         effort: str | None = None,
-        date: str | None = None,
+        date: str | None = "today",
         **sampling: Any,
     ) -> Turn:
         """The assistant's next turn after messages of the form {"role": ..., "content": ...}.
 
-        Roles are system or developer (instructions), user and assistant. `sampling` are fields of SamplingParams.
+        Roles are system or developer (instructions), user and assistant; the last is the user's. `effort` None is the
+        model's default. `date` is what the model is told of the day, as YYYY-MM-DD or "today"; None tells it none.
+        `sampling` are fields of SamplingParams.
         Raises ConversationError for messages that are not of this form, RequestError for parameters that are not.
         """
-        conversation = conversation_of(messages, Effort(effort) if effort else self.defaults.effort, date)
+        conversation = conversation_of(messages, _effort(effort) or self.defaults.effort, _date(date))
         return exhausted(self.stream(conversation, self.sampling(sampling)))
 
     def generate(self, prompt: str | Sequence[int], **sampling: Any) -> str:
@@ -90,7 +97,7 @@ class Model:
 
 
 def load(
-    model: str = "nano",
+    model: str | os.PathLike[str] = "nano",
     *,
     backend: str = "native",
     precision: str | None = None,
@@ -104,13 +111,14 @@ def load(
     `bf16` or `int8`; None is f32 at `exact` and else bf16. `context` None is all that the model was made for, or
     as much of it as fits half of the free memory; `Model.settings` says what came of it.
 
-    Raises what `load_weights` raises, VocabularyError when the tokenizer cannot be read, ConfigError for a context that
+    Raises what `load_weights` raises, RequestError for what is no name or path,
+    VocabularyError when the tokenizer cannot be read, ConfigError for a context that
     the model was not made for, CapacityError for one that does not fit the memory.
     """
     start: dict[str, float] = {}
     # What can be refused is refused before the weights are loaded, which takes its time.
     with _timed(start, "checkpoint"):
-        checkpoint = open_checkpoint(find(model))
+        checkpoint = open_checkpoint(find(_name(model)))
         EngineConfig(context=context).context_of(checkpoint.config)
         # The other processors look at the weights while this one makes the vocabulary.
         opening = open_weights(
@@ -175,24 +183,61 @@ def conversation_of(
 ) -> Conversation:
     """A conversation from messages of the form {"role": ..., "content": ...}; instructions come from their first roles.
 
-    Raises ConversationError for messages that are not of this form.
+    Raises ConversationError for messages that are not of this form, or that do not end with the user's.
     """
+    if isinstance(messages, str) or not isinstance(messages, Sequence):
+        raise ConversationError(f"messages are {messages!r:.80}; a list of {FORM} is right")
     instructions: list[str] = []
     said: list[Message] = []
     for place, message in enumerate(messages):
         match message:
-            case {"role": "system" | "developer", "content": str(text)} if not said:
-                instructions.append(text)
-            case {"role": "user", "content": str(text)}:
-                said.append(Message("user", text))
-            case {"role": "assistant", "content": str(text)}:
-                said.append(Message("assistant", text, channel="final"))
+            case {"role": "system" | "developer", "content": str(text), **more} if not more and not said:
+                instructions.append(_sound(text, place))
+            case {"role": "user", "content": str(text), **more} if not more:
+                said.append(Message("user", _sound(text, place)))
+            case {"role": "assistant", "content": str(text), **more} if not more:
+                said.append(Message("assistant", _sound(text, place), channel="final"))
             case _:
                 raise ConversationError(
-                    f"messages[{place}] is {message!r:.80}; {{'role': 'user', 'content': 'text'}} is right, with "
-                    "the roles system or developer (at the beginning), user or assistant"
+                    f"messages[{place}] is {message!r:.80}; {FORM} is right, with the roles system or developer (at "
+                    "the beginning), user or assistant, and nothing else"
                 )
+    if not said or said[-1].role != "user":
+        raise ConversationError(f"the messages do not end with the user's; {FORM} as the last is right")
     return Conversation((*opening(effort, "\n\n".join(instructions) or None, date), *said))
+
+
+def _sound(text: str, place: int) -> str:
+    """A text that UTF-8 can write, as tokens do. Raises ConversationError for another."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = f"half of a surrogate pair, {text[error.start]!r} at {error.start}"
+        raise ConversationError(f"the content of messages[{place}] has {half}; whole characters are right") from error
+    return text
+
+
+def _effort(name: str | None) -> Effort | None:
+    try:
+        return None if name is None else Effort(name)
+    except ValueError as error:
+        raise RequestError(f"effort is {name!r:.80}; {', '.join(Effort)} or None is right", param="effort") from error
+
+
+def _date(given: str | None) -> str | None:
+    if given is None:
+        return None
+    try:
+        return (day.today() if given == "today" else day.fromisoformat(given)).isoformat()
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"date is {given!r:.80}; YYYY-MM-DD, 'today' or None is right", param="date") from error
+
+
+def _name(model: object) -> str:
+    name = os.fspath(model) if isinstance(model, str | os.PathLike) else None
+    if isinstance(name, str):
+        return name
+    raise RequestError(f"the model is {model!r:.80}; a path or a name, such as 'nano', is right", param="model")
 
 
 def exhausted(events: Generator[Event, None, Turn]) -> Turn:

@@ -78,7 +78,8 @@ def test_in_words(tiny: Path, capsys):
 
 def test_a_load_beyond_the_context_is_refused(tiny: Path, capsys):
     assert main(["bench", str(tiny), *SMALL, "--prompt", "600"]) == 1
-    assert "the model was made for 512 tokens" in capsys.readouterr().err
+    said = "--depth, --prompt and --generate are 603 tokens together; fewer than 512 are right"
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--batch", "0"], ["--prompt", "x"], ["--depth", "-1"]])

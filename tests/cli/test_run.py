@@ -314,11 +314,14 @@ def test_a_chat_with_a_folder_without_a_checkpoint_is_refused(tmp_path: Path, ca
     assert f"ossia: {tmp_path}: holds no checkpoint" in capsys.readouterr().err
 
 
-def test_bytes_that_are_no_text_do_not_matter(scripted: Scripted, monkeypatch):
+def test_bytes_that_are_no_text_are_replaced_and_told(scripted: Scripted, monkeypatch, capsys):
     engine = scripted(ANSWERED)
     pipe(monkeypatch, b"a\xff\xfeb")
-    assert main(["run"]) == 0
-    assert "a\ufffd\ufffdb" in engine.prompts[0]
+    assert main(["run", os.fsdecode(b"is \xe9t\xc3\xa9 right?")]) == 0
+    assert "is \ufffdt\u00e9 right?\n\na\ufffd\ufffdb" in engine.prompts[0]
+    told = capsys.readouterr().err
+    assert "ossia: standard input is not UTF-8, byte 2 is 0xff; \ufffd stands for what is not\n" in told
+    assert "ossia: the prompt is not UTF-8, byte 4 is 0xe9; \ufffd stands for what is not\n" in told
 
 
 def test_a_silent_stdin_is_waited_for_aloud(monkeypatch, capfd):

@@ -101,6 +101,19 @@ def test_a_body_that_goes_on_after_its_answer_is_not_read_for_ever():
     assert seconds < 5
 
 
+def test_who_sends_too_long_a_body_reads_why():
+    async def check() -> bytes:
+        async with listening(ENDPOINTS, limits=Limits(body_bytes=1 << 22)) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(http("/echo", b"x" * (3 << 22)))
+            await writer.drain()
+            return await reader.read()
+
+    answer = within(20, check())
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"the body has 12582912 bytes; at most 4194304 are right" in answer
+
+
 def test_an_answer_that_is_not_read_is_not_kept_for_ever():
     async def check() -> None:
         async with listening(ENDPOINTS, limits=Limits(stall_seconds=0.4, idle_seconds=0.2)) as port:

@@ -15,7 +15,7 @@ import os
 import sys
 from typing import Any, TextIO
 
-__all__ = ["settle"]
+__all__ = ["settle", "text_of"]
 
 
 def settle() -> None:
@@ -26,6 +26,16 @@ def settle() -> None:
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = _text(_Stdout(), sys.stdout)
     sys.stderr = _text(_Stderr(), sys.stderr)
+
+
+def text_of(data: bytes, where: str) -> str:
+    """The text of bytes that someone typed or piped in. What is not UTF-8 becomes U+FFFD, and stderr says so."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = f"byte {error.start + 1} is {data[error.start]:#04x}"
+        print(f"ossia: {where} is not UTF-8, {byte}; \ufffd stands for what is not", file=sys.stderr)
+    return data.decode("utf-8", "replace")
 
 
 def _is_closed(number: int) -> bool:

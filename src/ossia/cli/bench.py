@@ -37,10 +37,16 @@ def run(options: argparse.Namespace) -> int:
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """What was asked for, the settings in effect, and what came out."""
     from ossia.cli import _speed
+    from ossia.errors import RequestError
     from ossia.loading import load_weights
 
     loaded = load_weights(options.model, **_options.computing(options))
     load = _speed.Load(prompt=options.prompt, generate=options.generate, batch=options.batch, depth=options.depth)
+    if load.context > (most := loaded.model.config.max_position_embeddings):
+        raise RequestError(
+            f"--depth, --prompt and --generate are {load.context - 1} tokens together; fewer than {most} are right, "
+            "which the model was made for"
+        )
     speed = _speed.measure(loaded, load, repeats=options.repeats)
     return {"model": options.model} | loaded.settings() | asdict(load) | asdict(speed)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ossia.cli import _options
 from ossia.cli._display import said
+from ossia.cli._streams import text_of
 from ossia.cli._writing import written
 from ossia.errors import OssiaError, RequestError
 
@@ -154,10 +155,10 @@ def _piped() -> Iterator[str]:
     """Lines from a file or a pipe, or from a person whose answers go into one."""
     sign = "> " if sys.stdin.isatty() else ""
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
     print(sign, end="", file=sys.stderr, flush=True)
     for line in sys.stdin:
-        yield line.rstrip("\n")
+        yield text_of(line.encode("utf-8", "surrogateescape"), "a line").rstrip("\n")
         print(sign, end="", file=sys.stderr, flush=True)
 
 

@@ -11,7 +11,7 @@ EXAMPLE = """ossia pull gpt-oss:20b
   ossia pull ollama://gpt-oss:20b
 
 Short names, as Ollama has them, and ORG/NAME, with :QUANT or @REVISION, come from the Hugging Face hub; ollama://NAME
-and other names with a tag from Ollama's registry. They go where Hugging Face's and Ollama's own programs look for
+and all other names from Ollama's registry. They go where Hugging Face's and Ollama's own programs look for
 them. HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HF_HOME and OLLAMA_MODELS mean what they mean there; OLLAMA_REGISTRY names
 a mirror of the registry. A download that was interrupted goes on where it was."""
 

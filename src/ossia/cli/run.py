@@ -1,6 +1,7 @@
 """`ossia run`: one answer, or a chat where there is no prompt."""
 
 import argparse
+import os
 import re
 import select
 import sys
@@ -9,6 +10,7 @@ from typing import NoReturn, TextIO
 
 from ossia.cli import _options
 from ossia.cli._parser import Parser
+from ossia.cli._streams import text_of
 from ossia.errors import ModelNotFoundError, RequestError
 
 HELP = "Answer a prompt; without one, open a chat."
@@ -50,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     piped = piped_text(sys.stdin)
     if prompt is None and piped is None:
         return _chat(model, options)
-    text = "\n\n".join(part for part in (prompt, piped) if part)
+    text = "\n\n".join(part for part in (prompt and text_of(os.fsencode(prompt), "the prompt"), piped) if part)
     try:
         return _answer(model, text, options) if text.strip() else _refuse_empty(model)
     except ModelNotFoundError as error:
@@ -109,8 +111,8 @@ def piped_text(stdin: TextIO | None) -> str | None:
         waiting = False
     if waiting:
         print("ossia: reading stdin to its end; `< /dev/null` says that there is nothing", file=sys.stderr)
-    data = stdin.buffer.read().decode("utf-8", "replace") if hasattr(stdin, "buffer") else stdin.read()
-    return data.removesuffix("\n")
+    text = text_of(stdin.buffer.read(), "standard input") if hasattr(stdin, "buffer") else stdin.read()
+    return text.removesuffix("\n")
 
 
 def _chat(model: str, options: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """`ossia train nano`: the embedded model made again from nothing, by its recipe."""
 
 import argparse
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
             "the recipe of nano is not part of an installed package; in a clone of Ossia's repository, where "
             "`make develop` has set up torch, is right"
         )
+    if importlib.util.find_spec("torch") is None:
+        raise OssiaError("training needs torch, which this installation has not; `make develop` in the clone brings it")
     words = ["--output", str(options.out.resolve()), "--count", str(options.count)]
     for name in ("device", "steps", "processes"):
         if (given := getattr(options, name)) is not None:

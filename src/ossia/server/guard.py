@@ -13,6 +13,7 @@ import ipaddress
 import logging
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -31,6 +32,9 @@ _journal = logging.getLogger("ossia.server")
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _QUIET = {"/health", "/ready", "/metrics"}
 """Asked every few seconds by programs; in the journal they would bury the rest."""
+
+_HEARD_OUT, _PATIENCE = 4, 5.0
+"""A body that is too long is read on to so many times the bound, and for so many seconds, and forgotten."""
 
 _EXPOSED = "x-request-id, request-id, retry-after"
 
@@ -225,7 +229,21 @@ class _Visit:
         """Answer with the error, unless the answer has begun: then the connection is closed in the middle of it."""
         fault = fault_of(error)
         if self.status == 0:
+            if fault.status == 413:
+                await self._hear_out()
             await fault.response(style_of(self.scope["path"]))(self.scope, self.receive, self.send)
+
+    async def _hear_out(self) -> None:
+        """Let the client end what is too long, since who still writes reads no answer, but for one that waits to."""
+        if "expect" in self.headers:
+            return
+        left = _HEARD_OUT * self.most
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while not self.body_ended and left > 0:
+                    message = await self.receive()
+                    left -= len(message.get("body", b""))
+                    self.body_ended = not message.get("more_body", False)
 
 
 def _is_ours(host: str, named: Iterable[str]) -> bool:

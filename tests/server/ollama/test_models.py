@@ -60,7 +60,9 @@ def test_what_is_loaded():
     assert model.expires_at.year == 9999
 
 
-@pytest.mark.parametrize("path", ["/api/embed", "/api/embeddings", "/api/create", "/api/copy", "/api/push"])
+@pytest.mark.parametrize(
+    "path", ["/api/embed", "/api/embeddings", "/v1/embeddings", "/api/create", "/api/copy", "/api/push"]
+)
 def test_what_is_not_here_is_refused_clearly(path: str):
     response = client_for(service(), endpoints).post(path, json={"model": "nano"})
     assert response.status_code == 501

@@ -314,7 +314,7 @@ endpoints = (
     Endpoint("DELETE", "/api/delete", delete, "Remove a model.", body=Named),
     *(
         Endpoint("POST", path, refuse_embeddings, "Refused: these models have no embeddings.")
-        for path in ("/api/embed", "/api/embeddings")
+        for path in ("/api/embed", "/api/embeddings", "/v1/embeddings")
     ),
     *(
         Endpoint("POST", path, refuse_making, "Refused: models are not made over HTTP.")

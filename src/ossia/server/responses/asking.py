@@ -38,7 +38,7 @@ def ask_of(body: CountRequest, earlier: Sequence[Mapping[str, Any]], new: Sequen
     """What a request asks for, after the items of earlier responses. Raises RefusedError with the field at fault."""
     refuse_what_is_not_here(body)
     if not earlier and not new:
-        raise RefusedError("input is empty; a text, or at least one item, is right", param="input")
+        raise RefusedError("input is missing or empty; a text, or at least one item, is right", param="input")
     items = [*earlier, *new]
     offered = offer(body.tools or [], later_tools(items))
     reading = Reading(client, offered)
