@@ -8,7 +8,7 @@
 
 namespace ossia::OSSIA_ISA {
 
-// Their scale in units of the one that they had, and their sum.
+// Their scale in units of the one that they had, 1 where all are 0, and their sum.
 struct Coarse {
   float scale;
   int32_t sum;
@@ -32,7 +32,7 @@ OSSIA_INLINE Coarse to_bytes(const __m512i (&numbers)[kRegisters], __m128i (&byt
     sum = _mm512_add_epi32(sum, parts[i]);
     bytes[i] = _mm512_cvtepi32_epi8(parts[i]);
   }
-  return {most / kInt8Largest, _mm512_reduce_add_epi32(sum)};
+  return {most == 0 ? 1.f : most / kInt8Largest, _mm512_reduce_add_epi32(sum)};
 }
 
 }  // namespace ossia::OSSIA_ISA

@@ -152,6 +152,14 @@ void populate(const void*, size_t) {}
 
 #endif
 
+bool adds_apart() {
+#if defined(__x86_64__)
+  return __builtin_cpu_is("amd");
+#else
+  return false;
+#endif
+}
+
 bool has_byte_products() {
 #if defined(__linux__) && defined(__aarch64__)
   // Source: Linux, Documentation/arch/arm64/elf_hwcaps.rst.

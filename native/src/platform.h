@@ -37,6 +37,10 @@ inline void pause() {
 // them, which it has to be asked for: their state is 8 KiB a thread.
 bool tiles_allowed();
 
+// Whether the processor adds float32 in other units than multiply (AMD from Zen 4 on), so that additions beside
+// products cost nothing.
+bool adds_apart();
+
 // Whether the processor has dot products of four bytes (Arm's FEAT_DotProd).
 bool has_byte_products();
 

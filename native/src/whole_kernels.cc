@@ -3,6 +3,7 @@
 #include "whole_kernels.h"
 
 #include "int8_rounding.h"
+#include "platform.h"
 #include "whole_forms.h"
 
 namespace ossia::whole {
@@ -13,7 +14,8 @@ bool goes_by_rows(int64_t tokens, bool coarse) { return tokens <= (coarse ? kFew
 
 // Whether it goes by panels in bytes.
 bool goes_by_planes(const TokenGroups& groups, int64_t blocks, bool coarse) {
-  return !coarse && groups.count <= kFewGroups && blocks <= planes::kMostBlocks;
+  const int64_t most = adds_apart() ? planes::kMostGroups : kFewGroups;
+  return !coarse && groups.count <= most && blocks <= planes::kMostBlocks;
 }
 
 }  // namespace

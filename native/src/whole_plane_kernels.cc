@@ -1,7 +1,7 @@
 // Compiled with the flags of avx512bf16 and AVX512_VBMI. Whole numbers of 15 bits as two bytes, n = 128 h + l, for a
 // few groups of tokens: with quads of weights, half the words that a panel's are for pairs, what is kept of a panel
 // stays in the first cache. A block's sum takes two instructions more, so that many groups, which hardly decode, are
-// better done with words (whole_group_kernels.cc).
+// better done with words (whole_group_kernels.cc), unless these two are additions that cost nothing beside products.
 //
 // For that the blocks are taken by quarters: those whose number modulo 16 is 4 q to 4 q + 3, whose four sums are a
 // quarter of the sixteen. So of each four cache lines of a row one is read, and added up before the next.
@@ -38,7 +38,7 @@ struct alignas(64) Sums {
   float of[kQuarterSums][kMostGrouped][kPanel];
 };
 struct alignas(64) Waiting {
-  float of[kFewGroups][kMostGrouped][kPanel];
+  float of[kMostGroups][kMostGrouped][kPanel];
 };
 
 // Of a token and block: the quads of h and of l, and what the 12 of the weights adds to the block's sum.

@@ -14,8 +14,9 @@ namespace {
 
 // Blocks of more than one span of what is kept of a panel.
 constexpr int64_t kWidth = 32, kInner = 1120;
-// Above, sums may leave float32's range (whole_kernels.h).
-constexpr int kBytes[] = {0, 1, 127, 128, 200, 231};
+// Of rows in turn. Above 231, sums may leave float32's range (whole_kernels.h); below 8, a product's exponent cannot be
+// the sum of two. The last four are the same.
+constexpr int kBytes[] = {0, 1, 127, 128, 200, 231}, kMiddle[] = {8, 9, 127, 128, 200, 231};
 constexpr float kNoLimit = 64;
 
 // All tokens at the one expert, y [T, 32] of x [T, 32].
@@ -63,8 +64,6 @@ void check_scales_at_both_ends() {
   }
 }
 
-int byte_of(int64_t row) { return kBytes[row % 6]; }
-
 // The column of x that activation j is made of: all columns in each block of activations, in an order of its own.
 int64_t column_of(int64_t j) { return (5 * j + j / 32) % kWidth; }
 
@@ -102,7 +101,10 @@ struct Gates : Weights {
 
 // A row's blocks have one scale byte, so that no row's larger products hide smaller ones.
 struct Down : Weights {
-  explicit Down(Random& random) : Weights(random, OSSIA_MXFP4, 1, kWidth, kInner, false, 127, 127) {
+  const int (&bytes)[6];
+
+  Down(Random& random, const int (&bytes)[6])
+      : Weights(random, OSSIA_MXFP4, 1, kWidth, kInner, false, 127, 127), bytes(bytes) {
     for (int64_t block = 0; block < kWidth * kInner / 32; ++block) {
       const int byte = byte_of(block / (kInner / 32));
       scales[static_cast<size_t>(block)] = static_cast<uint8_t>(byte);
@@ -110,6 +112,7 @@ struct Down : Weights {
         dense[static_cast<size_t>(i)] = std::ldexp(dense[static_cast<size_t>(i)], byte - 127);
     }
   }
+  int byte_of(int64_t row) const { return bytes[row % 6]; }
 };
 
 // How one expert's products are made.
@@ -128,7 +131,7 @@ Path path_of(const std::string& isa, int32_t precision, int64_t tokens) {
 // flushed, by each weight and each sum below 2^-126.
 double allowed(const Down& down, int64_t row, const std::vector<float>& a, const Bounded& wanted, const Path& path) {
   double lost = roundings(kInner) * (std::ldexp(wanted.magnitude, -24) + std::ldexp(1, -149));
-  if (path.whole && byte_of(row) == 0) return 0;
+  if (path.whole && down.byte_of(row) == 0) return 0;
   for (int64_t j = 0; path.flushes && j < kInner; ++j) {
     const double weight = std::fabs(down.at(0, row, j));
     lost += std::ldexp(1, -126);
@@ -142,34 +145,59 @@ void check_token(const char* isa, int32_t precision, int64_t tokens, const Down&
   const Path path = path_of(isa, precision, tokens);
   for (int64_t row = 0; row < kWidth; ++row) {
     const Bounded wanted = product(down, 0, row, a.data(), false);
-    const double value = path.whole && byte_of(row) == 0 ? 0 : wanted.value;
+    const double value = path.whole && down.byte_of(row) == 0 ? 0 : wanted.value;
     const double most = allowed(down, row, a, wanted, path);
     CHECK_THAT(std::fabs(y[row] - value) <= most, "%s, precision %d, %d tokens, scale byte %d: %g for %g +- %g", isa,
-               precision, static_cast<int>(tokens), byte_of(row), y[row], value, most);
+               precision, static_cast<int>(tokens), down.byte_of(row), y[row], value, most);
   }
 }
 
-// Rows of few tokens, planes of one group and of two, words, and panels of 8 bits of few groups and of many.
+// Rows of few tokens, planes of one group and of two, words, and panels of 8 bits of few groups and of many; and rows
+// have the same bits beside others of any scale.
 void check_scales_on_every_path() {
-  Random random(13);
+  Random random(13), same(17), again(17);
   const Gates gates(random);
-  const Down down(random);
-  for (int64_t tokens : {1, 3, 8, 20, 60}) {
+  const Down all(same, kBytes), middle(again, kMiddle);
+  for (int64_t tokens : {1, 3, 8, 20, 60, 150}) {
     const std::vector<float> x = draw(random, tokens);
-    std::vector<float> y(x.size());
     on_each_context([&](ossia_context* context) {
       for (int32_t precision : {OSSIA_EXACT, OSSIA_FAST, OSSIA_TURBO}) {
-        experts(context, gates, down, x, precision, y);
-        for (size_t t = 0; t < x.size(); t += kWidth)
-          check_token(ossia_isa(context), precision, tokens, down, &x[t], &y[t]);
+        std::vector<float> y[2] = {std::vector<float>(x.size()), std::vector<float>(x.size())};
+        for (int i : {0, 1}) {
+          const Down& down = i == 0 ? all : middle;
+          experts(context, gates, down, x, precision, y[i]);
+          for (size_t t = 0; t < x.size(); t += kWidth)
+            check_token(ossia_isa(context), precision, tokens, down, &x[t], &y[i][t]);
+        }
+        for (size_t n = 0; n < x.size(); ++n) CHECK(n % kWidth % 6 < 2 || y[0][n] == y[1][n]);
       }
     });
+  }
+}
+
+// Blocks of zeros, whose scale nothing says, are zero under any scale byte.
+void check_zeros() {
+  for (int scale : {0, 126, 127, 128, 254}) {
+    Random random(19);
+    const Weights gate_up(random, OSSIA_MXFP4, 1, 64, 32, false, scale, scale);
+    const Weights down(random, OSSIA_MXFP4, 1, 32, 32, false, 126, 126);
+    for (size_t tokens : {1, 8, 60}) {
+      const std::vector<float> x(tokens * 32);
+      std::vector<float> y(x.size(), NAN);
+      on_each_context([&](ossia_context* context) {
+        for (int32_t precision : {OSSIA_EXACT, OSSIA_FAST, OSSIA_TURBO}) {
+          experts(context, gate_up, down, x, precision, y);
+          for (float value : y) CHECK(scale == 254 ? value == 0 || std::isnan(value) : value == 0);
+        }
+      });
+    }
   }
 }
 
 }  // namespace
 
 int main() {
+  check_zeros();
   check_scales_at_both_ends();
   check_scales_on_every_path();
   return failures > 0;
