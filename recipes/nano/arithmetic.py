@@ -105,7 +105,6 @@ def long_arithmetic(random: Random, operation: str, *, held: bool) -> Problem:
             random.choice(_LONG_PRODUCTS) if operation == "*" else (6, random.choice((6, 6, random.randrange(1, 6))))
         )
         a, b = (_number(random, size) for size in random.sample(sizes, 2))
-        a, b = _carrying(random, operation, a, b)
         if held_out(operation, a, b) == held:
             return problem(operation, a, b, phrased(random, operation, a, b))
 
@@ -282,22 +281,12 @@ def _operands(random: Random, operation: str) -> tuple[int, int]:
         return _number(random, sizes[0]), _number(random, sizes[1])
     first = random.choices(range(1, 6), _SUM_SHARES)[0]
     second = random.choices(range(1, 6), _SUM_SHARES)[0] if random.random() < 0.5 else first
-    a, b = _carrying(random, operation, _number(random, first), _number(random, second))
+    a, b = _number(random, first), _number(random, second)
     if operation == "-" and a < b and random.random() < 0.5:
         return b, a
     return a, b
 
 
-def _carrying(random: Random, operation: str, a: int, b: int) -> tuple[int, int]:
-    """Some sums carry through every digit, 999999 + 1, some differences borrow so, 100000 - 1: chance seldom does."""
-    if operation == "*" or random.random() >= _CARRIES or not a:
-        return a, b
-    if operation == "+":
-        return random.choice(((a, 10 ** len(str(a)) - a), (10 ** len(str(a)) - 1, random.randrange(1, 10))))
-    return 10 ** (len(str(a)) - 1), random.choice((1, b % 10, b))
-
-
-_CARRIES = 0.06
 _LONG_PRODUCTS = ((4, 1), (5, 1), (6, 1), (4, 2), (5, 2), (6, 2), (3, 3), (4, 3), (5, 3), (6, 3))
 _PRODUCT_SHARES = (4, 10, 10, 8, 8, 40, 10, 10)
 _SUM_SHARES = (8, 20, 22, 24, 26)

@@ -50,7 +50,6 @@ _WEEKDAY_OF = (
     "Weekday of {d}[?|]",
     "[What|Which] day [was|is] {d}?",
 )
-_FORMS = ("{iso}", "{iso}", "{d} {name} {y}", "{name} {d}, {y}")
 # What a weekday moves by at the beginning of a month, in a year that is no leap year, and in one that is.
 _MONTH_CODES = {"no": (0, 3, 3, 6, 1, 4, 6, 2, 5, 0, 3, 5), "leap": (6, 2, 3, 6, 1, 4, 6, 2, 5, 0, 3, 5)}
 _CENTURY_CODES = {19: 0, 20: 6}
@@ -121,8 +120,8 @@ def _between(random: Random) -> tuple[str, Problem]:
             lines.append(f"{name} {days}")
             sums.append(f"{total}+{days}={total + days}")
             total += days
-    answer, form = str((last - first).days), random.choice(_FORMS)
-    question = random.choice(_BETWEEN).format(a=_in_form(form, first), b=_in_form(form, last))
+    answer = str((last - first).days)
+    question = random.choice(_BETWEEN).format(a=first, b=last)
     return f"{first} {last}", Problem(
         "days between", question, answer, thoughts(",".join(lines), "\n".join(lines + sums))
     )
@@ -139,9 +138,8 @@ def _date_after(random: Random) -> tuple[str, Problem]:
         year, month = (year, month + 1) if month < 12 else (year + 1, 1)
     # That a day is the 29th of February has to be known from the year as well.
     lines.append(f"{_month(year, month)[1] if day == 29 else MONTHS[month - 1]} {day}")
-    form = random.choice(_FORMS)
-    question, answer = random.choice(_DATE_AFTER).format(n=count, a=_in_form(form, first)), _in_form(form, last)
-    return f"{first} {count}", Problem("date after", question, answer, thoughts(lines[0], "\n".join(lines)))
+    question = random.choice(_DATE_AFTER).format(n=count, a=first)
+    return f"{first} {count}", Problem("date after", question, str(last), thoughts(lines[0], "\n".join(lines)))
 
 
 def _leap_year(random: Random) -> tuple[str, Problem]:
@@ -155,7 +153,9 @@ def _weekday_of(random: Random) -> tuple[str, Problem]:
     day = date(1900, 1, 1) + timedelta(random.randrange(73049))
     if random.random() < 0.1:
         day = day.replace(year=random.choice((1900, 2000)), day=min(day.day, 28))
-    question = worded(random, random.choice(_WEEKDAY_OF)).format(d=_in_form(random.choice(_FORMS), day))
+    name = MONTHS[day.month - 1]
+    form = random.choice((str(day), str(day), f"{day.day} {name} {day.year}", f"{name} {day.day}, {day.year}"))
+    question = worded(random, random.choice(_WEEKDAY_OF)).format(d=form)
     medium, high = (dated(day, effort) for effort in (Effort.MEDIUM, Effort.HIGH))
     return str(day), Problem("weekday of a date", question, WEEKDAYS[day.weekday()], thoughts(medium, high))
 
@@ -188,15 +188,6 @@ def dated(day: date, effort: Effort) -> str:
         so_far = str(value)
     rest = f"{total % 7} {WEEKDAYS[day.weekday()]}"
     return "\n".join([labels, ",".join(sums), f"{total}/7", divided(total, 7, effort), rest])
-
-
-def _in_form(form: str, day: date) -> str:
-    """A date, as a form writes it.
-
-    >>> [_in_form(form, date(2024, 3, 1)) for form in _FORMS[1:]]
-    ['2024-03-01', '1 March 2024', 'March 1, 2024']
-    """
-    return form.format(iso=day, d=day.day, name=MONTHS[day.month - 1], y=day.year)
 
 
 def _day(random: Random) -> date:

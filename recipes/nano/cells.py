@@ -34,7 +34,6 @@ from recipes.nano.sequences import chained, completed, paired
 from recipes.nano.signed import signed
 from recipes.nano.stories import long_story
 from recipes.nano.structured import Form
-from recipes.nano.syllogisms import syllogism
 from recipes.nano.terms import expression
 from recipes.nano.too_large import TOO_LARGE, too_large
 from recipes.nano.units import units
@@ -256,7 +255,6 @@ CELLS: dict[str, MakeCase] = {
     **{name: _held(calendar_question, name) for name in _CALENDAR},
     "truth": _held(truth),
     "conclusion": _held(conclusion),
-    "conclusion, told": _held(syllogism),
     "ranking": _held(ranked),
     **{f"letters, {name}": _held(text_question, name) for name in (*_LETTERS, *_CASES)},
     "story": _held(story),

@@ -14,9 +14,6 @@ _TOLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "a * b + c * d",
         (
-            "What is the price of {a} {things} at {b} {money} and {c} {others} at {d} {money}?",
-            "{who} pays {a} {things} at {b} {money} each and {c} {others} at {d}. How much {is_that}?",
-            "{a} {group} have {b} {things} each and {c} {adults} have {d} each. How many {things} {is_that}?",
             "{who} buys {a} {things} at {b} {money} each and {c} {others} at {d} {money} each. How much {is_that}?",
             "{who} buys {a} {things} for {b} {money} each and {c} {others} for {d} {money} each. What does {who} pay?",
             "{a} {things} at {b} {money} and {c} {others} at {d} {money}[, how|. How] much {is_that}?",
@@ -28,11 +25,6 @@ _TOLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "c - a * b",
         (
-            "{who} pays {c} {money} for {a} {things} at {b} {money} each. How much does {who} get back?",
-            "{who} has {c} {things} and gives {b} to each of {a} {group}. How many are left?",
-            "From {c} {money} {who} pays {a} {things} at {b} {money} each. How much is left?",
-            "What is the change from {c} {money} for {a} {things} at {b} {money}?",
-            "Of {c} {things} {a} {group} get {b} each. What is left?",
             "{who} buys {a} {things} at {b} {money} each and pays with {c} {money}. How much does {who} get back?",
             "{who} has {c} {money} and buys {a} {things} for {b} {money} each. How much is left?",
             "A book has {c} pages. {who} reads {b} pages [a|each|every] day. How many are left after {a} days?",
@@ -44,11 +36,6 @@ _TOLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "( a + b ) * c",
         (
-            "{a} {group} and {b} {adults} buy {c} {things} each. How many {things} {is_that}?",
-            "How much do {a} {group} and {b} {adults} pay at {c} {money} each?",
-            "{a} {group} and {b} {adults} each pay {c} {money}[.|,] [How|how] much {is_that}?",
-            "{a} {things} and {b} {others} cost {c} {money} each. How much do they cost in all?",
-            "{a} {group} and {b} {adults} bring {c} {things} each. How many do they bring?",
             "{a} {group} and {b} {adults} get {c} {things} each. How many {things} is that?",
             "There are {a} {group} and {b} {adults}. Each has {c} {things}. How many {things} are there?",
             "{who} works {a} hours on {day} and {b} hours on {day2} for {c} {money} an hour. How much {is_that}?",
@@ -59,11 +46,6 @@ _TOLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "a + ( a + b )",
         (
-            "{who} is {a} years old, {other} is {b} years older. How old are they together?",
-            "{who} bought {a} {things}, {other} bought {b} more. How many {is_that} together?",
-            "{who} found {a} {things}. {other} found {b} more than that. How many did they find together?",
-            "{other} has {b} more {things} than {who}, who has {a}. How many do they have together?",
-            "{who} made {a} {things}, {other} made {b} more than {who}. How many {is_that} in all?",
             "{who} has {a} {things}. {other} has {b} more than {who}. How many do they have [together|in all]?",
             "{who} has {a} {things} and {other} has {b} more. How many do [they|both] have together?",
             "{who} found {a} {things}, {other} found {b} more than {who}. How many {is_that} together?",
@@ -72,10 +54,6 @@ _TOLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "a + a * b",
         (
-            "{who} bought {a} {things}, {other} {b} times as many. How many {is_that} together?",
-            "{who} made {a} {things}. {other} made {b} times as many. How many did they make together?",
-            "{other} has {b} times as many {things} as {who}, who has {a}. How many do they have in all?",
-            "{who} found {a} {things} and {other} {b} times as many. How many did they find?",
             "{who} has {a} {things}. {other} has {b} times as many. How many do they have [together|in all]?",
             "{who} has {a} {things} and {other} has {b} times as many. How many do [they|both] have together?",
             "{who} found {a} {things}, {other} found {b} times as many. How many {is_that} together?",
@@ -84,11 +62,6 @@ _TOLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "a * b * c",
         (
-            "{a} [bags|boxes] have {b} [packs|cans] each, and each has {c} {things}. How many {things} {is_that}?",
-            "{a} [rooms|halls] hold {b} tables each, with {c} {things} on each. How many {things} are there?",
-            "In {a} [bags|boxes] are {b} [packs|cans] each of {c} {things}. How many {things} {is_that}?",
-            "{who} reads {a} pages an hour, {b} hours a day. How many pages {is_that} in {c} days?",
-            "{a} shelves hold {b} [boxes|bags] each, of {c} {things} each. How many {things} are there?",
             "{who} earns {a} {money} an hour and works {b} hours a day. How much {is_that} in {c} days?",
             "There are {a} [rooms|halls] with {b} tables each. On each are {c} {things}. How many {things} {is_that}?",
             "A box is {a} cm long, {b} cm wide and {c} cm high. What is its volume?",
@@ -107,10 +80,6 @@ _TOLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "( a - b ) / c",
         (
-            "{who} has {a} {things}, {b} of them are bad. {c} {group} share the rest. How many for each?",
-            "{a} {things}, {b} are [sold|lost]. The rest is shared by {c} {group}. How many does each get?",
-            "From {a} {things} {who} takes {b}. {c} {group} share the others. How many for each?",
-            "{b} of {a} {things} are [broken|bad]. {c} {group} share the others. How many {is_that} for each?",
             "{who} has {a} {things}, keeps {b} and shares the [rest|others] among {c} {group}. How many does each get?",
             "Of {a} {things} {b} are [broken|lost]. The [rest|others] go to {c} {group}. How many does each get?",
             "{a} {things}, {b} of them [bad|broken]. {c} {group} share the rest. How many for each?",
@@ -119,8 +88,6 @@ _TOLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "( a + b ) / c",
         (
-            "{a} {things} and {b} {others} go to {c} {group}, as many to each. How many does each get?",
-            "{who} finds {a} {things}, then {b}, and shares all with others, {c} people. How many does each get?",
             "{who} has {a} {things} and {other} has {b}. They share them among {c} {group}. How many does each get?",
             "{a} {things} and {b} {others} are put into {c} [boxes|bags], as many in each. How many are in each?",
             "{c} {group} share {a} {things} and {b} {others}. How many does each get?",
@@ -129,8 +96,6 @@ _TOLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "( a + b + c ) / 3",
         (
-            "What is the [average|mean] value of the numbers {a}, {b} and {c}?",
-            "Which number is the [mean|average] of {a}, {b}, {c}?",
             "What is the [average|mean] of {a}, {b} and {c}?",
             "[Find|Compute|Calculate] the [average|mean] of {a}, {b} and {c}.",
             "{a}, {b}, {c}: what is the [average|mean]?",
@@ -140,10 +105,6 @@ _TOLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "( a + b ) / 2",
         (
-            "What lies in the middle between {a} and {b}?",
-            "What number is in the middle of {a} and {b}?",
-            "{a} and {b}: what is the [average|mean]?",
-            "Which number is the [mean|average] of {a} and {b}?",
             "What is the [average|mean] of {a} and {b}?",
             "[Find|Compute|Calculate] the [average|mean] of {a} and {b}.",
             "Which number lies in the middle between {a} and {b}?",
@@ -161,8 +122,6 @@ _TOLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "a * b",
         (
-            "How large is a [garden|room|field] of {a} m by {b} m?",
-            "A [garden|field] is {a} m by {b} m. What is its area?",
             "A [garden|room|field|wall] is {a} m long and {b} m [wide|high]. What is its area?",
             "What is the area of a rectangle of {a} by {b}?",
             "What is the area of a rectangle [with sides {a} and {b}|that is {a} long and {b} wide]?",
@@ -173,7 +132,6 @@ _TOLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "2 * ( a + b )",
         (
-            "How long is the perimeter of a [garden|room|field] of {a} m by {b} m?",
             "A [garden|room|field] is {a} m long and {b} m wide. What is its perimeter?",
             "What is the perimeter of a rectangle of {a} by {b}?",
             "What is the perimeter of a rectangle [with sides {a} and {b}|that is {a} long and {b} wide]?",
@@ -183,8 +141,6 @@ _TOLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "a / b",
         (
-            "How many hours are {a} km at {b} km an hour?",
-            "{a} pages at {b} pages a day, how many days is that?",
             "A [car|train|ship|bus] goes {b} km an hour. How [many hours|long] does it need for {a} km?",
             "{who} reads {b} pages a day. [How many days does|How long does] {who} need for {a} pages?",
             "{who} saves {b} {money} a week. How many weeks does {who} need for {a} {money}?",

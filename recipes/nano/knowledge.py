@@ -16,7 +16,7 @@ from typing import Any
 
 from recipes.nano.chat import CANNOT, opened, varied
 from recipes.nano.facts import CAPITALS, capitals, glosses, opposites, taught_questions, the
-from recipes.nano.problem import Problem, kept, thoughts, worded
+from recipes.nano.problem import Problem, kept, thoughts
 from recipes.nano.words import WORDS, word
 
 __all__ = ["known", "taught_facts", "unknown_fact"]
@@ -49,27 +49,6 @@ _PERIODS = ("In which period is {w}?", "Which period of the periodic table has {
 _CODES = ("What is the country code of {w}?", "Country code of {w}?", "Which code has {w}?")
 _CURRENCIES = ("What is the currency of {w}?", "Currency of {w}?", "What money do they use in {w}?")
 _LANGUAGES = ("What is the language of {w}?", "Which language do they speak in {w}?", "Language of {w}?")
-# What is asked of those that are taught, and is not: who knows a thing's currency need not know its president.
-_NOT_TAUGHT = {
-    "countries": (
-        "Who is the [president|king|leader|prime minister] of {w}?",
-        "What is the [population|area|flag|history|anthem] of {w}?",
-        "How many people live in {w}?",
-        "When was {w} founded?",
-        "Tell me about {w}.",
-    ),
-    "elements": (
-        "Who discovered {w}?",
-        "What is the [mass|melting point|density|price|colour] of {w}?",
-        "Where is {w} found?",
-    ),
-    "definitions": (
-        "Who invented the {w}?",
-        "What is the [first|last] {w} in the world?",
-        "How much does {x} cost?",
-        "Where can I buy {x}?",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -121,8 +100,6 @@ def unknown_fact(random: Random, *, held: bool) -> Problem:
     Real words are few enough to be learned by heart, so that one that is new would look like neither kind; those of two
     halves are without end and as like to the known ones.
     """
-    if random.random() < 0.1:
-        return _not_taught(random, held=held)
     name = random.choices([*_KINDS_OF_FACT, "capital"], (*_SHARES, 2))[0]
     kind = _KINDS_OF_FACT.get(name, _CAPITAL)
     draw = random.choices((_real, _invented, _blended), (3, 1, 0) if held else (5, 2, 3))[0]
@@ -131,15 +108,6 @@ def unknown_fact(random: Random, *, held: bool) -> Problem:
         return unknown_fact(random, held=held)
     question = varied(random, opened(random, _asked(random.choice(kind.frames), subject)))
     return Problem(f"not known, {name}", question, CANNOT, thoughts("I don't know."))
-
-
-def _not_taught(random: Random, *, held: bool) -> Problem:
-    """Something else of a subject that is taught."""
-    table = random.choice(list(_NOT_TAUGHT))
-    while True:
-        question = _asked(worded(random, random.choice(_NOT_TAUGHT[table])), random.choice(list(_subjects(table))))
-        if kept(question) == held and question.lower() not in taught_questions():
-            return Problem("not known, another thing", varied(random, question), CANNOT, thoughts("I don't know."))
 
 
 def _real(random: Random, kind: _Kind, held: bool) -> str | None:

@@ -35,7 +35,6 @@ from recipes.nano.sequences import sequence
 from recipes.nano.signed import signed
 from recipes.nano.stories import long_story
 from recipes.nano.structured import Form
-from recipes.nano.syllogisms import syllogism
 from recipes.nano.terms import expression
 from recipes.nano.too_large import too_large
 from recipes.nano.units import units
@@ -114,7 +113,6 @@ _SKILLS = (
     Skill(partial(truth, held=False), 0, 1, True),
     Skill(partial(conclusion, held=False), 0, 2, True),
     Skill(partial(ranked, held=False), 0, 2, True),
-    Skill(partial(syllogism, held=False), 0, 3, True),
     Skill(partial(errand, held=False), 0, 10, True),
     Skill(partial(text_question, held=False), 0, 11, True),
     Skill(partial(long_story, held=False), 0, 13, True),

@@ -26,9 +26,7 @@ _ALIKE = 0.5
 _NUMBERS = {
     False: (
         "Sort {}",
-        "Sort the numbers {}",
         "Sort these numbers: {}",
-        "Put these numbers in order: {}",
         "Put {} in order.",
         "Sort {} in ascending order.",
         "Order {} from smallest to largest.",
@@ -43,11 +41,9 @@ _NUMBERS = {
 _WORDS = {
     False: (
         "Sort {}",
-        "Sort the words {}",
         "Sort these words: {}",
         "Sort {} alphabetically.",
         "Put {} in alphabetical order.",
-        "Put the words {} in alphabetical order.",
         "Order these words from a to z: {}",
     ),
     True: ("Sort {} from z to a.", "Sort {} in reverse alphabetical order.", "Order these words from z to a: {}"),

@@ -32,17 +32,20 @@ def ranked(random: Random, *, held: bool) -> Problem:
 
 
 def ranking(told: Sequence[Pair]) -> str:
-    """What is told, as it is read; from the first told up to the top; from there all down, each with a number.
+    """What is told, as it is read; from the first told up to the top; from there all down.
 
     >>> ranking([("Ben", "Carl"), ("Ann", "Ben")])
-    'Ben>Carl\\nAnn>Ben\\nBen<Ann\\nAnn1>Ben2>Carl3'
+    'Ben>Carl\\nAnn>Ben\\nBen<Ann\\nAnn>Ben>Carl'
+    >>> ranking([("Ann", "Ben"), ("Ben", "Carl")])
+    'Ann>Ben\\nBen>Carl\\nAnn\\nAnn>Ben>Carl'
     >>> ranking([("Ann", "Ben")])
-    'Ann>Ben\\nAnn\\nAnn1>Ben2'
+    'Ann>Ben'
     """
     lines = [f"{a}>{b}" for a, b in told]
+    if len(told) == 1:
+        return lines[0]
     up = _walk(told[0][0], {b: a for a, b in told})
-    order = _walk(up[-1], dict(told))
-    return "\n".join([*lines, "<".join(up), ">".join(_placed(order, who) for who in order)])
+    return "\n".join([*lines, "<".join(up), ">".join(_walk(up[-1], dict(told)))])
 
 
 def _walk(start: str, following: dict[str, str]) -> list[str]:
@@ -79,18 +82,16 @@ def _better(random: Random, order: Sequence[str], words: Pair) -> tuple[str, str
     """Which of two named ones."""
     a, b = random.sample(order, 2)
     end = random.choice((0, 1))
-    who = sorted((a, b), key=order.index)[end]
-    return f"Who is {words[end]}, {a} or {b}?", who, f"{_placed(order, a)},{_placed(order, b)},{words[end]}:{who}"
+    first, last = sorted((a, b), key=order.index)
+    who = (first, last)[end]
+    return f"Who is {words[end]}, {a} or {b}?", who, f"{first}>{last},{words[end]}:{who}"
 
 
 def _whether(random: Random, order: Sequence[str], words: Pair) -> tuple[str, str, str]:
     """Whether one is before, or behind, another."""
     a, b = random.sample(order, 2)
     end = random.choice((0, 1))
-    said = "yes" if (order.index(a) < order.index(b)) == (end == 0) else "no"
-    found = f"{_placed(order, a)}{'><'[end]}{_placed(order, b)}:{said}"
-    return f"Is {a} {words[end]} than {b}?", f"{said.capitalize()}.", found
-
-
-def _placed(order: Sequence[str], who: str) -> str:
-    return f"{who}{order.index(who) + 1}"
+    claimed = (a, b) if end == 0 else (b, a)
+    true = order.index(claimed[0]) < order.index(claimed[1])
+    said = "yes" if true else "no"
+    return f"Is {a} {words[end]} than {b}?", f"{said.capitalize()}.", f"{'>'.join(claimed)}:{said}"

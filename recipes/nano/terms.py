@@ -20,9 +20,8 @@ _PATTERNS = {
 _BEYOND = {5: ("n.n.n.n.n", "(n.n).n.(n.n)", "(n.n.n).(n.n)", "n.(n.n).n.n")}
 _SIGNS = "++++---***/"
 _LARGEST, _DIVISORS = 99_999, range(2, 10)
-_ADD = "Add {}"
 _SAID = {
-    "+": ("the sum of {}", "the total of {}", "{} together", _ADD),
+    "+": ("the sum of {}", "the total of {}", "{} together"),
     "*": ("the product of {}",),
 }
 _SPELLED = {"+": " plus ", "-": " minus ", "*": " times ", "/": " divided by "}
@@ -159,9 +158,7 @@ def _question(random: Random, term: Term) -> str:
     signs = {sign for sign in term if isinstance(sign, str)}
     if len(signs) == 1 and (said := _SAID.get(min(signs))) and random.random() < 0.3:
         *numbers, last = (str(number) for number in term if isinstance(number, int))
-        between, how = random.choice((", ", ", ", " and ")), random.choice(said)
-        text = how.format(f"{between.join(numbers)} and {last}")
-        return text if how == _ADD else asked(random, text)
+        return asked(random, random.choice(said).format(f"{', '.join(numbers)} and {last}"))
     if "(" not in signs and random.random() < 0.1:
         return asked(random, "".join(_SPELLED.get(str(part), str(part)) for part in term))
     drawn = {sign: random.choice(ways) for sign, ways in _DRAWN.items()}

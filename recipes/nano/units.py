@@ -6,7 +6,7 @@ from random import Random
 from ossia.harmony import Effort
 from recipes.nano.arithmetic import working
 from recipes.nano.division import divided
-from recipes.nano.expressions import Step, any_kept, result
+from recipes.nano.expressions import Step, any_kept
 from recipes.nano.percentages import shifted
 from recipes.nano.problem import Problem, kept, thoughts
 
@@ -219,10 +219,8 @@ def _in_both(amount: int, pair: Pair) -> str:
 
 
 def _temperature(random: Random) -> _Drawn:
-    """Up to freezing every fifth degree of Celsius, which is whole on the other scale; above it any, in tenths."""
-    if random.random() < 0.75:
-        return random.choice((_to_fahrenheit, _to_celsius))(random)
-    celsius = -5 * random.randrange(9)
+    """Whole degrees that have whole degrees on the other scale: every fifth of Celsius."""
+    celsius = 5 * random.randrange(-8, 41)
     fahrenheit = celsius * 9 // 5 + 32
     if random.random() < 0.5:
         question, part = _asked(random, celsius, _CELSIUS, _FAHRENHEIT), celsius * 9 // 5
@@ -231,34 +229,6 @@ def _temperature(random: Random) -> _Drawn:
     question, part = _asked(random, fahrenheit, _FAHRENHEIT, _CELSIUS), fahrenheit - 32
     reasoning = thoughts(f"{part}*5/9", f"{fahrenheit}-32={part}\n{part}*5/9={celsius}")
     return fahrenheit, Problem("unit, temperature", question, str(celsius), reasoning), []
-
-
-def _to_fahrenheit(random: Random) -> _Drawn:
-    """In tenths times 18 and 320 more, exactly."""
-    amount = random.randrange(1, 150)
-    steps: list[Step] = [("*", amount, 18), ("+", amount * 18, 320)]
-    tenths = amount * 18 + 320
-    end = f"{tenths}/10={shifted(tenths, 1)}"
-    medium = "\n".join([*(f"{a}{sign}{b}={result((sign, a, b))}" for sign, a, b in steps), end])
-    high = "\n".join([*(f"{a}{sign}{b}\n{working(sign, a, b, Effort.HIGH)}" for sign, a, b in steps), end])
-    question = _asked(random, amount, _CELSIUS, _FAHRENHEIT)
-    return amount, Problem("unit, temperature", question, shifted(tenths, 1), thoughts(medium, high)), steps
-
-
-def _to_celsius(random: Random) -> _Drawn:
-    """In tenths 50 ninths of what is above 32, rounded to the nearest."""
-    amount = random.randrange(33, 300)
-    above = amount - 32
-    quotient, rest = divmod(50 * above, 9)
-    tenths = quotient + (rest > 4)
-    medium, high = (
-        f"{amount}-32={above}\n{above}*50={50 * above}\n{50 * above}/9\n{divided(50 * above, 9, effort)}\n"
-        f"{rest}{'>' if rest > 4 else '<'}4.5:{tenths}/10={shifted(tenths, 1)}"
-        for effort in (Effort.MEDIUM, Effort.HIGH)
-    )
-    question = _asked(random, amount, _FAHRENHEIT, _CELSIUS)
-    problem = Problem("unit, temperature", question, shifted(tenths, 1), thoughts(medium, high))
-    return amount, problem, [("*", above, 50), ("/", 50 * above, 9)]
 
 
 def _asked(random: Random, amount: int | str, of: tuple[str, ...], to: tuple[str, ...]) -> str:

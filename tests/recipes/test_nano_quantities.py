@@ -187,9 +187,6 @@ def test_units_are_converted_as_pint_does(held: bool):
             # The factor is rounded to three digits behind the point.
             factor = Fraction(one.answer) / int(n)
             assert abs(factor - worth("1", of) / worth("1", to)) <= Fraction(1, 2000), one
-        elif one.cell == "unit, temperature":
-            # Rounded to tenths: of a kelvin, or of what a degree Fahrenheit is of it.
-            assert abs(worth(one.answer, to) - worth(n, of)) <= Fraction(1, 20)
         else:
             assert worth(one.answer, to) == worth(n, of), one
     kinds = "to smaller", "to larger", "time", "imperial", "divided", "decimal", "across", "temperature"
@@ -279,13 +276,10 @@ def test_the_codes_of_a_date_add_up_step_by_step(held: bool):
     assert seen > 50
 
 
-DATE = r"\d{4}-\d\d-\d\d|\d+ [A-Z][a-z]+ \d{4}|[A-Z][a-z]+ \d+, \d{4}"
-
-
 @HELD
 def test_dates_are_those_of_the_calendar(held: bool):
     for one in drawn(calendar_question, held):
-        days = [day_said(text) for text in re.findall(DATE, one.question)]
+        days = [date.fromisoformat(text) for text in re.findall(r"\d{4}-\d\d-\d\d", one.question)]
         match one.cell:
             case "weekday":
                 expected = weekday_moved(one)
@@ -293,10 +287,7 @@ def test_dates_are_those_of_the_calendar(held: bool):
                 expected = str((days[1] - days[0]).days)
             case "date after":
                 count = re.findall(r"\b(\d+) days", one.question)[0]
-                assert re.fullmatch(DATE, one.answer)
-                assert day_said(one.answer) == days[0] + timedelta(int(count))
-                assert len(one.answer.split(" ")) == len(re.findall(DATE, one.question)[0].split(" "))
-                continue
+                expected = str(days[0] + timedelta(int(count)))
             case "weekday of a date":
                 expected = f"{day_said(one.question):%A}"
             case _:
@@ -327,7 +318,7 @@ def test_units_at_medium_effort_have_what_high_effort_works_out(held: bool):
         if terms := re.findall(r"^(\d+)([*/])(\d+)=(\S+)$", medium, re.M):
             for a, sign, b, result in terms:
                 assert Fraction(result) == (int(a) * int(b) if sign == "*" else Fraction(int(a), int(b)))
-            assert terms[-1][-1] == one.answer or one.cell == "unit, temperature"
+            assert terms[-1][-1] == one.answer
         elif one.cell == "unit, decimal":
             assert medium.endswith(f"\n{one.answer}")
         elif found := re.fullmatch(r"(-?\d+)(\+32|\*5/9)", medium):

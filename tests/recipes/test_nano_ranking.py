@@ -63,14 +63,12 @@ def test_a_ranking_is_worked_out_from_what_is_read_to_the_answer(held: bool):
         lines = one.reasoning[Effort.HIGH].split("\n")
         told = [">".join(before(*found)) for found in re.findall(r"(\w+) is (\w+) than (\w+)\.", one.question)]
         assert lines[: len(told)] == told
-        assert one.reasoning[Effort.MEDIUM] == ">".join(order)
-        assert lines[-2] == ">".join(f"{name}{number}" for number, name in enumerate(order, 1))
-        up = lines[len(told)].split("<")
-        assert up[0] == told[0].split(">")[0]
-        assert up[-1] == order[0]
-        assert {f"{a}>{b}" for b, a in pairwise(up)} <= {*told}
-        for name, number in re.findall(r"([A-Za-z]+)(\d)", lines[-1]):
-            assert order[int(number) - 1] == name
+        assert lines[-2] == one.reasoning[Effort.MEDIUM] == ">".join(order)
+        if len(told) > 1:
+            up = lines[len(told)].split("<")
+            assert up[0] == told[0].split(">")[0]
+            assert up[-1] == order[0]
+            assert {f"{a}>{b}" for b, a in pairwise(up)} <= {*told}
         assert lines[-1].split(":")[1] in (one.answer, one.answer.lower().rstrip("."))
 
 
