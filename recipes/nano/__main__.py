@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ossia.cli._options import at_least
-from recipes.nano import evaluate, export, reward, train
 from recipes.nano.command import run
 
 
 def main() -> None:
     """Run the parts one after the other, in this process: whoever ends it ends all."""
+    # They bring torch, which takes seconds: who presses ctrl-c meanwhile is heeded, too.
+    from recipes.nano import evaluate, export, reward, train  # noqa: PLC0415
+
     sys.argv[0] = "recipes.nano"
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("build/nano"))

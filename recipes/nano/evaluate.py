@@ -15,11 +15,13 @@ from typing import Any
 
 from ossia.cli._options import at_least
 from ossia.engine import Engine, EngineConfig, SamplingParams
+from ossia.errors import OssiaError
 from ossia.harmony import Effort, parse
 from ossia.loading import Loaded, load_weights, vocabulary_of
 from recipes.nano.case import Case, final_answer
 from recipes.nano.cells import CELLS
 from recipes.nano.chat import CANNOT
+from recipes.nano.command import run
 from recipes.nano.conversation import Format
 from recipes.nano.export import DEFAULT_EFFORT, EMBEDDED, WEIGHTS, sha256
 
@@ -60,15 +62,24 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.output.parent.is_dir():
         parser.error(f"--output {arguments.output}: there is no folder {arguments.output.parent}; one that is is right")
-    before = (
-        json.loads(arguments.output.read_text("utf-8")) if arguments.missing and arguments.output.exists() else None
-    )
+    before = _measured(arguments.output) if arguments.missing and arguments.output.exists() else None
     if before is not None and before["sha256"] != sha256(arguments.model)[WEIGHTS]:
         parser.error(f"--missing: {arguments.output} is of other weights; without it, all cells are measured")
     known = {score["cell"] for score in before["scores"]} if before else set()
     cells = [cell for cell in CELLS if cell not in known]
     results = evaluate(arguments.model, arguments.count, arguments.fewer or arguments.count, cells)
     arguments.output.write_text(json.dumps(joined(before, results) if before else results, indent=1) + "\n", "utf-8")
+
+
+def _measured(output: Path) -> dict[str, Any]:
+    """What an evaluation wrote. Raises OssiaError for another file."""
+    try:
+        before = json.loads(output.read_text("utf-8"))
+    except ValueError:
+        before = None
+    if not isinstance(before, dict) or not {"sha256", "scores", "transcripts", "format"} <= before.keys():
+        raise OssiaError(f"{output}: this is no result of an evaluation; without --missing, or another name, is right")
+    return before
 
 
 def joined(before: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
@@ -197,4 +208,4 @@ def _examples(
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

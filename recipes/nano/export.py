@@ -20,9 +20,10 @@ from ossia.checkpoint import write
 from ossia.errors import CheckpointError
 from ossia.harmony import Vocabulary
 from ossia.mxfp4 import Packed, encode
-from recipes.nano.command import read_nano, run
+from recipes.nano.command import run
 from recipes.nano.conversation import vocabulary
 from recipes.nano.shape import model_config
+from recipes.nano.trained import read_nano
 
 __all__ = ["DEFAULT_EFFORT", "EMBEDDED", "SUMS", "WEIGHTS", "check_replaceable", "export", "replace", "sha256"]
 

@@ -11,10 +11,11 @@ from ossia.cli._options import at_least
 from ossia.harmony import Effort
 from recipes.nano.case import Case
 from recipes.nano.cells import CELLS
-from recipes.nano.command import read_nano, run
+from recipes.nano.command import run
 from recipes.nano.conversation import Format, vocabulary
 from recipes.nano.decode import generate
 from recipes.nano.shape import model_config
+from recipes.nano.trained import read_nano
 
 _LIMIT, _AT_ONCE = 700, 96
 

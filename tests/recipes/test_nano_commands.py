@@ -255,6 +255,20 @@ def test_the_parts_run_in_one_process(tmp_path: Path, monkeypatch: pytest.Monkey
     ]
 
 
+@pytest.mark.parametrize("held", ["{}", "[]", "nonsense", '{"sha256": ""}'])
+def test_what_is_missing_in_what_is_no_result_is_one_line(held: str, tmp_path: Path, ended: Ended):
+    (tmp_path / "results.json").write_text(held)
+    status, says = ended(evaluate.main, "--missing", "--output", tmp_path / "results.json")
+    assert (status, says.partition(": this")[2]) == (
+        1,
+        " is no result of an evaluation; without --missing, or another name, is right",
+    )
+
+
+def test_a_model_that_is_not_there_is_one_line(tmp_path: Path, ended: Ended):
+    assert "holds no checkpoint" in ended(evaluate.main, "--model", tmp_path, "--output", tmp_path / "results.json")[1]
+
+
 def test_of_two_runs_into_one_folder_the_second_is_refused(tmp_path: Path, ended: Ended):
     with locked(tmp_path / LOCK, lambda: None, lambda: False):
         status, says = ended(train.main, "--output", tmp_path, "--steps", "1")
