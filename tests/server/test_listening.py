@@ -107,7 +107,9 @@ def test_who_sends_too_long_a_body_reads_why():
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(http("/echo", b"x" * (3 << 22)))
             await writer.drain()
-            return await reader.read()
+            answer = await reader.read()
+            writer.close()
+            return answer
 
     answer = within(20, check())
     assert answer.startswith(b"HTTP/1.1 413 ")

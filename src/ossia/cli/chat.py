@@ -4,7 +4,7 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,11 +154,13 @@ class Chat:
 def _piped() -> Iterator[str]:
     """Lines from a file or a pipe, or from a person whose answers go into one."""
     sign = "> " if sys.stdin.isatty() else ""
+    lines: Iterable[str] = sys.stdin
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+        lines = (text_of(line.encode("utf-8", "surrogateescape"), "a line") for line in sys.stdin)
     print(sign, end="", file=sys.stderr, flush=True)
-    for line in sys.stdin:
-        yield text_of(line.encode("utf-8", "surrogateescape"), "a line").rstrip("\n")
+    for line in lines:
+        yield line.rstrip("\n")
         print(sign, end="", file=sys.stderr, flush=True)
 
 
