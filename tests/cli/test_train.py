@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import subprocess
 import sys
@@ -18,6 +19,22 @@ def test_a_package_without_the_recipe_says_where_it_is(
     assert "in a clone of Ossia's repository" in capsys.readouterr().err
 
 
+def torch_found(monkeypatch: pytest.MonkeyPatch, found: object) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found if name == "torch" else find(name))
+
+
+def test_where_there_is_no_torch_the_next_step_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("trains without torch"))
+    torch_found(monkeypatch, None)
+    assert main(["train", "nano"]) == 1
+    assert capsys.readouterr().err == (
+        "ossia: training needs torch, which this installation has not; `make develop` in the clone brings it\n"
+    )
+
+
 @pytest.mark.parametrize("words", [["train", "mega"], ["train", "nano", "--steps", "0"]])
 def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str], words: list[str]):
     with pytest.raises(SystemExit) as exit_:
@@ -35,6 +52,7 @@ def test_it_becomes_the_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         raise Became(program, command, Path.cwd())
 
     monkeypatch.chdir(tmp_path)
+    torch_found(monkeypatch, object())
     monkeypatch.setattr(os, "execv", execv)
     with pytest.raises(Became) as became:
         main(["train", "nano", "--out", "made", "--steps", "3", "--device", "cuda", "--count", "0"])
