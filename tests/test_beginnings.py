@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ossia import beginnings, copies
+from ossia.checkpoint import cached_files
 from ossia.engine import SamplingParams
 from ossia.harmony import Effort, render
 from ossia.loading import Loaded
@@ -105,7 +106,8 @@ def test_another_effort_or_day_is_another_beginning(folder: Path, tiny: str):
     assert asked(tiny, effort=Effort.HIGH)[0] > 0
 
 
-def test_the_newest_are_kept_and_copies_stay(folder: Path, tiny: str):
+def test_the_newest_are_kept_and_copies_stay(folder: Path, tiny: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cached_files, "_FRESH_SECONDS", 0.0)
     for day in range(1, 4):
         asked(tiny, date=f"2026-11-0{day}")
     model = load(tiny, precision="fast")

@@ -73,3 +73,16 @@ def test_writers_of_one_folder_do_not_mind_each_other(checkpoint: Path, tmp_path
     with ThreadPoolExecutor(4) as pool:
         assert not any(pool.map(lambda file: write(file, ARRAYS, checkpoint, {}, newest=2), files))
     assert {file.suffix for file in start.parent.iterdir()} == {SUFFIX}
+
+
+def test_a_file_of_a_moment_ago_stays_for_its_writer_would_remove_this_one(checkpoint: Path, tmp_path: Path):
+    first, second, third = (tmp_path / "cache" / f"{named(checkpoint, [n])}{SUFFIX}" for n in range(3))
+    write(first, ARRAYS, checkpoint, {})
+    os.utime(first, (0, 0))
+    write(second, ARRAYS, checkpoint, {})
+    assert {*first.parent.iterdir()} == {second}
+    in_future = second.stat().st_mtime + 3600  # of a clock that was set back since
+    os.utime(second, (in_future, in_future))
+    write(first, ARRAYS, checkpoint, {})
+    write(third, ARRAYS, checkpoint, {})
+    assert {*first.parent.iterdir()} == {first, third}

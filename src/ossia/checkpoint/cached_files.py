@@ -24,6 +24,10 @@ from ossia.errors import CheckpointError
 __all__ = ["SUFFIX", "cache_folder", "forget", "is_own", "named", "write"]
 
 _ABANDONED_SECONDS = 3600.0
+
+_FRESH_SECONDS = 1.0
+"""What was written so lately stays: of several writers who each remove the others' files none would leave any."""
+
 SUFFIX = ".safetensors"
 
 
@@ -65,8 +69,8 @@ def write(
 ) -> None:
     """Keep bytes in a file that its user alone can read, in place of what was there; then remove what is of no use.
 
-    Of files of its kind, made from the same checkpoint, the `newest` stay. Raises CheckpointError, CapacityError or
-    OSError when the disk does not allow it.
+    Of files of its kind, made from the same checkpoint, the `newest` stay, and those of the last second. Raises
+    CheckpointError, CapacityError or OSError when the disk does not allow it.
     """
     said = {**about, "checkpoint": os.fsencode(checkpoint.resolve()).hex()}
     opening, slots = header({name: ("U8", array.shape) for name, array in arrays.items()}, said)
@@ -100,10 +104,11 @@ def _clear(file: Path, checkpoint: Path, newest: int) -> None:
     folder, kind = file.parent, _kind(file)
     alike = [one for one in folder.glob(f"{_place(checkpoint)}-*{SUFFIX}") if _kind(one) == kind and one != file]
     alike.sort(key=_written, reverse=True)
+    older = [one for one in alike[newest - 1 :] if not 0 <= time.time() - _written(one) < _FRESH_SECONDS]
     orphans = [one for one in folder.glob(f"*{SUFFIX}") if one != file and _is_orphan(one)]
     # Of whoever was ended while writing.
     abandoned = [part for part in folder.glob(".*.part") if time.time() - _written(part) > _ABANDONED_SECONDS]
-    for useless in (*alike[newest - 1 :], *orphans, *abandoned):
+    for useless in (*older, *orphans, *abandoned):
         useless.unlink(missing_ok=True)
 
 
