@@ -90,8 +90,7 @@ inline ExpertRounding expert_rounding(const Kernels& kernels, int32_t precision)
   if (kernels.whole_products == nullptr) return {0, OSSIA_BF16};
   // Tiles of bfloat16 are faster for many tokens than whole numbers without tiles.
   const bool tiles = kernels.group_products != nullptr;
-  if (precision == OSSIA_TURBO && tiles) return {kFewTokens, OSSIA_BF16};
-  if (precision == OSSIA_TURBO) return {kFewWithoutTiles, OSSIA_INT8};
+  if (precision == OSSIA_TURBO) return {kFewTokens, tiles ? OSSIA_BF16 : OSSIA_INT8};
   return {tiles ? 0 : INT64_MAX, OSSIA_BF16};
 }
 

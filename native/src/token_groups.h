@@ -13,7 +13,8 @@ constexpr int64_t kMostGrouped = 12;
 // Groups as equal as can be: fifteen tokens are better done as eight and seven than as twelve and three.
 struct TokenGroups {
   int64_t tokens;
-  int64_t count = (tokens + kMostGrouped - 1) / kMostGrouped;
+  int64_t most = kMostGrouped;
+  int64_t count = (tokens + most - 1) / most;
 
   int64_t begin(int64_t group) const { return group * tokens / count; }
 };

@@ -57,14 +57,23 @@ OSSIA_INLINE void split(__m512i numbers, __m512i& high, __m512i& low) {
 constexpr int64_t kFewGroups = 2;
 
 // A few tokens, whose sums lie in registers. On a Xeon, weights from memory, rows take 0.85 of the time of panels for
-// three tokens, 0.95 for four and 1.25 for five.
-constexpr int64_t kMostByRows = 4;
+// three tokens, 0.95 for four and 1.25 for five; on a Zen 4 0.8 for two, 0.9 for three and 1.1 for four.
+constexpr int64_t kMostByRows = 4, kMostByRowsApart = 3;
 namespace few {
 int64_t bytes(int64_t blocks);  // of a token
 void arrange(const void* row, int64_t blocks, char* token);
 // Token t lies at run + t * bytes(blocks).
 void products(const Rows& rows, const char* run, int64_t tokens, float* y, int64_t stride);
 }  // namespace few
+
+// Groups of up to so many tokens may meet a panel's blocks fresh, multiplied as they are decoded and not kept: there
+// are registers for them beside three for each token. A single group does; on a Xeon, weights from memory, one thread,
+// that takes 0.95 of the time for six tokens of 15 bits and 0.92 for eight; of 8 bits 0.87 for four, 0.93 for five and
+// 0.98 for eight. Where additions have units of their own, decoding costs so little beside products that several groups
+// of 8 bits each decode anew: on a Zen 4 0.96 for twelve tokens, 0.87 for sixteen, 0.92 for 24, and 1.05 for sixty.
+constexpr int kMostFresh = 8;
+constexpr int64_t kMostFreshApart = 32;
+OSSIA_INLINE bool goes_fresh(const TokenGroups& groups) { return groups.most <= kMostFresh; }
 
 // More, in few groups, beside rows of up to so many blocks. On the same Xeon panels of bytes take 0.8 of the time of
 // words for eight tokens, 0.87 for twelve and 0.96 for 24. Where additions have units of their own, they take less for

@@ -132,8 +132,8 @@ struct BytesBy {
     store_turned<kCount>(words, tokens, to);
   }
 
-  template <int M, class Block>
-  static OSSIA_INLINE void add(const Block& block, F32 scales, const char* columns, F32 (&sums)[M]) {
+  template <int M, class Blocks>
+  static OSSIA_INLINE void add(Blocks& blocks, F32 scales, const char* columns, F32 (&sums)[M]) {
     const Word* quads = reinterpret_cast<const Word*>(columns);
     const Word* begins = quads + kCount * M;
     const Scale* own = reinterpret_cast<const Scale*>(begins + M);
@@ -144,9 +144,11 @@ struct BytesBy {
 #pragma GCC unroll 4
     for (int i = 0; i < kCount / 2; ++i) {
       __m512i even, odd;
-      block.pair(i, even, odd);
+      blocks.pair(i, even, odd);
+      blocks.fetch(i);
       add_pair<M>(even, odd, quads + 2 * i * M, whole);
     }
+    blocks.end();
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) sums[m] = scaling.add({_mm512_castsi512_ps(whole[m])}, own[m], sums[m]);
   }
@@ -191,42 +193,44 @@ struct Shifted {
 
 using Bytes = BytesBy<Multiplied>;
 
-// `count` blocks of 16 rows from block `first` on.
+// `count` blocks of 16 rows from block `first` on: the scales, and beside them the weights if `has_weights`.
 template <class Form>
-void keep(const Mxfp4Rows& rows, int64_t first, int64_t count, KeptOf<Form>& kept) {
+void keep(const Mxfp4Rows& rows, int64_t first, int64_t count, bool has_weights, KeptOf<Form>& kept) {
   int64_t places[kMostKept];
   in_order<Form>(first, count, [&](int64_t b, int64_t place) { places[b - first] = place - first; }, [](int64_t) {});
   for (int64_t i = 0; i < count; ++i) {
     const int64_t b = first + i;
-    ask_soon(rows, b, b + kBlocksOfLine);
     if (i % ossia::kSums == 0) {
       decode_scales<ossia::kSums>(rows, b, count - i, [&](int64_t k) { return kept.scales + places[i + k] * kPanel; });
     }
+    if (!has_weights) continue;
+    ask_soon(rows, b, b + kBlocksOfLine);
     Form::decode(rows, b, kept.weights + places[i] * Form::kWeightBytes);
   }
 }
 
-// A span of `count` blocks, block_at(place), times M tokens, whose sums of the blocks before it are at sum(i, m).
-template <class Form, int M, class BlockAt, class Sum>
-OSSIA_INLINE void add_span(const KeptOf<Form>& kept, const Ahead& ahead, int64_t first, int64_t count,
-                           const char* group, BlockAt&& block_at, Sum&& sum) {
+// A span of `count` blocks, whose words are kept, times M tokens, whose sums of the blocks before it are in `lanes`.
+template <int M>
+OSSIA_INLINE void add_words(const KeptOf<Words>& kept, const Ahead& ahead, int64_t first, int64_t count,
+                            const char* group, Lanes& lanes) {
   F32 sums[M];
   const auto begin = [&](int64_t i) {
 #pragma GCC unroll 12
-    for (int m = 0; m < M; ++m) sums[m] = first == 0 ? zero() : load(sum(i, m));
+    for (int m = 0; m < M; ++m) sums[m] = first == 0 ? zero() : load(lanes.of[lane_of(i)][m]);
   };
   begin(0);
-  in_order<Form>(
+  in_order<Words>(
       first, count,
       [&](int64_t, int64_t place) {
         ahead.ask(place);
-        Form::template add<M>(block_at(place), load(kept.scales + (place - first) * kPanel),
-                              group + kLine + place * Form::kTokenBytes * M, sums);
+        Words::add<M>(kept.weights + (place - first) * Words::kWeightBytes,
+                      load(kept.scales + (place - first) * kPanel), group + kLine + place * Words::kTokenBytes * M,
+                      sums);
       },
       [&](int64_t i) {
 #pragma GCC unroll 12
-        for (int m = 0; m < M; ++m) store(sum(i, m), sums[m]);
-        if (i + 1 < Form::kSums) begin(i + 1);
+        for (int m = 0; m < M; ++m) store(lanes.of[lane_of(i)][m], sums[m]);
+        if (i + 1 < kSums) begin(i + 1);
       });
 }
 
@@ -252,22 +256,30 @@ void words_times(const Mxfp4Rows& rows, const Ahead& ahead, bool has_them, KeptO
   Lanes lanes;
   for (int64_t b = 0; b < blocks; b += kMostKept) {
     const int64_t count = least(kMostKept, blocks - b);
-    if (!has_them) keep<Words>(rows, b, count, kept);
-    add_span<Words, M>(
-        kept, ahead, b, count, group, [&](int64_t place) { return kept.weights + (place - b) * Words::kWeightBytes; },
-        [&](int64_t i, int m) { return lanes.of[lane_of(i)][m]; });
+    if (!has_them) keep<Words>(rows, b, count, true, kept);
+    add_words<M>(kept, ahead, b, count, group, lanes);
   }
   for (int m = 0; m < M; ++m) store(y + m * stride, mul(sum_of_lanes(lanes, m), broadcast(scales[m])));
 }
 
-// A panel's span times the M tokens of a group; y has what the spans before it gave, and at the end all.
-template <class Scaling, int M, class BlockAt>
-OSSIA_INLINE void bytes_times(const KeptOf<Bytes>& kept, const Ahead& ahead, int64_t first, int64_t count, bool is_last,
-                              const char* group, float* y, int64_t stride, BlockAt&& block_at) {
+// A panel's span times the M tokens of a group; y has what the spans before it gave, and at the end all. Not inlined,
+// because among others' the compiler keeps its registers in memory, for 1.6 times as long.
+template <class Scaling, int M, class Blocks, class From>
+__attribute__((noinline)) void bytes_times(From from, const KeptOf<Bytes>& kept, const Ahead& ahead, int64_t first,
+                                           int64_t count, bool is_last, const char* group, float* y, int64_t stride) {
   const Scale* scales = reinterpret_cast<const Scale*>(group);
-  add_span<BytesBy<Scaling>, M>(kept, ahead, first, count, group, block_at,
-                                [&](int64_t, int m) { return y + m * stride; });
-  for (int m = 0; m < M && is_last; ++m) store(y + m * stride, mul(load(y + m * stride), broadcast(scales[m])));
+  Blocks blocks(from, first);
+  F32 sums[M];
+#pragma GCC unroll 12
+  for (int m = 0; m < M; ++m) sums[m] = first == 0 ? zero() : load(y + m * stride);
+  for (int64_t i = 0; i < count; ++i) {
+    ahead.ask(first + i);
+    blocks.begin(i, first + least(i + 1, count - 1));
+    BytesBy<Scaling>::template add<M>(blocks, load(kept.scales + i * kPanel),
+                                      group + kLine + (first + i) * Bytes::kTokenBytes * M, sums);
+  }
+#pragma GCC unroll 12
+  for (int m = 0; m < M; ++m) store(y + m * stride, is_last ? mul(sums[m], broadcast(scales[m])) : sums[m]);
 }
 
 template <class Form>
@@ -295,58 +307,37 @@ void words_products(const Rows& rows, const char* run, const TokenGroups& groups
   });
 }
 
-// A whole panel times the M tokens of the only group, which are few.
-template <int M>
-void fresh_times(const Mxfp4Rows& rows, const Mxfp4Rows& next, KeptOf<Bytes>& kept, const char* group, float* y,
-                 int64_t stride) {
-  const int64_t blocks = rows.row_blocks;
-  for (int64_t b = 0; b < blocks; b += kMostKept) {
-    const int64_t count = least(kMostKept, blocks - b);
-    for (int64_t i = 0; i < count; i += kSums) {
-      decode_scales<kSums>(rows, b + i, count - i, [&](int64_t k) { return kept.scales + (i + k) * kPanel; });
-    }
-    const auto fresh = [&](int64_t place) {
-      ask_soon(rows, place, place + kBlocksOfLine);
-      return FreshBlock(rows, place);
-    };
-    bytes_times<Multiplied, M>(kept, {next, 0, blocks}, b, count, b + count == blocks, group, y, stride, fresh);
-  }
-}
-
-void fresh_products(const Rows& rows, const char* group, int64_t tokens, float* y, int64_t stride) {
-  KeptOf<Bytes> kept;
-  each_panel(rows, [&](const Mxfp4Rows& panel, const Mxfp4Rows& next, int64_t r) {
-    with_count<kMostFresh>(tokens, [&](auto m) { fresh_times<m()>(panel, next, kept, group, y + r, stride); });
-  });
-}
-
-// A span of a panel, whose weights are kept, times all groups.
-template <class Scaling>
-void span_times(const KeptOf<Bytes>& kept, const Mxfp4Rows& next, int64_t first, int64_t count, const char* run,
-                const TokenGroups& groups, float* y, int64_t stride) {
+// A span of a panel times all groups.
+template <class Blocks, class From>
+void span_times(From from, bool shifts, const KeptOf<Bytes>& kept, const Mxfp4Rows& next, int64_t first, int64_t count,
+                const char* run, const TokenGroups& groups, float* y, int64_t stride) {
   const int64_t blocks = next.row_blocks, share = (count + groups.count - 1) / groups.count;
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t begin = groups.begin(g);
     const Ahead ahead{next, g * share, least(first + count, first + (g + 1) * share)};
-    with_count<kMostGrouped>(groups.begin(g + 1) - begin, [&](auto m) {
-      bytes_times<Scaling, m()>(kept, ahead, first, count, first + count == blocks, run + begin * bytes(blocks),
-                                y + begin * stride, stride,
-                                [&](int64_t place) { return KeptBlock{kept.weights + (place - first) * kQuadBytes}; });
+    with_count<kMostTokens<Blocks>>(groups.begin(g + 1) - begin, [&](auto m) {
+      const auto times = shifts ? bytes_times<Shifted, m(), Blocks, From> : bytes_times<Multiplied, m(), Blocks, From>;
+      times(from, kept, ahead, first, count, first + count == blocks, run + begin * bytes(blocks), y + begin * stride,
+            stride);
     });
   }
 }
 
 void bytes_products(const Rows& rows, const char* run, const TokenGroups& groups, float* y, int64_t stride) {
-  if (goes_fresh(groups)) return fresh_products(rows, run, groups.tokens, y, stride);
-  const int64_t blocks = rows.all.row_blocks, most = groups.count > kFewGroups ? kMostKept : kFewKept;
-  const bool apart = adds_apart();
+  const bool fresh = goes_fresh(groups), apart = adds_apart();
+  const int64_t blocks = rows.all.row_blocks, most = fresh || groups.count > kFewGroups ? kMostKept : kFewKept;
   KeptOf<Bytes> kept;
   each_panel(rows, [&](const Mxfp4Rows& panel, const Mxfp4Rows& next, int64_t r) {
     for (int64_t b = 0; b < blocks; b += most) {
       const int64_t count = least(most, blocks - b);
-      keep<Bytes>(panel, b, count, kept);
+      keep<Bytes>(panel, b, count, !fresh, kept);
       const bool shifts = apart && Shifted::can(kept.scales, count * kPanel);
-      (shifts ? span_times<Shifted> : span_times<Multiplied>)(kept, next, b, count, run, groups, y + r, stride);
+      if (fresh) {
+        span_times<FreshBlocks>(panel, shifts, kept, next, b, count, run, groups, y + r, stride);
+      } else {
+        const char* const weights = kept.weights;
+        span_times<KeptBlocks>(weights, shifts, kept, next, b, count, run, groups, y + r, stride);
+      }
     }
   });
 }

@@ -10,7 +10,16 @@ namespace ossia::whole {
 namespace {
 
 // Whether a run goes row by row: of more tokens panels are decoded once. Coarse numbers are those of panels.
-bool goes_by_rows(int64_t tokens, bool coarse) { return tokens <= (coarse ? kFewWithoutTiles : kMostByRows); }
+bool goes_by_rows(int64_t tokens, bool coarse) {
+  if (coarse) return tokens <= kFewTokens;
+  return tokens <= (adds_apart() ? kMostByRowsApart : kMostByRows);
+}
+
+// The groups of a run that goes by panels: of so few that blocks are met fresh, where that is faster.
+TokenGroups groups_of(int64_t tokens, bool coarse) {
+  const int64_t most_fresh = coarse && adds_apart() ? kMostFreshApart : kMostFresh;
+  return {tokens, tokens <= most_fresh ? kMostFresh : kMostGrouped};
+}
 
 // Whether it goes by panels in bytes.
 bool goes_by_planes(const TokenGroups& groups, int64_t blocks, bool coarse) {
@@ -45,7 +54,7 @@ void arrange(const void* const* rows, int64_t tokens, int64_t columns, bool coar
     for (int64_t t = 0; t < tokens; ++t) few::arrange(rows[t], blocks, to + t * few::bytes(blocks));
     return;
   }
-  const TokenGroups groups{tokens};
+  const TokenGroups groups = groups_of(tokens, coarse);
   const bool by_planes = goes_by_planes(groups, blocks, coarse);
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t begin = groups.begin(g), count = groups.begin(g + 1) - begin;
@@ -65,7 +74,7 @@ void products(const Matrix& matrix, int64_t first, int64_t rows, const void* run
   const Rows some{all.from(first), next, rows};
   const char* from = static_cast<const char*>(run);
   if (goes_by_rows(tokens, coarse)) return few::products(some, from, tokens, y, stride);
-  const TokenGroups groups{tokens};
+  const TokenGroups groups = groups_of(tokens, coarse);
   if (goes_by_planes(groups, blocks, coarse)) return planes::products(some, from, groups, y, stride);
   group::products(some, from, groups, coarse, y, stride);
 }

@@ -25,14 +25,12 @@
 
 namespace ossia {
 
-// The most tokens of an expert at `turbo` beside tiles. On a Xeon with matrix tiles, one thread, weights from memory,
-// one token's products take 0.59 of the time that tiles take, two tokens' 0.8, three tokens' 0.97 and four
-// tokens' 1.14.
+// The most tokens of an expert that have 15 bits at `turbo`. On a Xeon with matrix tiles, one thread, weights from
+// memory, one token's products take 0.59 of the time that tiles take, two tokens' 0.8, three tokens' 0.97 and four
+// tokens' 1.14. Without tiles, where more tokens have 8 bits: on a Xeon rows of 15 bits take 0.85 of the time of panels
+// of 8 for two tokens and 1.0 for three; on a Zen 4 two threads take as long either way for two, and 1.4 times as long
+// for three.
 constexpr int64_t kFewTokens = 2;
-
-// The same without tiles, where more tokens have 8 bits: on a Xeon, weights from memory, rows of 15 bits take 0.85 of
-// the time of panels of 8 for two tokens, 1.0 for three and 1.2 for four.
-constexpr int64_t kFewWithoutTiles = 3;
 
 // The rows of a matrix are a multiple of this.
 constexpr int64_t kWholeRows = 16;

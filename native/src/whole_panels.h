@@ -14,23 +14,31 @@ constexpr int64_t kPanel = kWholeRows;
 // Blocks of a row in a cache line.
 constexpr int64_t kBlocksOfLine = kLine / kBlockBytes;
 
-// Of rows i, i + 4, i + 8 and i + 12 the 16 bytes that load(row) gives, as the parts of v[i]; then turned, so that v[i]
-// has the bytes 4 i to 4 i + 3 of all 16 rows. Loads that leave the other parts alone take no shuffle as insertions do.
+// The 16 bytes that load(row) gives of rows i, i + 4, i + 8 and i + 12, as the parts of a register. Loads that leave
+// the other parts alone take no shuffle as insertions do.
 template <class Load>
-OSSIA_INLINE void turned(Load&& load, __m512i (&v)[4]) {
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    v[i] = _mm512_castsi128_si512(load(i));
-    v[i] = _mm512_mask_broadcast_i32x4(v[i], 0x00F0, load(i + 4));
-    v[i] = _mm512_mask_broadcast_i32x4(v[i], 0x0F00, load(i + 8));
-    v[i] = _mm512_mask_broadcast_i32x4(v[i], 0xF000, load(i + 12));
-  }
+OSSIA_INLINE __m512i four_rows(Load&& load, int i) {
+  __m512i v = _mm512_castsi128_si512(load(i));
+  v = _mm512_mask_broadcast_i32x4(v, 0x00F0, load(i + 4));
+  v = _mm512_mask_broadcast_i32x4(v, 0x0F00, load(i + 8));
+  return _mm512_mask_broadcast_i32x4(v, 0xF000, load(i + 12));
+}
+
+// Four such, turned: v[i] has the bytes 4 i to 4 i + 3 of all 16 rows.
+OSSIA_INLINE void turn_rows(__m512i (&v)[4]) {
   const __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
   const __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
   v[0] = _mm512_unpacklo_epi64(a, c);
   v[1] = _mm512_unpackhi_epi64(a, c);
   v[2] = _mm512_unpacklo_epi64(b, d);
   v[3] = _mm512_unpackhi_epi64(b, d);
+}
+
+template <class Load>
+OSSIA_INLINE void turned(Load&& load, __m512i (&v)[4]) {
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) v[i] = four_rows(load, i);
+  turn_rows(v);
 }
 
 // Where 16 rows lie that are `stride` bytes apart. Every fourth is a number that the compiler may not take apart again:
@@ -78,28 +86,57 @@ OSSIA_INLINE void decode_quads(const Mxfp4Rows& rows, int64_t b, char* weights) 
   }
 }
 
-// Up to so many tokens a panel's weights are multiplied as they are decoded, and not kept: there are registers for them
-// beside three for each token. On a Xeon, weights from memory, one thread, that takes 0.95 of the time for six tokens
-// of 15 bits and 0.92 for eight; of 8 bits 0.87 for four, 0.93 for five and 0.98 for eight.
-constexpr int kMostFresh = 8;
+// Of four of the rows, those of block b, the cache line of block `soon`.
+OSSIA_INLINE void ask_soon(const Mxfp4Rows& rows, int64_t b, int64_t soon) {
+  for (int r = 0; r < 4; ++r) prefetch(rows.at(static_cast<int>(b % 4 * 4) + r, soon));
+}
 
-OSSIA_INLINE bool goes_fresh(const TokenGroups& groups) { return groups.tokens <= kMostFresh; }
-
-// Pair i of a block's eight registers, as `decode_quads` left them, and as they come.
-struct KeptBlock {
+// The blocks of a panel, one after another: pair i of a block's eight registers, as `decode_quads` left them at its
+// place, or as they come. Between the pairs of a block the bytes of the next are fetched, and turned at its end: so a
+// processor has both before it, and what turning takes goes by beside products.
+struct KeptBlocks {
+  const char* const kept;
   const char* weights;
 
+  OSSIA_INLINE KeptBlocks(const char* kept, int64_t) : kept(kept), weights(kept) {}
+  OSSIA_INLINE void begin(int64_t place, int64_t) { weights = kept + place * kQuadBytes; }
   OSSIA_INLINE void pair(int64_t i, __m512i& even, __m512i& odd) const {
     even = _mm512_load_si512(weights + 2 * i * kLine);
     odd = _mm512_load_si512(weights + (2 * i + 1) * kLine);
   }
+  OSSIA_INLINE void ask(int64_t, int64_t) const {}
+  OSSIA_INLINE void fetch(int) const {}
+  OSSIA_INLINE void end() const {}
 };
-struct FreshBlock {
-  __m512i bytes[4];
+struct FreshBlocks {
+  const Mxfp4Rows rows;
+  SixteenRows soon;
+  __m512i bytes[4], next[4];
 
-  OSSIA_INLINE FreshBlock(const Mxfp4Rows& rows, int64_t b) { bytes_of_rows(rows, b, bytes); }
+  OSSIA_INLINE FreshBlocks(const Mxfp4Rows& rows, int64_t first)
+      : rows(rows), soon(rows.at(0, first), rows.row_blocks * kBlockBytes) {
+    bytes_of_rows(rows, first, bytes);
+  }
+  OSSIA_INLINE void begin(int64_t, int64_t following) {
+    soon = SixteenRows(rows.at(0, following), rows.row_blocks * kBlockBytes);
+  }
+  OSSIA_INLINE void ask(int64_t b, int64_t later) const { ask_soon(rows, b, later); }
   OSSIA_INLINE void pair(int64_t i, __m512i& even, __m512i& odd) const { look_up(bytes[i], even, odd); }
+  OSSIA_INLINE void fetch(int i) {
+    next[i] = four_rows([&](int r) { return _mm_loadu_si128((const __m128i*)soon.at(r)); }, i);
+  }
+  OSSIA_INLINE void end() {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) bytes[i] = next[i];
+    turn_rows(bytes);
+  }
 };
+
+// The most tokens of a group that meets such blocks.
+template <class Blocks>
+constexpr int kMostTokens = kMostGrouped;
+template <>
+constexpr int kMostTokens<FreshBlocks> = kMostFresh;
 
 // Adds a pair's products with M tokens, whose quads are [2][M].
 template <int M>
@@ -134,11 +171,6 @@ struct Ahead {
     if (from + place < end) rows.ask_for<kPanel>(from + place);
   }
 };
-
-// Of four of the rows, those of block b, the cache line of block `soon`.
-OSSIA_INLINE void ask_soon(const Mxfp4Rows& rows, int64_t b, int64_t soon) {
-  for (int r = 0; r < 4; ++r) prefetch(rows.at(static_cast<int>(b % 4 * 4) + r, soon));
-}
 
 // The scales of some packed rows, with which a group begins.
 OSSIA_INLINE void put_scales(const void* const* rows, int64_t count, char* group) {

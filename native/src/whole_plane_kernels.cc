@@ -22,10 +22,18 @@ struct Quarter {
   int64_t lines() const { return first < blocks ? (blocks - first + kSums - 1) / kSums : 0; }
   int64_t block(int64_t sum, int64_t line) const { return line * kSums + first + sum; }
   int64_t blocks_of(int64_t line) const { return least(kQuarterSums, blocks - block(0, line)); }
+  // The block whose turn is next; a block itself, which is there, where it is the last.
+  int64_t after(int64_t sum, int64_t line) const {
+    if (block(sum, line + 1) < blocks) return block(sum, line + 1);
+    return sum + 1 < kQuarterSums && block(sum + 1, 0) < blocks ? block(sum + 1, 0) : block(sum, line);
+  }
   // Where a block is kept and arranged, so that those of a sum lie one after another.
   int64_t place(int64_t sum, int64_t line) const { return sum * lines() + line; }
   int64_t places() const { return kQuarterSums * lines(); }
 };
+
+// Up to so many tokens have both planes in registers at once.
+constexpr int kMostBeside = 5;
 
 // A quarter's weights and scales.
 struct alignas(64) Kept {
@@ -77,48 +85,51 @@ void arrange_block(const void* const* rows, int64_t tokens, int64_t b, char* to)
 }
 
 // One block times M tokens: both planes side by side where they are few, because a single chain of products waits for
-// itself then, and a fresh block's weights are there only once; else one after the other, in half of the registers.
-template <int M, class Block>
-OSSIA_INLINE void add_block(const Block& block, F32 scales, const char* columns, F32 (&sums)[M]) {
+// itself then; else one after the other, in half of the registers.
+template <int M, class Blocks>
+OSSIA_INLINE void add_block(Blocks& blocks, F32 scales, const char* columns, F32 (&sums)[M]) {
   const Word *high = reinterpret_cast<const Word*>(columns), *low = high + kQuads * M, *offsets = low + kQuads * M;
   __m512i whole[M], rest[M], even, odd;
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) whole[m] = _mm512_setzero_si512();
-  if constexpr (M <= kMostFresh) {
+  if constexpr (M <= kMostBeside) {
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) rest[m] = _mm512_set1_epi32(offsets[m]);
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < kQuads / 2; ++i) {
-      block.pair(i, even, odd);
+    for (int i = 0; i < kQuads / 2; ++i) {
+      blocks.pair(i, even, odd);
+      blocks.fetch(i);
       add_pair<M>(even, odd, high + 2 * i * M, whole);
       add_pair<M>(even, odd, low + 2 * i * M, rest);
     }
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) whole[m] = _mm512_add_epi32(_mm512_slli_epi32(whole[m], 7), rest[m]);
   } else {
-    const auto add_plane = [&](const Word* quads) {
+    const auto add_plane = [&](const Word* quads, bool fetches) {
 #pragma GCC unroll 4
-      for (int64_t i = 0; i < kQuads / 2; ++i) {
-        block.pair(i, even, odd);
+      for (int i = 0; i < kQuads / 2; ++i) {
+        blocks.pair(i, even, odd);
+        if (fetches) blocks.fetch(i);
         add_pair<M>(even, odd, quads + 2 * i * M, whole);
       }
     };
-    add_plane(high);
+    add_plane(high, false);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
       whole[m] = _mm512_add_epi32(_mm512_slli_epi32(whole[m], 7), _mm512_set1_epi32(offsets[m]));
     }
-    add_plane(low);
+    add_plane(low, true);
   }
+  blocks.end();
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) sums[m] = fma({_mm512_cvtepi32_ps(whole[m])}, scales, sums[m]);
 }
 
-// A quarter times the M tokens of a group, of which `columns` are what they give to it; block_at(sum, line) are its
-// weights.
-template <int M, class BlockAt>
-OSSIA_INLINE void add_quarter(const Kept& kept, const Quarter& quarter, const Ahead& ahead, const char* columns,
-                              Sums& to, BlockAt&& block_at) {
+// A quarter times the M tokens of a group, of which `columns` are what they give to it.
+template <int M, class Blocks, class From>
+void add_quarter(From from, const Kept& kept, const Quarter& quarter, const Ahead& ahead, const char* columns,
+                 Sums& to) {
+  Blocks blocks(from, least(quarter.first, quarter.blocks - 1));
   for (int64_t i = 0; i < kQuarterSums; ++i) {
     F32 sums[M];
 #pragma GCC unroll 12
@@ -126,27 +137,13 @@ OSSIA_INLINE void add_quarter(const Kept& kept, const Quarter& quarter, const Ah
     for (int64_t line = 0; line < quarter.lines() && quarter.block(i, line) < quarter.blocks; ++line) {
       const int64_t place = quarter.place(i, line);
       ahead.ask(place);
-      add_block<M>(block_at(i, line), load(kept.scales[place]), columns + place * kTokenBytes * M, sums);
+      blocks.ask(quarter.block(i, line), quarter.block(i, line) + kQuarterSums);
+      blocks.begin(place, quarter.after(i, line));
+      add_block<M>(blocks, load(kept.scales[place]), columns + place * kTokenBytes * M, sums);
     }
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) store(to.of[i][m], sums[m]);
   }
-}
-
-template <int M>
-void add_kept(const Kept& kept, const Quarter& quarter, const Ahead& ahead, const char* columns, Sums& to) {
-  add_quarter<M>(kept, quarter, ahead, columns, to,
-                 [&](int64_t sum, int64_t line) { return KeptBlock{kept.weights[quarter.place(sum, line)]}; });
-}
-
-template <int M>
-void add_fresh(const Mxfp4Rows& rows, const Kept& kept, const Quarter& quarter, const Ahead& ahead, const char* columns,
-               Sums& to) {
-  add_quarter<M>(kept, quarter, ahead, columns, to, [&](int64_t sum, int64_t line) {
-    const int64_t b = quarter.block(sum, line);
-    ask_soon(rows, b, b + kQuarterSums);
-    return FreshBlock(rows, b);
-  });
 }
 
 // Quarter `number` to the rest, as `sum` of simd.h adds lanes: 0 and 2 in y, 1 and 3 beside it, and then both, with the
@@ -203,9 +200,12 @@ void products(const Rows& rows, const char* run, const TokenGroups& groups, floa
         const char* group = run + begin * bytes(blocks);
         const char* columns = group + kLine + before * kTokenBytes * tokens;
         if (fresh) {
-          with_count<kMostFresh>(tokens, [&](auto m) { add_fresh<m()>(panel, kept, quarter, ahead, columns, sums); });
+          with_count<kMostFresh>(
+              tokens, [&](auto m) { add_quarter<m(), FreshBlocks>(panel, kept, quarter, ahead, columns, sums); });
         } else {
-          with_count<kMostGrouped>(tokens, [&](auto m) { add_kept<m()>(kept, quarter, ahead, columns, sums); });
+          with_count<kMostGrouped>(tokens, [&](auto m) {
+            add_quarter<m(), KeptBlocks>(kept.weights[0], kept, quarter, ahead, columns, sums);
+          });
         }
         join(number, sums, waiting.of[g], reinterpret_cast<const Scale*>(group), tokens, y + begin * stride + r,
              stride);

@@ -80,7 +80,7 @@ void check_order(const ossia::Kernels& kernels, const Weights& weights, const st
     }
   }
   for (int64_t tokens : kCounts) {
-    const std::vector<float>& wanted = coarse && tokens > ossia::kFewWithoutTiles ? coarse_order : fine_order;
+    const std::vector<float>& wanted = coarse && tokens > ossia::kFewTokens ? coarse_order : fine_order;
     const std::vector<float> y = products(kernels, weights, x, tokens, coarse);
     CHECK_THAT(std::equal(y.begin(), y.end(), wanted.begin()), "%d columns, %d tokens, coarse %d",
                static_cast<int>(columns), static_cast<int>(tokens), coarse);
