@@ -34,7 +34,7 @@ from ossia.train.train_ops import TrainOps
 from ossia.train.trainer import batch_loss, read_checkpoint, take
 from recipes.nano.case import Case
 from recipes.nano.cells import CELLS
-from recipes.nano.command import run
+from recipes.nano.command import alone, run
 from recipes.nano.conversation import Format, vocabulary
 from recipes.nano.evaluate import answers_of, new_engine
 from recipes.nano.export import export
@@ -247,9 +247,15 @@ def engine_sampler(form: Format, limit: int) -> Sample:
 
 
 def main() -> None:
-    """Learn from a checkpoint's answers and write another."""
+    """Learn from a checkpoint's answers and write another; of two runs that write the same the second is refused."""
     arguments = _arguments()
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    output = arguments.output
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with alone(output.with_name(f".{output.name}.lock"), output):
+        _learn(arguments)
+
+
+def _learn(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     form = Format(vocabulary())
     config = model_config(form.vocabulary.size, form.vocabulary.return_, form.vocabulary.endoftext)

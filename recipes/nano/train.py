@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 
-from ossia.checkpoint.sources.locks import locked
 from ossia.cli._bounds import processors
 from ossia.cli._options import at_least
 from ossia.errors import OssiaError
@@ -24,7 +23,7 @@ from ossia.train.ahead import Ahead
 from ossia.train.curve import write_curve
 from ossia.train.rows import Rows, aligned
 from ossia.train.trainer import Progress, Trainer, TrainingConfig
-from recipes.nano.command import run
+from recipes.nano.command import alone, run
 from recipes.nano.conversation import Format, vocabulary
 from recipes.nano.mixture import SHARED, Mixture, Shares
 from recipes.nano.ranks import on_signals, run_ranks
@@ -47,15 +46,11 @@ def main() -> None:
     if arguments.output.exists() and not arguments.output.is_dir():
         raise OssiaError(f"{arguments.output}: this is no folder; a folder or a new name is right")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    with locked(arguments.output / LOCK, partial(_refuse, arguments.output), lambda: False):
+    with alone(arguments.output / LOCK, arguments.output):
         if arguments.device != "cpu" or arguments.processes == 1:
             _train(None, arguments)
         else:
             run_ranks(partial(_train, arguments=arguments), arguments.processes)
-
-
-def _refuse(output: Path) -> None:
-    raise OssiaError(f"{output}: another run trains into this folder; another one, or waiting for its end, is right")
 
 
 def new_trainer(

@@ -269,12 +269,18 @@ def test_a_model_that_is_not_there_is_one_line(tmp_path: Path, ended: Ended):
     assert "holds no checkpoint" in ended(evaluate.main, "--model", tmp_path, "--output", tmp_path / "results.json")[1]
 
 
-def test_of_two_runs_into_one_folder_the_second_is_refused(tmp_path: Path, ended: Ended):
-    with locked(tmp_path / LOCK, lambda: None, lambda: False):
-        status, says = ended(train.main, "--output", tmp_path, "--steps", "1")
+@pytest.mark.parametrize(
+    ("main", "lock", "output", "more"),
+    [(train.main, LOCK, ".", ["--steps", "1"]), (reward.main, ".a.pt.lock", "a.pt", ["none.pt"])],
+)
+def test_of_two_runs_into_one_output_the_second_is_refused(
+    main: Callable[[], None], lock: str, output: str, more: list[str], tmp_path: Path, ended: Ended
+):
+    with locked(tmp_path / lock, lambda: None, lambda: False):
+        status, says = ended(main, *more, "--output", tmp_path / output)
     assert (status, says.partition(" error: ")[2]) == (
         1,
-        f"{tmp_path}: another run trains into this folder; another one, or waiting for its end, is right",
+        f"{tmp_path / output}: another run writes this; another name, or waiting for its end, is right",
     )
 
 
