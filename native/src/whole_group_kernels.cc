@@ -315,7 +315,7 @@ void span_times(From from, bool shifts, const KeptOf<Bytes>& kept, const Mxfp4Ro
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t begin = groups.begin(g);
     const Ahead ahead{next, g * share, least(first + count, first + (g + 1) * share)};
-    with_count<kMostTokens<Blocks>>(groups.begin(g + 1) - begin, [&](auto m) {
+    with_count<Blocks::kMost>(groups.begin(g + 1) - begin, [&](auto m) {
       const auto times = shifts ? bytes_times<Shifted, m(), Blocks, From> : bytes_times<Multiplied, m(), Blocks, From>;
       times(from, kept, ahead, first, count, first + count == blocks, run + begin * bytes(blocks), y + begin * stride,
             stride);

@@ -91,10 +91,11 @@ OSSIA_INLINE void ask_soon(const Mxfp4Rows& rows, int64_t b, int64_t soon) {
   for (int r = 0; r < 4; ++r) prefetch(rows.at(static_cast<int>(b % 4 * 4) + r, soon));
 }
 
-// The blocks of a panel, one after another: pair i of a block's eight registers, as `decode_quads` left them at its
-// place, or as they come. Between the pairs of a block the bytes of the next are fetched, and turned at its end: so a
-// processor has both before it, and what turning takes goes by beside products.
+// The blocks of a panel, one after another: pair i of a block's eight registers, as `decode_quads` left them at the
+// place that `begin` says, or as they come. Between the pairs of a block the bytes of the one that follows are fetched,
+// and turned at its end: so a processor has both before it, and what turning takes goes by beside products.
 struct KeptBlocks {
+  static constexpr int kMost = kMostGrouped;  // tokens of a group
   const char* const kept;
   const char* weights;
 
@@ -109,6 +110,7 @@ struct KeptBlocks {
   OSSIA_INLINE void end() const {}
 };
 struct FreshBlocks {
+  static constexpr int kMost = kMostFresh;
   const Mxfp4Rows rows;
   SixteenRows soon;
   __m512i bytes[4], next[4];
@@ -131,12 +133,6 @@ struct FreshBlocks {
     turn_rows(bytes);
   }
 };
-
-// The most tokens of a group that meets such blocks.
-template <class Blocks>
-constexpr int kMostTokens = kMostGrouped;
-template <>
-constexpr int kMostTokens<FreshBlocks> = kMostFresh;
 
 // Adds a pair's products with M tokens, whose quads are [2][M].
 template <int M>

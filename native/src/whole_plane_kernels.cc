@@ -203,7 +203,7 @@ void products(const Rows& rows, const char* run, const TokenGroups& groups, floa
           with_count<kMostFresh>(
               tokens, [&](auto m) { add_quarter<m(), FreshBlocks>(panel, kept, quarter, ahead, columns, sums); });
         } else {
-          with_count<kMostGrouped>(tokens, [&](auto m) {
+          with_count<KeptBlocks::kMost>(tokens, [&](auto m) {
             add_quarter<m(), KeptBlocks>(kept.weights[0], kept, quarter, ahead, columns, sums);
           });
         }
