@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -233,3 +234,41 @@ def test_a_context_that_does_not_fit_is_refused(path: Path, monkeypatch):
 def test_a_context_of_nothing_is_refused(path: Path):
     with pytest.raises(ConfigError, match="context is 0; an integer of at least 1 is right"):
         pipeline.load(str(path), backend="reference", context=0)
+
+
+def test_of_two_answers_at_once_the_second_is_refused_and_the_first_ends(path: Path):
+    model = pipeline.load(str(path), backend="reference")
+    conversation = pipeline.conversation_of(HELLO)
+    first = model.stream(conversation, model.sampling({"max_tokens": 8}))
+    next(first)
+    for another in (
+        lambda: model.chat(HELLO),
+        lambda: model.generate("Hello"),
+        lambda: next(model.stream(conversation)),
+        lambda: ThreadPoolExecutor(1).submit(model.chat, HELLO).result(),
+    ):
+        with pytest.raises(RequestError, match="the model is writing another answer; its end, or the close of its"):
+            another()
+    assert pipeline.exhausted(first).usage
+    second = model.stream(conversation)
+    next(second)
+    second.close()
+    assert model.generate("Hello", max_tokens=2)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [
+        (b"abc", "the prompt is b'abc'; a text or numbers"),
+        ("a\ud800", "has half of a surrogate pair, '\\\\ud800' at 1"),
+    ],
+)
+def test_a_prompt_that_is_no_text_is_refused(path: Path, prompt: Any, says: str):
+    with pytest.raises(RequestError, match=says):
+        pipeline.load(str(path), backend="reference").generate(prompt)
+
+
+def test_two_names_of_one_limit_are_refused(path: Path):
+    generate = pipeline.pipeline(model=str(path), backend="reference")
+    with pytest.raises(RequestError, match="one of them is right"):
+        generate("Hello", max_new_tokens=5, max_tokens=3)

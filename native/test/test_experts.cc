@@ -27,7 +27,7 @@ const Case kCases[] = {
     {OSSIA_MXFP4, 9, 32, 32, false},    {OSSIA_MXFP4, 2, 320, 128, false},  {OSSIA_BF16, 21, 300, 96, false},
     {OSSIA_MXFP4, 60, 96, 160, false},  {OSSIA_MXFP4, 14, 3200, 32, false}, {OSSIA_MXFP4, 12, 4160, 32, false},
     {OSSIA_MXFP4, 60, 3200, 32, false}, {OSSIA_MXFP4, 30, 2912, 32, false}, {OSSIA_MXFP4, 12, 4096, 32, false},
-    {OSSIA_MXFP4, 260, 96, 32, false},
+    {OSSIA_MXFP4, 260, 96, 32, false},  {OSSIA_MXFP4, 60, 4160, 32, false},
 };
 
 struct Mixture {

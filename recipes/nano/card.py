@@ -199,8 +199,9 @@ Beyond these nothing is taught: powers and roots, decimals but compared and in p
 than a little English, conversations of more than some hundred tokens. Weekdays are those of dates from 1900 to 2099;
 two dates, written as 2024-03-15, are less than 150 days apart or of one year, a date is at most 40 days later. Calls
 and JSON are filled from values that stand behind their names or usual prepositions ("with size 12", "size: 12",
-"titled X"); from free prose only what is said of one person is. Asked something else, it may answer wrongly, and in the
-same confident words.
+"titled X"); from free prose only what is said of one person is. JSON without a schema (`json_object`, or a `format` of
+`json`) is not taught: it writes noise until a limit ends it, where with a schema it answers. Asked something else, it
+may answer wrongly, and in the same confident words.
 
 `low` effort answers at once, and the longer the numbers the more often it is wrong; `medium` notes what each step
 gives; `high` writes every step as an equation and looks at every function, link and line.

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date as day
+from threading import Lock
 from typing import Any
 
 from ossia.assistant import Event, Loop, Turn, drive, opening, turn
@@ -29,7 +30,10 @@ FORM = "{'role': 'user', 'content': 'text'}"
 
 
 class Model:
-    """A model ready to talk: made by `load`. `start` has the seconds that each part of that took."""
+    """A model ready to talk: made by `load`. `start` has the seconds that each part of that took.
+
+    It writes one answer at a time, for whatever thread: asked for another meanwhile, it raises RequestError.
+    """
 
     def __init__(
         self, loaded: Loaded, vocabulary: Vocabulary, engine: Engine, defaults: Defaults, start: Mapping[str, float]
@@ -39,6 +43,7 @@ class Model:
         self.vocabulary = vocabulary
         self.engine = engine
         self.defaults = defaults
+        self._writing = Lock()
 
     def settings(self) -> dict[str, Any]:
         """The settings in effect."""
@@ -57,10 +62,12 @@ class Model:
 
         Its outputs are Harmony, as everywhere, and end when the model goes in circles.
         `stopped` is asked between steps; once it is true, the turn ends with what there is.
-        Raises ContextLengthError when the conversation does not fit the context.
+        Raises ContextLengthError when the conversation does not fit the context, RequestError while the model writes
+        another answer, such as that of a stream that has neither ended nor been closed.
         """
         steps = turn(conversation, self.vocabulary, params or self.defaults.params, rules=Rules(), loop=Loop())
-        return drive(steps, self.engine, stopped=stopped)
+        with self._alone():
+            return (yield from drive(steps, self.engine, stopped=stopped))
 
     def chat(
         self,
@@ -84,10 +91,28 @@ class Model:
         """The text that follows `prompt`, without any conversation around it.
 
         In a text control tokens are read as plain text, and written by their names.
+        Raises RequestError for a prompt that is neither, or that UTF-8 cannot write.
         """
+        if isinstance(prompt, bytes | bytearray):
+            raise RequestError(f"the prompt is {prompt!r:.80}; a text or numbers of tokens are right")
+        if isinstance(prompt, str) and (half := _half_of(prompt)):
+            raise RequestError(f"the prompt has {half}; whole characters are right")
         tokens = self.vocabulary.encode(prompt) if isinstance(prompt, str) else prompt
-        outputs = self.engine.generate(tokens, self.sampling(sampling))
+        with self._alone():
+            outputs = [*self.engine.generate(tokens, self.sampling(sampling))]
         return self.vocabulary.decode([token for output in outputs for token in output.tokens])
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._writing.acquire(blocking=False):
+            raise RequestError(
+                "the model is writing another answer; its end, or the close of its stream, is to come first "
+                "(`ossia serve` answers several at once)"
+            )
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     def sampling(self, changes: Mapping[str, Any]) -> SamplingParams:
         """The model's own parameters with these changed. Raises RequestError for unknown names."""
@@ -169,6 +194,8 @@ def pipeline(task: str = "text-generation", model: str = "nano", **options: Any)
 
     def generate(given: str | Sequence[Mapping[str, Any]], **wanted: Any) -> list[dict[str, Any]]:
         if "max_new_tokens" in wanted:
+            if "max_tokens" in wanted:
+                raise RequestError("max_new_tokens and max_tokens are one thing; one of them is right")
             wanted["max_tokens"] = wanted.pop("max_new_tokens")
         if isinstance(given, str):
             return [{"generated_text": given + opened.generate(given, **wanted)}]
@@ -209,12 +236,18 @@ def conversation_of(
 
 def _sound(text: str, place: int) -> str:
     """A text that UTF-8 can write, as tokens do. Raises ConversationError for another."""
+    if half := _half_of(text):
+        raise ConversationError(f"the content of messages[{place}] has {half}; whole characters are right")
+    return text
+
+
+def _half_of(text: str) -> str:
+    """What of a text UTF-8 cannot write, in words; nothing of most."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        half = f"half of a surrogate pair, {text[error.start]!r} at {error.start}"
-        raise ConversationError(f"the content of messages[{place}] has {half}; whole characters are right") from error
-    return text
+        return f"half of a surrogate pair, {text[error.start]!r} at {error.start}"
+    return ""
 
 
 def _effort(name: str | None) -> Effort | None:

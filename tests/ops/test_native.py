@@ -149,8 +149,8 @@ def any_ops() -> NativeOps:
     return NativeOps(threads=2)
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1 << 40])
-def test_a_number_of_threads_that_cannot_be(threads: int):
+@pytest.mark.parametrize("threads", [0, -1, 1 << 40, "2", True, 2.0])
+def test_a_number_of_threads_that_cannot_be(threads: Any):
     with pytest.raises(BackendError, match="threads cannot be"):
         NativeOps(threads=threads)
 

@@ -61,8 +61,8 @@ class NativeOps:
         isa: str | None = None,
         kv_cache_dtype: CacheDtype | None = None,
     ) -> None:
-        if threads is not None and not 1 <= threads <= 1024:
-            raise BackendError(f"{threads} threads cannot be; 1 to 1024, or None for one each processor, are right")
+        if threads is not None and (type(threads) is not int or not 1 <= threads <= 1024):
+            raise BackendError(f"{threads!r} threads cannot be; 1 to 1024, or None for one each processor, are right")
         self.precision = precision
         self.batch_invariant = precision is not Precision.TURBO
         self._precision = _PRECISIONS[precision]
