@@ -200,7 +200,7 @@ void products(const Rows& rows, const char* run, const TokenGroups& groups, floa
         const char* group = run + begin * bytes(blocks);
         const char* columns = group + kLine + before * kTokenBytes * tokens;
         if (fresh) {
-          with_count<kMostFresh>(
+          with_count<FreshBlocks::kMost>(
               tokens, [&](auto m) { add_quarter<m(), FreshBlocks>(panel, kept, quarter, ahead, columns, sums); });
         } else {
           with_count<KeptBlocks::kMost>(tokens, [&](auto m) {
