@@ -132,9 +132,14 @@ OSSIA_API int32_t ossia_linear_rows(ossia_context* context, const float* x, int6
 
 // How ossia_experts rounds its inputs beside weights in MXFP4, by how many tokens of each 1024 of a call, from the
 // first on, chose an expert. Where at most `*whole_tokens` did, to 15 bits for each token, as ossia_linear does beside
-// INT8. The rest as `*rest` says: not at all (OSSIA_F32), to bfloat16 (OSSIA_BF16), or to 8 bits with a scale for each
-// 32 columns, their largest magnitude over 127 (OSSIA_INT8), after they were rounded to 15. Beside other weights, and
-// where a weight's rows are no multiple of 16, OSSIA_FAST and OSSIA_TURBO round to bfloat16.
+// INT8. The rest as `*rest` says: as OSSIA_EXACT does (OSSIA_F32), to bfloat16 (OSSIA_BF16), or to 8 bits with a scale
+// for each 32 columns, their largest magnitude over 127 (OSSIA_INT8), after they were rounded to 15. Beside other
+// weights, and where a weight's rows are no multiple of 16, OSSIA_FAST and OSSIA_TURBO round to bfloat16.
+//
+// OSSIA_EXACT does not round; or, on "avx512bf16" and "amx" where the processor has AVX512_VBMI, beside weights in
+// MXFP4 of a multiple of 16 rows and up to 4096 columns, to 23 bits with a scale for each 32 columns, their largest
+// magnitude over 5592405: so a block's products are summed exactly, and what is lost is of the size of what float32
+// sums lose. A token with a value that is not finite gives NaN then.
 //
 // So at OSSIA_TURBO a token's numbers depend, by rounding, on those beside it; at OSSIA_FAST they do not.
 OSSIA_API void ossia_expert_rounding(const ossia_context* context, int32_t precision, int64_t* whole_tokens,

@@ -30,11 +30,11 @@ class ExpertInputs {
         pairs_(pairs),
         weight_(weight),
         rounding_(expert_rounding(context.kernels, precision)),
-        most_whole_(most_whole(weight, rounding_)),
+        most_whole_(most_whole(context.kernels, weight, precision, rounding_)),
         plain_(context, most_whole_ < INT64_MAX || terms != nullptr ? rows : 0, weight.columns,
                precision != OSSIA_EXACT),
         whole_(context, most_whole_ > 0 ? rows : 0, most_whole_ > 0 ? pairs : 0, weight.columns,
-               rounding_.rest == OSSIA_INT8),
+               grain_of(precision, rounding_)),
         operands_(context, pairs, weight, precision != OSSIA_EXACT),
         low_rank_(context, weight, terms, pairs, most_rows, precision != OSSIA_EXACT) {}
 
@@ -93,9 +93,15 @@ class ExpertInputs {
   }
 
  private:
-  static int64_t most_whole(const ossia_weight& weight, const ExpertRounding& rounding) {
+  static int64_t most_whole(const Kernels& kernels, const ossia_weight& weight, int32_t precision,
+                            const ExpertRounding& rounding) {
     if (weight.dtype != OSSIA_MXFP4 || weight.rows % kWholeRows != 0) return 0;
+    if (precision == OSSIA_EXACT) return has_fine_products(kernels, weight.columns) ? INT64_MAX : 0;
     return rounding.rest == OSSIA_INT8 ? INT64_MAX : rounding.whole_tokens;
+  }
+  static Grain grain_of(int32_t precision, const ExpertRounding& rounding) {
+    if (precision == OSSIA_EXACT) return Grain::kFine;
+    return rounding.rest == OSSIA_INT8 ? Grain::kCoarse : Grain::kMiddle;
   }
 
   const Kernels& kernels_;

@@ -42,11 +42,11 @@ struct Kernels {
   void (*int8_group_products)(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens,
                               const char* from, bool coarse, float* y, int64_t stride);
   // MXFP4 and whole numbers: whole_kernels.h; nullptr where there are none.
-  int64_t (*whole_bytes)(int64_t columns);
-  void (*whole_pack)(const float* x, int64_t columns, void* row);
-  void (*whole_arrange)(const void* const* rows, int64_t tokens, int64_t columns, bool coarse, void* run);
+  int64_t (*whole_bytes)(int64_t columns, Grain grain);
+  void (*whole_pack)(const float* x, int64_t columns, Grain grain, void* row);
+  void (*whole_arrange)(const void* const* rows, int64_t tokens, int64_t columns, Grain grain, void* run);
   void (*whole_products)(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens,
-                         bool coarse, float* y, int64_t stride);
+                         Grain grain, float* y, int64_t stride);
   void (*swiglu)(const float* h, int64_t count, float limit, float* a);
 
   // Attention: attend.h.
@@ -79,7 +79,7 @@ inline bool takes_groups(const Kernels& kernels, int32_t dtype, bool fast) {
 }
 
 // How the inputs of MXFP4 experts are rounded: of those that at most `whole_tokens` chose to whole numbers of 15 bits,
-// and of the rest as the dtype says: not at all, to bfloat16, or to whole numbers of 8 bits.
+// and of the rest as the dtype says: by the size of what float32 sums lose, to bfloat16, or to whole numbers of 8 bits.
 struct ExpertRounding {
   int64_t whole_tokens;
   int32_t rest;
@@ -92,6 +92,11 @@ inline ExpertRounding expert_rounding(const Kernels& kernels, int32_t precision)
   const bool tiles = kernels.group_products != nullptr;
   if (precision == OSSIA_TURBO) return {kFewTokens, tiles ? OSSIA_BF16 : OSSIA_INT8};
   return {tiles ? 0 : INT64_MAX, OSSIA_BF16};
+}
+
+// Whether `exact` gives an expert's inputs whole numbers of 23 bits.
+inline bool has_fine_products(const Kernels& kernels, int64_t columns) {
+  return kernels.whole_products != nullptr && columns <= kMostFineColumns;
 }
 
 // Up to how many tokens of a call are rounded to 15 bits beside weights in 8; more, which go by groups, are to 8.

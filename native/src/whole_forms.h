@@ -3,24 +3,13 @@
 #ifndef OSSIA_WHOLE_FORMS_H_
 #define OSSIA_WHOLE_FORMS_H_
 
-#include "int8.h"
 #include "operands.h"
 #include "token_groups.h"
-#include "whole_kernels.h"
+#include "whole_numbers.h"
 
 namespace ossia::whole {
 
 using namespace OSSIA_ISA;
-
-// A packed row: its scale, which has a cache line to itself, and its columns.
-OSSIA_INLINE float scale_of(const void* row) {
-  float scale;
-  memcpy(&scale, row, sizeof(scale));
-  return scale;
-}
-OSSIA_INLINE const int16_t* columns_of(const void* row) {
-  return reinterpret_cast<const int16_t*>(static_cast<const char*>(row) + kLine);
-}
 
 // Some rows of a matrix, and those that this thread comes to after them.
 struct Rows {
@@ -42,17 +31,6 @@ OSSIA_INLINE void look_up(__m512i bytes, __m512i& even, __m512i& odd) {
   odd = _mm512_permutexvar_epi8(_mm512_srli_epi16(bytes, 4), table);
 }
 
-// What the 12 of a lookup adds to the sum of a block's products with these numbers, taken away.
-OSSIA_INLINE int32_t offset_of(__m512i numbers) {
-  return -12 * _mm512_reduce_add_epi32(_mm512_madd_epi16(numbers, _mm512_set1_epi16(1)));
-}
-
-// Whole numbers of 15 bits as two that a byte holds, 128 high + low.
-OSSIA_INLINE void split(__m512i numbers, __m512i& high, __m512i& low) {
-  high = _mm512_srai_epi16(_mm512_add_epi16(numbers, _mm512_set1_epi16(64)), 7);
-  low = _mm512_sub_epi16(numbers, _mm512_slli_epi16(high, 7));
-}
-
 // Up to so many groups are few: with them decoding a panel takes longer than multiplying it.
 constexpr int64_t kFewGroups = 2;
 
@@ -60,9 +38,12 @@ constexpr int64_t kFewGroups = 2;
 // three tokens, 0.95 for four and 1.25 for five; on a Zen 4 0.8 for two, 0.9 for three and 1.1 for four.
 constexpr int64_t kMostByRows = 4, kMostByRowsApart = 3;
 namespace few {
+template <class Form>
 int64_t bytes(int64_t blocks);  // of a token
+template <class Form>
 void arrange(const void* row, int64_t blocks, char* token);
 // Token t lies at run + t * bytes(blocks).
+template <class Form>
 void products(const Rows& rows, const char* run, int64_t tokens, float* y, int64_t stride);
 }  // namespace few
 
@@ -79,10 +60,13 @@ OSSIA_INLINE bool goes_fresh(const TokenGroups& groups) { return groups.most <= 
 // words for eight tokens, 0.87 for twelve and 0.96 for 24. Where additions have units of their own, they take less for
 // more groups, too, since they are what bytes need more of: on a Zen 4 0.88 for 25 tokens and 0.92 for sixty.
 namespace planes {
-constexpr int64_t kMostBlocks = 128, kMostGroups = 12;
+constexpr int64_t kMostBlocks = kMostFineColumns / kBlock, kMostGroups = 12;
+template <class Form>
 int64_t bytes(int64_t blocks);  // of a token
+template <class Form>
 void arrange(const void* const* rows, int64_t count, int64_t blocks, char* group);
 // As those of group.
+template <class Form>
 void products(const Rows& rows, const char* run, const TokenGroups& groups, float* y, int64_t stride);
 }  // namespace planes
 

@@ -1,20 +1,21 @@
-// Products of MXFP4 rows with activations that are whole numbers: what `turbo` computes an expert with that few tokens
-// chose, and `fast` every expert where the processor has products of bytes and no tiles. An activation is a whole
-// number of 15 bits times its token's scale, as beside weights in 8 bits (int8.h); a token with a value that is not
-// finite gives NaN.
+// Products of MXFP4 rows with activations that are whole numbers: what `exact` computes every expert with, `turbo`
+// those that few tokens chose, and `fast` all where the processor has products of bytes and no tiles. At `fast` an
+// activation is a whole number of 15 bits times its token's scale, as beside weights in 8 bits (int8.h); at `exact` one
+// of 23 bits times its block's, so that a product loses about what adding up float32 does. A token with a value that is
+// not finite gives NaN.
 //
 // There are kernels for processors that look 64 bytes up at once (AVX512_VBMI) and have products of bytes and of words
 // (AVX512_VNNI).
 //
 // Order of additions, for one token as for many: the products with a block of 32 columns are summed exactly; times the
 // block's scale they are added, with a rounding each, to the sum of every sixteenth block, from the first on; and the
-// 16 sums as `sum` of simd.h adds the lanes of a register, where block b's is lane 4 (b % 4) + b / 4 % 4. Coarse
-// products, times the scale of the block's activations, too, are added with a rounding each to one sum, block after
-// block.
+// 16 sums as `sum` of simd.h adds the lanes of a register, where block b's is lane 4 (b % 4) + b / 4 % 4. Fine products
+// are multiplied by the scale of the block's activations before, with a rounding. Coarse products, times that scale,
+// too, are added with a rounding each to one sum, block after block.
 //
-// Weights under scale byte 0 count as 0. Sums are twice the products in units of the token's scale, so that they leave
-// float32's range before the result does: the largest of one block under byte 233, those of 90 blocks, 20b's row, under
-// 226. From there on a sum may be infinite or no number.
+// Weights under scale byte 0 count as 0. Sums of 15 and of 8 bits are twice the products in units of the token's scale,
+// so that they leave float32's range before the result does: the largest of one block under byte 233, those of 90
+// blocks, 20b's row, under 226. From there on a sum may be infinite or no number.
 
 #ifndef OSSIA_WHOLE_KERNELS_H_
 #define OSSIA_WHOLE_KERNELS_H_
@@ -41,23 +42,28 @@ constexpr int64_t kSums = 16;
 // Where the sum of a block b lies in a register: 0, 4, 8, 12, 1, 5, ... are the blocks of its lanes.
 constexpr int64_t lane_of(int64_t b) { return b % 4 * 4 + b % kSums / 4; }
 
+// What activations are rounded to: 23 bits with a scale for each block; 15 with one for each token; or the same, and
+// those of more than few tokens once more, to 8 bits with a scale for each block.
+enum class Grain { kFine, kMiddle, kCoarse };
+
+// The widest rows that have a fine product.
+constexpr int64_t kMostFineColumns = 4096;
+
 #if defined(OSSIA_X86)
 namespace whole {
 
 // The bytes of a row of activations, packed, and of each token of a run: a multiple of 64.
-int64_t bytes(int64_t columns);
+int64_t bytes(int64_t columns, Grain grain);
 
-// x [C] as one row: its scale, which has a cache line to itself, and its whole numbers in 16 bits. C is a multiple of
-// 32, and the memory aligned to 64.
-void pack(const float* x, int64_t columns, void* row);
+// x [C] as one row. C is a multiple of 32, and the memory aligned to 64.
+void pack(const float* x, int64_t columns, Grain grain, void* row);
 
-// Some packed rows as a run [tokens * bytes], which is what meets a matrix. `coarse` rounds those of more than few
-// tokens once more, to whole numbers of 8 bits times a scale for each block.
-void arrange(const void* const* rows, int64_t tokens, int64_t columns, bool coarse, void* run);
+// Some packed rows as a run [tokens * bytes], which is what meets a matrix.
+void arrange(const void* const* rows, int64_t tokens, int64_t columns, Grain grain, void* run);
 
-// As `products` of product_kernels.h, for an MXFP4 matrix and a run that was arranged with the same
-// `coarse`. `rows` is a multiple of kWholeRows.
-void products(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens, bool coarse, float* y,
+// As `products` of product_kernels.h, for an MXFP4 matrix and a run of the same grain. `rows` is a multiple of
+// kWholeRows.
+void products(const Matrix& matrix, int64_t first, int64_t rows, const void* run, int64_t tokens, Grain grain, float* y,
               int64_t stride);
 
 }  // namespace whole

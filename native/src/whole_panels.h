@@ -62,7 +62,9 @@ OSSIA_INLINE void bytes_of_rows(const Mxfp4Rows& rows, int64_t b, __m512i (&byte
   turned([&](int r) { return _mm_loadu_si128((const __m128i*)at.at(r)); }, bytes);
 }
 
-OSSIA_INLINE __m512i numbers_of(const void* row, int64_t b) { return _mm512_loadu_si512(columns_of(row) + b * kBlock); }
+OSSIA_INLINE __m512i numbers_of(const void* row, int64_t b) {
+  return _mm512_load_si512(static_cast<const int16_t*>(columns_of(row)) + b * kBlock);
+}
 
 // The numbers of a block as `decode_quads` has its columns: of each eight the even-numbered, and then the odd.
 OSSIA_INLINE __m512i numbers_by_quads(const void* row, int64_t b) {

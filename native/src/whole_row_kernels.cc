@@ -1,6 +1,6 @@
 // Compiled with the flags of avx512bf16 and AVX512_VBMI. Each row is read from its first byte to its last, for a few
 // tokens together. Nibbles are looked up as bytes, twice their value plus 12, so that all are whole numbers of at least
-// 0, and meet activations of two bytes each in the processor's products of four bytes.
+// 0, and meet activations of two or three bytes each in the processor's products of four bytes.
 //
 // On a Xeon one token reads rows out of memory at 0.9 of the bandwidth with one core and at 0.85 with two, and out of
 // the second cache at 10 bytes a cycle, where the tiles of `fast` do at 5.
@@ -14,20 +14,24 @@ namespace {
 // Blocks whose bytes fill a register.
 constexpr int64_t kGroup = 4;
 
-// Of a token's group of blocks: the even-numbered columns (low nibbles) and the odd-numbered (high nibbles), a byte of
-// each part of n = 128 h + l.
+// Of a token's group of blocks: the even-numbered columns (low nibbles) and the odd-numbered (high nibbles), plane by
+// plane of their bytes, the highest first.
+template <class Form>
 struct Columns {
-  int8_t high[2][64], low[2][64];
+  int8_t planes[Form::kPlanes][2][64];
 };
 
 // An arranged token is its scale, which has a cache line to itself; its columns, group by group; and for each block
-// what the lookup's 12 adds to its sum, as the sums lie in registers. Zeros fill it up to 16 blocks.
+// what the lookup's 12 adds to its sum, and the block's scale if it has one, as the sums lie in registers. Zeros fill
+// it up to 16 blocks.
+template <class Form>
 struct Shape {
   int64_t blocks;
 
   int64_t registers() const { return (blocks + kSums - 1) / kSums; }
-  int64_t offsets() const { return kLine + registers() * kSums / kGroup * static_cast<int64_t>(sizeof(Columns)); }
-  int64_t bytes() const { return offsets() + registers() * kLine; }
+  int64_t offsets() const { return kLine + registers() * kSums / kGroup * static_cast<int64_t>(sizeof(Columns<Form>)); }
+  int64_t scales() const { return offsets() + registers() * kLine; }
+  int64_t bytes() const { return scales() + (Form::kScalesBlocks ? registers() * kLine : 0); }
 };
 
 // What is asked for ahead: for the first cache within a row, which the requests to the second have brought there, and
@@ -66,9 +70,10 @@ OSSIA_INLINE void ask(const Mxfp4Rows& row, const Mxfp4Rows& later, int64_t b) {
 }
 
 // `count` blocks of a row, up to 16, times M tokens, from block b on, a multiple of 16. `later` is asked for meanwhile.
-template <int M>
+template <class Form, int M>
 OSSIA_INLINE void add_blocks(const Mxfp4Rows& row, const Mxfp4Rows& later, int64_t b, int64_t count,
-                             const char* const (&tokens)[M], int64_t offsets, F32 (&sums)[M]) {
+                             const char* const (&tokens)[M], F32 (&sums)[M]) {
+  const Shape<Form> shape{row.row_blocks};
   __m512i parts[M][4];
 #pragma GCC unroll 4
   for (int64_t g = 0; g < 4; ++g) {
@@ -82,32 +87,39 @@ OSSIA_INLINE void add_blocks(const Mxfp4Rows& row, const Mxfp4Rows& later, int64
     look_up(bytes_of(row, b + g * kGroup, count - g * kGroup), even, odd);
 #pragma GCC unroll 4
     for (int m = 0; m < M; ++m) {
-      const Columns& x = reinterpret_cast<const Columns*>(tokens[m] + kLine)[b / kGroup + g];
-      __m512i sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), even, _mm512_loadu_si512(x.high[0]));
-      sum = _mm512_slli_epi32(_mm512_dpbusd_epi32(sum, odd, _mm512_loadu_si512(x.high[1])), 7);
-      sum = _mm512_dpbusd_epi32(sum, even, _mm512_loadu_si512(x.low[0]));
-      parts[m][g] = _mm512_dpbusd_epi32(sum, odd, _mm512_loadu_si512(x.low[1]));
+      const Columns<Form>& x = reinterpret_cast<const Columns<Form>*>(tokens[m] + kLine)[b / kGroup + g];
+      __m512i sum = _mm512_setzero_si512();
+#pragma GCC unroll 3
+      for (int plane = 0; plane < Form::kPlanes; ++plane) {
+        if (plane > 0) sum = _mm512_slli_epi32(sum, 8);
+        sum = _mm512_dpbusd_epi32(sum, even, _mm512_loadu_si512(x.planes[plane][0]));
+        sum = _mm512_dpbusd_epi32(sum, odd, _mm512_loadu_si512(x.planes[plane][1]));
+      }
+      parts[m][g] = sum;
     }
   }
   const F32 factors = factors_of(scales_of(row, b, count));
 #pragma GCC unroll 4
   for (int m = 0; m < M; ++m) {
-    const __m512i offset = _mm512_loadu_si512(tokens[m] + offsets + b / kSums * kLine);
+    const int64_t at = b / kSums * kLine;
+    const __m512i offset = _mm512_loadu_si512(tokens[m] + shape.offsets() + at);
     const __m512i all = sums_of_four(parts[m][0], parts[m][1], parts[m][2], parts[m][3]);
-    sums[m] = fma({_mm512_cvtepi32_ps(_mm512_add_epi32(all, offset))}, factors, sums[m]);
+    const float* own = reinterpret_cast<const float*>(tokens[m] + shape.scales() + at);
+    const F32 scales = Form::kScalesBlocks ? load(own) : zero();
+    sums[m] = fma(in_scale<Form>(_mm512_add_epi32(all, offset), scales), factors, sums[m]);
   }
 }
 
 // One row times M tokens; `later` is what is asked for meanwhile.
-template <int M>
+template <class Form, int M>
 OSSIA_INLINE void row_times(const Mxfp4Rows& row, const Mxfp4Rows& later, const char* const (&tokens)[M],
                             F32 (&sums)[M]) {
-  const int64_t blocks = row.row_blocks, offsets = Shape{blocks}.offsets();
+  const int64_t blocks = row.row_blocks;
 #pragma GCC unroll 4
   for (int m = 0; m < M; ++m) sums[m] = zero();
   int64_t b = 0;
-  for (; b + kSums <= blocks; b += kSums) add_blocks<M>(row, later, b, kSums, tokens, offsets, sums);
-  if (b < blocks) add_blocks<M>(row, later, b, blocks - b, tokens, offsets, sums);
+  for (; b + kSums <= blocks; b += kSums) add_blocks<Form, M>(row, later, b, kSums, tokens, sums);
+  if (b < blocks) add_blocks<Form, M>(row, later, b, blocks - b, tokens, sums);
   for (int64_t i = 0; i < blocks; i += kLine) prefetch_far(later.scales + i);
 }
 
@@ -119,61 +131,61 @@ OSSIA_INLINE Mxfp4Rows row_later_than(const Rows& rows, int64_t r) {
 }
 
 // One row times the M tokens of a run from the first at `run` on, `size` bytes each.
-template <int M>
+template <class Form, int M>
 void tokens_times(const Mxfp4Rows& row, const Mxfp4Rows& later, const char* run, int64_t size, float* y,
                   int64_t stride) {
   const char* tokens[M];
   for (int m = 0; m < M; ++m) tokens[m] = run + m * size;
   F32 sums[M];
-  row_times<M>(row, later, tokens, sums);
+  row_times<Form, M>(row, later, tokens, sums);
   for (int m = 0; m < M; ++m) y[m * stride] = sum(sums[m]) * scale_of(tokens[m]);
-}
-
-// Whole numbers of a group's 128 columns, 32 in each register, as bytes.
-OSSIA_INLINE void set(const __m512i (&numbers)[kGroup], Columns& x) {
-#pragma GCC unroll 4
-  for (int64_t g = 0; g < kGroup; ++g) {
-    __m512i high, low;
-    split(numbers[g], high, low);
-    const auto put = [&](__m512i part, int8_t (&to)[2][64]) {
-      // Columns 2 i and 2 i + 1 are neighbours; the even-numbered go to one register's half, the odd to another's.
-      const __m256i even = _mm512_cvtepi32_epi16(part), odd = _mm512_cvtepi32_epi16(_mm512_srli_epi32(part, 16));
-      _mm_storeu_si128((__m128i*)(to[0] + g * kBlockBytes), _mm256_cvtepi16_epi8(even));
-      _mm_storeu_si128((__m128i*)(to[1] + g * kBlockBytes), _mm256_cvtepi16_epi8(odd));
-    };
-    put(high, x.high);
-    put(low, x.low);
-  }
 }
 
 }  // namespace
 
-int64_t bytes(int64_t blocks) { return Shape{blocks}.bytes(); }
+template <class Form>
+int64_t bytes(int64_t blocks) {
+  return Shape<Form>{blocks}.bytes();
+}
 
+template <class Form>
 void arrange(const void* row, int64_t blocks, char* token) {
-  const Shape shape{blocks};
-  const int16_t* columns = columns_of(row);
+  const Shape<Form> shape{blocks};
+  Columns<Form>* columns = reinterpret_cast<Columns<Form>*>(token + kLine);
   int32_t* offsets = reinterpret_cast<int32_t*>(token + shape.offsets());
+  float* scales = reinterpret_cast<float*>(token + shape.scales());
   memset(token, 0, static_cast<size_t>(shape.bytes()));
   memcpy(token, row, sizeof(float));
-  for (int64_t b = 0; b < blocks; b += kGroup) {
-    __m512i numbers[kGroup] = {};
-    for (int64_t i = 0; i < kGroup && b + i < blocks; ++i) {
-      numbers[i] = _mm512_loadu_si512(columns + (b + i) * kBlock);
-      offsets[(b + i) / kSums * kSums + lane_of(b + i)] = offset_of(numbers[i]);
+  for (int64_t b = 0; b < blocks; ++b) {
+    const int64_t lane = b / kSums * kSums + lane_of(b);
+    __m512i even, odd;
+    Form::read(row, b, even, odd);
+    offsets[lane] = offset_of(even, odd);
+    if constexpr (Form::kScalesBlocks) scales[lane] = Form::block_scale(row, blocks, b);
+    for (int plane = Form::kPlanes - 1; plane >= 0; --plane) {
+      int8_t (&to)[2][64] = columns[b / kGroup].planes[plane];
+      _mm_storeu_si128((__m128i*)(to[0] + b % kGroup * kBlockBytes), take_byte(even));
+      _mm_storeu_si128((__m128i*)(to[1] + b % kGroup * kBlockBytes), take_byte(odd));
     }
-    set(numbers, reinterpret_cast<Columns*>(token + kLine)[b / kGroup]);
   }
 }
 
+template <class Form>
 void products(const Rows& rows, const char* run, int64_t tokens, float* y, int64_t stride) {
-  const int64_t size = bytes(rows.all.row_blocks);
+  const int64_t size = bytes<Form>(rows.all.row_blocks);
   // Several rows side by side would share the loads of activations, which is faster out of the second cache and slower
   // out of memory.
   for (int64_t r = 0; r < rows.count; ++r) {
     const Mxfp4Rows row = rows.all.from(r), later = row_later_than(rows, r);
-    with_count<kMostByRows>(tokens, [&](auto m) { tokens_times<m()>(row, later, run, size, y + r, stride); });
+    with_count<kMostByRows>(tokens, [&](auto m) { tokens_times<Form, m()>(row, later, run, size, y + r, stride); });
   }
 }
+
+template int64_t bytes<Middle>(int64_t);
+template int64_t bytes<Fine>(int64_t);
+template void arrange<Middle>(const void*, int64_t, char*);
+template void arrange<Fine>(const void*, int64_t, char*);
+template void products<Middle>(const Rows&, const char*, int64_t, float*, int64_t);
+template void products<Fine>(const Rows&, const char*, int64_t, float*, int64_t);
 
 }  // namespace ossia::whole::few

@@ -15,13 +15,13 @@ namespace ossia {
 // scratch memory; with no rows and no places it takes none, and nothing else may be asked of it.
 class WholeRows {
  public:
-  WholeRows(ossia_context& context, int64_t rows, int64_t places, int64_t columns, bool coarse)
+  WholeRows(ossia_context& context, int64_t rows, int64_t places, int64_t columns, Grain grain)
       : context_(context),
         rows_(rows),
         places_(places),
         columns_(columns),
-        coarse_(coarse),
-        bytes_(rows > 0 ? context.kernels.whole_bytes(columns) : 0) {}
+        grain_(grain),
+        bytes_(rows > 0 ? context.kernels.whole_bytes(columns, grain) : 0) {}
 
   // Bytes of scratch that `take` uses.
   size_t room() const {
@@ -37,7 +37,7 @@ class WholeRows {
   }
 
   // Row i from x [columns].
-  void pack(int64_t i, const float* x) const { context_.kernels.whole_pack(x, columns_, packed_ + i * bytes_); }
+  void pack(int64_t i, const float* x) const { context_.kernels.whole_pack(x, columns_, grain_, packed_ + i * bytes_); }
 
   // All rows from x [rows, columns].
   void pack_all(const float* x) const {
@@ -49,13 +49,13 @@ class WholeRows {
 
   // Has the run of `count` places from `place` on ready for `products`. Runs may be arranged by several threads.
   void arrange(int64_t place, int64_t count) const {
-    context_.kernels.whole_arrange(row_at_ + place, count, columns_, coarse_, runs_ + place * bytes_);
+    context_.kernels.whole_arrange(row_at_ + place, count, columns_, grain_, runs_ + place * bytes_);
   }
 
   // y[i * stride + r] = row `first` + r of the matrix times the row at place `place` + i, for a run.
   void products(const Matrix& matrix, int64_t first, int64_t rows, int64_t place, int64_t count, float* y,
                 int64_t stride) const {
-    context_.kernels.whole_products(matrix, first, rows, runs_ + place * bytes_, count, coarse_, y, stride);
+    context_.kernels.whole_products(matrix, first, rows, runs_ + place * bytes_, count, grain_, y, stride);
   }
 
  private:
@@ -63,7 +63,7 @@ class WholeRows {
 
   ossia_context& context_;
   const int64_t rows_, places_, columns_;
-  const bool coarse_;
+  const Grain grain_;
   const int64_t bytes_;
   char* packed_ = nullptr;
   char* runs_ = nullptr;

@@ -175,37 +175,28 @@ inline Bounded product(const Weights& weights, int64_t expert, int64_t row, cons
   return sum;
 }
 
-// x as whole numbers up to 16256 of one scale.
-inline std::vector<float> in_whole(const float* x, int64_t columns) {
-  float largest = 0;
-  for (int64_t c = 0; c < columns; ++c) largest = std::max(largest, std::fabs(x[c]));
+// x as whole numbers up to `most` of one scale for each `together` columns.
+inline std::vector<float> in_whole(const float* x, int64_t columns, float most, int64_t together) {
   std::vector<float> whole;
-  for (int64_t c = 0; c < columns; ++c) {
-    whole.push_back(largest > 0 ? std::nearbyintf(x[c] * (16256 / largest)) * (largest / 16256) : 0);
+  for (int64_t begin = 0; begin < columns; begin += together) {
+    const int64_t end = std::min(columns, begin + together);
+    float largest = 0;
+    for (int64_t c = begin; c < end; ++c) largest = std::max(largest, std::fabs(x[c]));
+    for (int64_t c = begin; c < end; ++c)
+      whole.push_back(largest > 0 ? std::nearbyintf(x[c] * (most / largest)) * (largest / most) : 0);
   }
   return whole;
 }
 
-// The same, and each 32 columns of it as whole numbers up to 127 of a scale of their own.
-inline std::vector<float> in_coarse(const float* x, int64_t columns) {
-  std::vector<float> coarse = in_whole(x, columns);
-  for (int64_t begin = 0; begin < columns; begin += 32) {
-    float largest = 0;
-    for (int64_t c = begin; c < begin + 32; ++c) largest = std::max(largest, std::fabs(coarse[static_cast<size_t>(c)]));
-    for (int64_t c = begin; largest > 0 && c < begin + 32; ++c) {
-      float& value = coarse[static_cast<size_t>(c)];
-      value = std::nearbyintf(value * (127 / largest)) * (largest / 127);
-    }
-  }
-  return coarse;
-}
+// At most these, of 8, 15 and 23 bits.
+constexpr float kCoarse = 127, kMiddle = 16256, kFine = 5592405;
 
-// `product` with x in whole numbers, but for the low-rank term in bfloat16.
+// `product` with x in whole numbers, but for the low-rank term: in float32, or `fast` in bfloat16.
 inline Bounded whole_product(const Weights& weights, int64_t expert, int64_t row, const float* x, const float* whole,
-                             const Terms* terms, int32_t adapter) {
+                             const Terms* terms, int32_t adapter, bool fast) {
   Bounded sum = product(weights, expert, row, whole, false);
-  const Bounded with = product(weights, expert, row, x, true, terms, adapter);
-  const Bounded without = product(weights, expert, row, x, true);
+  const Bounded with = product(weights, expert, row, x, fast, terms, adapter);
+  const Bounded without = product(weights, expert, row, x, fast);
   sum.value += with.value - without.value;
   sum.magnitude += with.magnitude - without.magnitude;
   return sum;

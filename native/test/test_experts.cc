@@ -75,29 +75,34 @@ std::vector<float> experts(ossia_context* context, const Case& shape, const Mixt
 }
 
 // How the inputs of an expert's products are rounded.
-enum class Inner { kNone, kWords, kWhole, kCoarse };
+enum class Inner { kNone, kWords, kFine, kWhole, kCoarse };
 
 // By the pairs of an expert among `tokens` from `first` on.
 Inner rounding_of(const std::string& isa, const Mixture& mixture, int32_t precision, const Inputs& inputs,
                   int64_t first, int64_t tokens, int64_t expert) {
   const auto begin = inputs.chosen.begin() + first * kActive;
-  if (precision == OSSIA_EXACT) return Inner::kNone;
+  const ossia::Kernels& kernels = *ossia::choose_kernels(isa.c_str());
+  const bool fine = mixture.down.abi.dtype == OSSIA_MXFP4 && ossia::has_fine_products(kernels, 0);
+  if (precision == OSSIA_EXACT) return fine ? Inner::kFine : Inner::kNone;
   const int64_t pairs = std::count(begin, begin + tokens * kActive, static_cast<int32_t>(expert));
-  const ossia::ExpertRounding rounding = ossia::expert_rounding(*ossia::choose_kernels(isa.c_str()), precision);
+  const ossia::ExpertRounding rounding = ossia::expert_rounding(kernels, precision);
   if (mixture.down.abi.dtype != OSSIA_MXFP4) return Inner::kWords;
   if (pairs <= rounding.whole_tokens) return Inner::kWhole;
   return rounding.rest == OSSIA_INT8 ? Inner::kCoarse : Inner::kWords;
 }
 
+// Rows that are too wide for 23 bits have none, which is no further from them than float32 sums are.
 std::vector<float> in_whole_as(Inner inner, const float* x, int64_t columns) {
-  if (inner == Inner::kCoarse) return in_coarse(x, columns);
-  return inner == Inner::kWhole ? in_whole(x, columns) : std::vector<float>();
+  if (inner == Inner::kFine) return in_whole(x, columns, kFine, 32);
+  const std::vector<float> middle = in_whole(x, columns, kMiddle, columns);
+  return inner == Inner::kCoarse ? in_whole(middle.data(), columns, kCoarse, 32) : middle;
 }
 
 Bounded product_as(Inner inner, const Weights& weights, int64_t expert, int64_t row, const float* x, const float* whole,
                    const Terms* terms, int32_t adapter) {
+  if (inner == Inner::kFine) return whole_product(weights, expert, row, x, whole, terms, adapter, false);
   if (inner == Inner::kWhole || inner == Inner::kCoarse)
-    return whole_product(weights, expert, row, x, whole, terms, adapter);
+    return whole_product(weights, expert, row, x, whole, terms, adapter, true);
   return product(weights, expert, row, x, inner == Inner::kWords, terms, adapter);
 }
 
@@ -160,8 +165,9 @@ void check_token(const Case& shape, const Mixture& mixture, const Inputs& inputs
         const double plain = std::fabs(mixture.down.at(expert, n, j));
         double step = 0;
         if (inner == Inner::kWords) step = weight * value / 256;
-        if (inner == Inner::kWhole) step = plain * largest / 16256 + (weight - plain) * value / 256;
-        if (inner == Inner::kCoarse) step = plain * largest / 127 + (weight - plain) * value / 256;
+        if (inner == Inner::kFine) step = plain * largest / kFine;
+        if (inner == Inner::kWhole) step = plain * largest / kMiddle + (weight - plain) * value / 256;
+        if (inner == Inner::kCoarse) step = plain * largest / kCoarse + (weight - plain) * value / 256;
         rounding_of_a[static_cast<size_t>(n)] += share * step;
       }
       sums[static_cast<size_t>(n)].value += share * down.value;
@@ -193,8 +199,10 @@ void check_case(const Case& shape, int32_t precision, uint32_t seed) {
       if (own.empty()) own = y;
       CHECK_THAT(y == own, "%s differs by threads", isa);
       // Whole numbers are added in an order of their own.
+      const ossia::Kernels& kernels = *ossia::choose_kernels(isa);
+      const bool fine = precision == OSSIA_EXACT && ossia::has_fine_products(kernels, 0);
       const bool whole =
-          shape.dtype == OSSIA_MXFP4 && ossia::expert_rounding(*ossia::choose_kernels(isa), precision).whole_tokens > 0;
+          shape.dtype == OSSIA_MXFP4 && (fine || ossia::expert_rounding(kernels, precision).whole_tokens > 0);
       if (!whole && shares_bits(isa, shape.dtype, precision != OSSIA_EXACT)) {
         if (shared.empty()) shared = y;
         CHECK_THAT(y == shared, "%s differs", isa);

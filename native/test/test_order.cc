@@ -9,13 +9,14 @@
 #include "model_of_products.h"
 
 using namespace ossia::test;
+using ossia::Grain;
 
 namespace {
 
-// Rows of few tokens, panels that are not kept, planes of one group and of two small and large ones, words, and panels
-// of 8 bits of few groups and of many.
-constexpr int64_t kCounts[] = {1, 2, 3, 4, 8, 12, 14, 20, 60, 130};
-constexpr int64_t kMost = 130;
+// Rows of few tokens, panels that are not kept, planes of one group and of two small and large ones, words, panels of 8
+// bits of few groups and of many, and more than planes of 23 bits take at a time.
+constexpr int64_t kCounts[] = {1, 2, 3, 4, 8, 12, 14, 20, 60, 150};
+constexpr int64_t kMost = 150;
 
 // Twice a block of a row times 32 whole numbers, which float32 holds exactly.
 float block_sum(const Weights& weights, int64_t row, int64_t block, const int64_t* numbers) {
@@ -24,15 +25,17 @@ float block_sum(const Weights& weights, int64_t row, int64_t block, const int64_
   return static_cast<float>(2 * sum);
 }
 
-// 15 bits: sixteen sums, added as the lanes of a register are.
-float in_fine_order(const Weights& weights, int64_t row, const Rounded& token) {
+// 23 bits, where blocks have scales of their own, and 15: sixteen sums, added as the lanes of a register are.
+float in_lanes(const Weights& weights, int64_t row, const std::vector<Rounded>& blocks) {
   float lanes[ossia::kSums] = {};
-  for (int64_t b = 0; b < weights.abi.columns / 32; ++b)
-    lanes[ossia::lane_of(b)] += block_sum(weights, row, b, &token.numbers[static_cast<size_t>(b * 32)]);
+  for (size_t b = 0; b < blocks.size(); ++b) {
+    const int64_t block = static_cast<int64_t>(b);
+    lanes[ossia::lane_of(block)] += block_sum(weights, row, block, blocks[b].numbers.data()) * blocks[b].scale;
+  }
   for (int64_t half = ossia::kSums / 2; half > 0; half /= 2) {
     for (int64_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
   }
-  return lanes[0] * (token.scale / 2);
+  return lanes[0];
 }
 
 // 8 bits: one sum, block after block. The product with a block's scales is rounded with the addition alone.
@@ -51,39 +54,59 @@ struct alignas(64) Line {
 
 // y [tokens, rows] of the kernels.
 std::vector<float> products(const ossia::Kernels& kernels, const Weights& weights, const std::vector<float>& x,
-                            int64_t tokens, bool coarse) {
-  const int64_t columns = weights.abi.columns, lines = kernels.whole_bytes(columns) / 64;
+                            int64_t tokens, Grain grain) {
+  const int64_t columns = weights.abi.columns, lines = kernels.whole_bytes(columns, grain) / 64;
   std::vector<Line> packed(static_cast<size_t>(tokens * lines)), run(packed.size());
   std::vector<const void*> rows;
   for (int64_t t = 0; t < tokens; ++t) {
-    kernels.whole_pack(&x[static_cast<size_t>(t * columns)], columns, &packed[static_cast<size_t>(t * lines)]);
+    kernels.whole_pack(&x[static_cast<size_t>(t * columns)], columns, grain, &packed[static_cast<size_t>(t * lines)]);
     rows.push_back(&packed[static_cast<size_t>(t * lines)]);
   }
-  kernels.whole_arrange(rows.data(), tokens, columns, coarse, run.data());
+  kernels.whole_arrange(rows.data(), tokens, columns, grain, run.data());
   std::vector<float> y(static_cast<size_t>(tokens * weights.abi.rows));
-  kernels.whole_products(ossia::matrix_of(weights.abi, 0), 0, weights.abi.rows, run.data(), tokens, coarse, y.data(),
+  kernels.whole_products(ossia::matrix_of(weights.abi, 0), 0, weights.abi.rows, run.data(), tokens, grain, y.data(),
                          weights.abi.rows);
   return y;
 }
 
-// Every number of tokens beside the order that is promised; `coarse` rounds those of more than few.
-void check_order(const ossia::Kernels& kernels, const Weights& weights, const std::vector<float>& x, bool coarse) {
+// Block by block a token's numbers, of which each block has a scale; of 15 and 8 bits in units of the token's.
+struct Token {
+  Rounded whole;
+  std::vector<Rounded> fine, middle, coarse;
+
+  Token(const float* x, int64_t columns) : whole(x, columns, kMiddle) {
+    for (int64_t first = 0; first < columns; first += 32) {
+      fine.emplace_back(x + first, 32, kFine);
+      fine.back().scale /= 2;
+      middle.push_back(whole);
+      middle.back().scale = 1;
+      middle.back().numbers.assign(whole.numbers.begin() + first, whole.numbers.begin() + first + 32);
+      coarse.push_back(coarser(whole, first, 32));
+    }
+  }
+  float product(const Weights& weights, int64_t row, Grain grain, bool few) const {
+    if (grain == Grain::kFine) return in_lanes(weights, row, fine);
+    if (grain == Grain::kMiddle || few) return in_lanes(weights, row, middle) * (whole.scale / 2);
+    return in_coarse_order(weights, row, whole, coarse);
+  }
+};
+
+// Every number of tokens beside the order that is promised.
+void check_order(const ossia::Kernels& kernels, const Weights& weights, const std::vector<float>& x, Grain grain) {
   const int64_t columns = weights.abi.columns, rows = weights.abi.rows;
-  std::vector<float> fine_order, coarse_order;
+  std::vector<float> of_few, of_many;
   for (int64_t t = 0; t < kMost; ++t) {
-    const Rounded token(&x[static_cast<size_t>(t * columns)], columns, 16256.f);
-    std::vector<Rounded> blocks;
-    for (int64_t first = 0; first < columns; first += 32) blocks.push_back(coarser(token, first, 32));
+    const Token token(&x[static_cast<size_t>(t * columns)], columns);
     for (int64_t row = 0; row < rows; ++row) {
-      fine_order.push_back(in_fine_order(weights, row, token));
-      coarse_order.push_back(in_coarse_order(weights, row, token, blocks));
+      of_few.push_back(token.product(weights, row, grain, true));
+      of_many.push_back(token.product(weights, row, grain, false));
     }
   }
   for (int64_t tokens : kCounts) {
-    const std::vector<float>& wanted = coarse && tokens > ossia::kFewTokens ? coarse_order : fine_order;
-    const std::vector<float> y = products(kernels, weights, x, tokens, coarse);
-    CHECK_THAT(std::equal(y.begin(), y.end(), wanted.begin()), "%d columns, %d tokens, coarse %d",
-               static_cast<int>(columns), static_cast<int>(tokens), coarse);
+    const std::vector<float>& wanted = tokens > ossia::kFewTokens ? of_many : of_few;
+    const std::vector<float> y = products(kernels, weights, x, tokens, grain);
+    CHECK_THAT(std::equal(y.begin(), y.end(), wanted.begin()), "%d columns, %d tokens, grain %d",
+               static_cast<int>(columns), static_cast<int>(tokens), static_cast<int>(grain));
   }
 }
 
@@ -95,7 +118,7 @@ void check_orders() {
     Random random(static_cast<uint32_t>(columns));
     const Weights weights(random, OSSIA_MXFP4, 1, 32, columns, false);
     const std::vector<float> x = random.normals(kMost * columns);
-    for (bool coarse : {false, true}) check_order(*kernels, weights, x, coarse);
+    for (Grain grain : {Grain::kFine, Grain::kMiddle, Grain::kCoarse}) check_order(*kernels, weights, x, grain);
   }
 }
 
@@ -119,7 +142,7 @@ struct Expert {
 };
 
 // How the inputs of so many tokens of an expert are rounded; OSSIA_MXFP4 stands for 15 bits. What is rounded alike has
-// the same bits, at `fast` and at `turbo`.
+// the same bits, at any precision.
 int32_t rounding_of(const char* isa, int32_t precision, int64_t tokens) {
   const ossia::ExpertRounding rounding = ossia::expert_rounding(*ossia::choose_kernels(isa), precision);
   return tokens <= rounding.whole_tokens ? OSSIA_MXFP4 : rounding.rest;
@@ -142,7 +165,7 @@ void check_company(ossia_context* context, const Expert& expert, const std::vect
                static_cast<int>(tokens), static_cast<int>(first));
   };
   for (int64_t tokens : kCounts) check(0, tokens);
-  for (int64_t token : {2, 7, 59, 129}) check(token, 1);
+  for (int64_t token : {2, 7, 59, 149}) check(token, 1);
 }
 
 // On each instruction set one, two and three threads, at experts of 20b's width on either side and at a narrow one.
@@ -159,7 +182,8 @@ void check_companies() {
       for (int threads : {1, 2, 3}) {
         ossia_context* context;
         if (ossia_create(threads, isa, &context) != OSSIA_OK) continue;
-        for (int32_t precision : {OSSIA_FAST, OSSIA_TURBO}) check_company(context, expert, x, precision, known);
+        for (int32_t precision : {OSSIA_EXACT, OSSIA_FAST, OSSIA_TURBO})
+          check_company(context, expert, x, precision, known);
         ossia_destroy(context);
       }
     }

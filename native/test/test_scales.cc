@@ -31,12 +31,13 @@ void experts(ossia_context* context, const Weights& gate_up, const Weights& down
 
 // The products of an activation a with weights of which only column 0 counts; `weight` is [32, 32].
 void check_products_of_one(const char* isa, int scale, const Weights& weight, float a, const std::vector<float>& y) {
+  const bool whole = ossia::has_fine_products(*ossia::choose_kernels(isa), 32);
   for (size_t n = 0; n < y.size(); ++n) {
-    const auto at = [&](int column) { return static_cast<float>(weight.at(0, static_cast<int64_t>(n % 32), column)); };
-    // An infinite weight times zero is NaN, as it is in the definition.
-    bool infinite = false;
-    for (int column = 0; column < 32; ++column) infinite |= std::isinf(at(column));
-    const float wanted = at(0) * a;
+    const auto at = [&](int column) { return weight.at(0, static_cast<int64_t>(n % 32), column); };
+    // In float32 an infinite weight times zero is NaN, as it is in the definition; whole numbers have no such weights.
+    bool infinite = std::isinf(static_cast<float>(at(0) * a));
+    for (int column = 0; !whole && column < 32; ++column) infinite |= std::isinf(static_cast<float>(at(column)));
+    const float wanted = whole && scale == 0 ? 0 : static_cast<float>(at(0) * a);
     const bool right =
         infinite ? !std::isfinite(y[n]) : std::fabs(y[n] - wanted) <= 4e-7f * std::fabs(wanted) + 1.5e-45f;
     CHECK_THAT(right, "%s scale %d: %g for %g", isa, scale, y[n], wanted);
@@ -122,9 +123,11 @@ struct Path {
 };
 
 Path path_of(const std::string& isa, int32_t precision, int64_t tokens) {
-  const ossia::ExpertRounding rounding = ossia::expert_rounding(*ossia::choose_kernels(isa.c_str()), precision);
+  const ossia::Kernels& kernels = *ossia::choose_kernels(isa.c_str());
+  if (precision == OSSIA_EXACT) return {ossia::has_fine_products(kernels, kInner), false};
+  const ossia::ExpertRounding rounding = ossia::expert_rounding(kernels, precision);
   const bool whole = tokens <= rounding.whole_tokens || rounding.rest == OSSIA_INT8;
-  return {whole, !whole && precision != OSSIA_EXACT && (isa == "amx" || isa == "avx512bf16")};
+  return {whole, !whole && (isa == "amx" || isa == "avx512bf16")};
 }
 
 // What a sum in float32 may lose: by its roundings, of numbers too small for its precision, too; and where these are

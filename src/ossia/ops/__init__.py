@@ -10,7 +10,9 @@ Shapes are written with one alphabet:
 Activations cross this seam as float32 (numpy arrays, or tensors in the torch backend); what a precision rounds, it
 rounds inside an operation:
 
-    exact   weights as stored; activations, sums and cache in float32. A copy of the unembedding in 8 bits may tell a
+    exact   weights as stored; activations, sums and cache in float32. The inputs of experts in MXFP4 may be whole
+            numbers of 23 bits, each 32 columns with a scale of their own, so that their products are summed exactly
+            and what is lost is of the size of what float32 sums lose. A copy of the unembedding in 8 bits may tell a
             draw which rows it needs (`ossia.ops.screening`), and changes no result
     fast    the inputs of `linear` and of both products of `experts` rounded to bfloat16, and keys and values stored as
             bfloat16; everything else, the router and all sums included, in float32. Attention's projections and the

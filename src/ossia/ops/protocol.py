@@ -57,7 +57,8 @@ class ExpertRounding(NamedTuple):
     """How an expert's inputs are rounded beside weights in MXFP4, by how many tokens of a step chose it.
 
     Where at most `whole_tokens` did (`few_chose`), to the whole numbers of `ossia.int8.round_activations`. The rest as
-    a dtype says: not at all, to bfloat16, or to whole numbers of 8 bits, each 32 columns with a scale of their own.
+    a dtype says: by the size of what float32 sums lose, to bfloat16, or to whole numbers of 8 bits, each 32 columns
+    with a scale of their own.
     """
 
     whole_tokens: int
