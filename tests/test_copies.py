@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ossia import copies, loading
+from ossia import copies, int4, loading
 from ossia.checkpoint import Checkpoint, open_checkpoint
 from ossia.checkpoint.safetensors import read_file
 from ossia.copies import Copies, in_8_bits
 from ossia.engine import Engine, EngineConfig, SamplingParams
-from ossia.int8 import Screened, encode
+from ossia.int4 import Screened
+from ossia.int8 import Int8, encode
 from ossia.ops import Ops, Precision, make_ops
 from tests.cli.tiny import CONFIG, write_tiny
 
@@ -169,8 +170,8 @@ def test_sound_copies_looked_at_ahead_are_computed_with(
     checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("OSSIA_CACHE", str(folder))
-    first, _ = of(checkpoint, folder)
-    monkeypatch.setattr(Copies, "of", lambda *_: pytest.fail("they were looked at twice"))
+    first = Copies.of(checkpoint, make_ops("native", "fast"), folder, screens=True)
+    monkeypatch.setattr(Copies, "of", lambda *_, **__: pytest.fail("they were looked at twice"))
     loaded = loading.open_weights(checkpoint, precision="fast").look_ahead().loaded()
     assert loaded.copies is not None
     assert (loaded.copies.kept, loaded.copies.written) == (first.kept, False)
@@ -291,7 +292,7 @@ def test_it_stands_beside_what_it_was_made_from(checkpoint: Checkpoint, folder: 
     stored = checkpoint.tensors["lm_head.weight"]
     assert isinstance(stored, np.ndarray)
     assert np.shares_memory(head.values, stored)
-    np.testing.assert_array_equal(head.copy.panels, encode(head.values).panels)
+    np.testing.assert_array_equal(head.copy.panels, encode(stored).panels)
     assert isinstance(found["model.norm.weight"], np.ndarray)
     assert found.computed_bytes(checkpoint) == checkpoint.bytes + found.bytes
     assert beside(checkpoint, folder)[1] == 0
@@ -312,39 +313,56 @@ def test_without_a_folder_exact_has_none(checkpoint: Checkpoint, folder: Path):
     assert isinstance(found["lm_head.weight"], np.ndarray)
 
 
-def test_loading_screens_at_exact_where_memory_holds_it(
-    checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_at_fast_one_in_4_bits_stands_beside_that_in_8(checkpoint: Checkpoint, folder: Path):
+    plain, _ = of(checkpoint, folder)
+    ops: Any = Counting()
+    found = Copies.of(checkpoint, ops, folder, screens=True)
+    assert (plain.screens, found.screens, found.written) == (False, True, True)
+    head = found["lm_head.weight"]
+    assert isinstance(head, Screened)
+    assert isinstance(head.values, Int8)
+    assert head.values is found.copies["lm_head.weight"]
+    np.testing.assert_array_equal(head.copy.panels, int4.encode(head.values).panels)
+    assert set(found) == set(checkpoint.tensors)
+    assert found.computed_bytes(checkpoint) == plain.computed_bytes(checkpoint) + head.copy.panels.nbytes
+    again, without = Copies.of(checkpoint, ops, folder, screens=True), of(checkpoint, folder)
+    assert (again.screens, again.written, again.kept) == (True, False, found.kept)
+    assert (without[0].screens, without[0].written, without[1]) == (False, False, 0)  # a part of that file
+    assert not Copies.of(checkpoint, ops, None, screens=True).screens
+
+
+@pytest.mark.parametrize("precision", ["exact", "fast", "turbo"])
+def test_loading_screens_where_memory_holds_it(
+    checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ):
     monkeypatch.setenv("OSSIA_CACHE", str(folder))
-    loaded = loading.load_weights(checkpoint, precision="exact")
+    loaded = loading.load_weights(checkpoint, precision=precision)
     assert loaded.screened
-    assert loaded.computed_bytes == checkpoint.bytes + folder_bytes(loaded) - CONFIG.vocab_size * CONFIG.hidden_size * 2
-    assert not loading.load_weights(checkpoint, precision="exact", backend="reference").screened
-    assert not loading.load_weights(checkpoint, precision="fast").screened
+    assert loaded.copies is not None
+    embedding = CONFIG.vocab_size * CONFIG.hidden_size * 2
+    assert loaded.computed_bytes == loaded.copies.computed_bytes(checkpoint) - embedding
+    assert precision != "exact" or loaded.computed_bytes == checkpoint.bytes + loaded.copies.bytes - embedding
+    assert not loading.load_weights(checkpoint, precision=precision, backend="reference").screened
     monkeypatch.setattr(loading, "available_bytes", lambda: checkpoint.bytes)
-    assert not loading.load_weights(checkpoint, precision="exact").screened
+    assert not loading.load_weights(checkpoint, precision=precision).screened
     monkeypatch.setattr(loading, "available_bytes", lambda: None)
-    assert loading.load_weights(checkpoint, precision="exact").screened
+    assert loading.load_weights(checkpoint, precision=precision).screened
     monkeypatch.setenv("OSSIA_CACHE", "")
-    assert not loading.load_weights(checkpoint, precision="exact").screened
+    assert not loading.load_weights(checkpoint, precision=precision).screened
 
 
+@pytest.mark.parametrize("precision", ["exact", "fast"])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_an_engine_draws_the_same_tokens_with_a_screen(
-    checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch, temperature: float
+    checkpoint: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch, temperature: float, precision: str
 ):
     params = SamplingParams(temperature=temperature, max_tokens=24, seed=1)
     answers = []
     for cache in ("", str(folder)):
         monkeypatch.setenv("OSSIA_CACHE", cache)
-        loaded = loading.load_weights(checkpoint, precision="exact")
+        loaded = loading.load_weights(checkpoint, precision=precision)
         assert loaded.screened == bool(cache)
         outputs = Engine(loaded.model, EngineConfig(context=64)).generate([5, 6, 7], params)
         answers.append([token for output in outputs for token in output.tokens])
     assert answers[0] == answers[1]
     assert len(answers[0]) == 24
-
-
-def folder_bytes(loaded: loading.Loaded) -> int:
-    assert loaded.copies is not None
-    return loaded.copies.bytes

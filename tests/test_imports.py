@@ -15,6 +15,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 LEVELS: list[set[str]] = [
     {"errors", "files", "json_words"},
     {"config", "int8", "mxfp4", "harmony"},
+    {"int4"},
     {"checkpoint", "ops", "grammar"},
     {"model", "copies"},
     {"engine"},

@@ -34,7 +34,7 @@ extern "C" {
 // The library
 
 // Changes when a function or struct does; the Python side refuses a library of another version.
-#define OSSIA_ABI_VERSION 6
+#define OSSIA_ABI_VERSION 7
 OSSIA_API int32_t ossia_abi_version(void);
 
 typedef enum {
@@ -271,6 +271,19 @@ typedef struct {
 OSSIA_API int32_t ossia_sample(ossia_context* context, const float* logits, int64_t rows, int64_t vocabulary,
                                const ossia_draw* draw, int32_t* tokens, float* logprobs, int32_t* top_tokens,
                                float* top_values);
+
+// The bytes of a copy of a matrix [N, C] in 4 bits; 0 if there can be no such matrix.
+OSSIA_API int64_t ossia_int4_bytes(int64_t rows, int64_t columns);
+
+// The copy of a weight in INT8: writes ossia_int4_bytes(N, C) to `panels`, laid out as src/int4.h says, the same bytes
+// on every instruction set.
+OSSIA_API int32_t ossia_int4_round(ossia_context* context, const ossia_weight* weight, void* panels);
+
+// As ossia_screen, of a weight in INT8 and its copy in 4 bits, for the logits that ossia_linear makes of x [L, C] at
+// OSSIA_FAST. A token that may be drawn is missing with a probability of 1e-9 a row at most (src/int4_screen.cc says
+// why). The weight's bias is ignored.
+OSSIA_API int32_t ossia_int4_screen(ossia_context* context, const float* x, int64_t rows, const ossia_weight* weight,
+                                    const void* panels, const ossia_draw* draw, uint32_t* wanted);
 
 // What ossia_screen wants to know of a matrix [N, C] in INT8: for each row, the root of the sum over its columns of
 // their scale squared, rounded up; NaN where it has a weight that is not finite.

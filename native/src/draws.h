@@ -21,6 +21,14 @@ inline bool is_filtered(const ossia_draw& draw, int64_t row) {
   return draw.temperature[row] != 0.f && (draw.top_k[row] > 0 || draw.top_p[row] < 1.f || draw.min_p[row] > 0.f);
 }
 
+// Whether the tokens drawn are the best of their rows, and nothing else is wanted.
+inline bool takes_the_best(const ossia_draw& draw, int64_t rows) {
+  for (int64_t row = 0; row < rows; ++row) {
+    if (is_filtered(draw, row)) return false;
+  }
+  return draw.logprobs == 0;
+}
+
 inline bool is_biased(const ossia_draw& draw, int64_t row) { return draw.bias_starts[row + 1] > draw.bias_starts[row]; }
 
 // Adds a row's biases of the tokens from `first` to `end` - 1 to its scores [V].

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "attend.h"
+#include "int4.h"
 #include "int8_group_kernels.h"
 #include "matrix.h"
 #include "ossia.h"
@@ -37,6 +38,9 @@ struct Kernels {
   void (*int8_pack)(const float* x, int64_t columns, char* integers, int32_t* offsets, float* scale);
   void (*int8_products)(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens, float* y,
                         int64_t stride);
+  // The same in 4: int4_kernels.h.
+  void (*int4_products)(const Int8Panels& panels, int64_t columns, int64_t rows, const Int4Tokens& tokens,
+                        const Int4Results& to);
   // int8_group_kernels.h; nullptr where many tokens are better done by int8_products.
   void (*int8_arrange)(const Int8Tokens& tokens, const Int8Shape& shape, int64_t group, bool coarse, char* to);
   void (*int8_group_products)(const Int8Panels& panels, int64_t columns, int64_t rows, const Int8Tokens& tokens,

@@ -140,13 +140,6 @@ class Screening {
   Candidate* best_ = nullptr;
 };
 
-bool is_filtered_or_scored(const ossia_draw& draw, int64_t rows) {
-  for (int64_t row = 0; row < rows; ++row) {
-    if (is_filtered(draw, row)) return true;
-  }
-  return draw.logprobs != 0;
-}
-
 }  // namespace
 }  // namespace ossia
 
@@ -168,7 +161,7 @@ int32_t ossia_screen(ossia_context* context, const float* x, int64_t rows, int64
   using namespace ossia;
   if (draw == nullptr || x == nullptr || logits == nullptr || norms == nullptr || wanted == nullptr || rows < 0 ||
       columns < 1 || vocabulary < 1 || vocabulary > kMostVocabulary || !is_sound(*draw, rows, vocabulary) ||
-      is_filtered_or_scored(*draw, rows)) {
+      !takes_the_best(*draw, rows)) {
     return OSSIA_BAD_ARGUMENT;
   }
   if (!has_known_tokens(*draw, rows, vocabulary)) return OSSIA_BAD_INDEX;

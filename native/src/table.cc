@@ -2,6 +2,7 @@
 
 #include "bandwidth_kernels.h"
 #include "expert_kernels.h"
+#include "int4_kernels.h"
 #include "int8_kernels.h"
 #include "kernels.h"
 #include "product_kernels.h"
@@ -25,6 +26,7 @@ extern const Kernels kTable = {
     int8_round,
     int8_pack,
     int8_products,
+    int4_products,
     nullptr,
     nullptr,
     nullptr,

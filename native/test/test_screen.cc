@@ -1,4 +1,5 @@
-// ossia_screen: what it rules out changes no draw, it rules out most, the same for any thread count; what is refused.
+// ossia_screen and ossia_int4_screen: what they rule out changes no draw, they rule out most, the same for any thread
+// count; what is refused.
 
 #include <cmath>
 #include <limits>
@@ -41,26 +42,35 @@ struct Wish {
   }
 };
 
-// An unembedding, its copy, and inputs with the logits of both.
+// An unembedding, its copy, and inputs with the logits of both; by 4 bits, the unembedding in 8 and its copy in 4.
 struct Case {
+  bool by_4_bits;
   Random random{31};
   Weights weights{random, OSSIA_BF16, 1, kRows, kColumns, false};
   std::vector<float> x = random.normals(kTokens * kColumns);
   std::vector<char> panels = std::vector<char>(static_cast<size_t>(ossia_int8_bytes(kRows, kColumns)));
   ossia_weight copy{panels.data(), nullptr, nullptr, 1, kRows, kColumns, OSSIA_INT8};
+  std::vector<char> halves = std::vector<char>(static_cast<size_t>(ossia_int4_bytes(kRows, kColumns)));
   std::vector<float> norms = std::vector<float>(kRows), logits = std::vector<float>(kTokens * kRows), copied = logits;
 
-  explicit Case(ossia_context* context) {
+  Case(ossia_context* context, bool by_4_bits) : by_4_bits(by_4_bits) {
     CHECK(ossia_int8_round(context, &weights.abi, panels.data()) == OSSIA_OK);
     CHECK(ossia_int8_norms(context, &copy, norms.data()) == OSSIA_OK);
-    CHECK(ossia_linear(context, x.data(), kTokens, &weights.abi, nullptr, nullptr, OSSIA_EXACT, logits.data()) ==
+    CHECK(ossia_int4_round(context, &copy, halves.data()) == OSSIA_OK);
+    CHECK(ossia_linear(context, x.data(), kTokens, &computed(), nullptr, nullptr, precision(), logits.data()) ==
           OSSIA_OK);
     CHECK(ossia_linear(context, x.data(), kTokens, &copy, nullptr, nullptr, OSSIA_FAST, copied.data()) == OSSIA_OK);
   }
 
+  const ossia_weight& computed() const { return by_4_bits ? copy : weights.abi; }
+  int32_t precision() const { return by_4_bits ? OSSIA_FAST : OSSIA_EXACT; }
+
   int32_t screen(ossia_context* context, const Wish& wish, std::vector<uint32_t>& wanted) const {
     const ossia_draw draw = wish.abi();
     wanted.assign((kRows + 31) / 32, 0xDEADBEEF);
+    if (by_4_bits) {
+      return ossia_int4_screen(context, x.data(), kTokens, &copy, halves.data(), &draw, wanted.data());
+    }
     return ossia_screen(context, x.data(), kTokens, kColumns, copied.data(), norms.data(), kRows, &draw, wanted.data());
   }
 };
@@ -77,7 +87,7 @@ void rules_out(ossia_context* context, const Case& of, const Wish& wish, int64_t
   std::vector<uint32_t> wanted;
   CHECK(of.screen(context, wish, wanted) == OSSIA_OK);
   std::vector<float> some(of.logits.size(), -std::numeric_limits<float>::infinity());
-  CHECK(ossia_linear_rows(context, of.x.data(), kTokens, &of.weights.abi, wanted.data(), OSSIA_EXACT, some.data()) ==
+  CHECK(ossia_linear_rows(context, of.x.data(), kTokens, &of.computed(), wanted.data(), of.precision(), some.data()) ==
         OSSIA_OK);
   int64_t count = 0;
   for (int64_t row = 0; row < kRows; ++row) count += wanted[static_cast<size_t>(row / 32)] >> (row % 32) & 1;
@@ -121,16 +131,22 @@ void refusals(ossia_context* context, const Case& of) {
   CHECK(status_of([](Wish& w) { w.mask = {1, 1, 1}; }) == OSSIA_BAD_ARGUMENT);
   CHECK(status_of([](Wish& w) { w.tokens[0] = kRows; }) == OSSIA_BAD_INDEX);
   CHECK(ossia_int8_norms(context, &of.weights.abi, nullptr) == OSSIA_BAD_ARGUMENT);
+  std::vector<char> halves = of.halves;
+  CHECK(ossia_int4_round(context, &of.weights.abi, halves.data()) == OSSIA_BAD_ARGUMENT);
+  CHECK(ossia_int4_round(context, &of.copy, nullptr) == OSSIA_BAD_ARGUMENT);
+  CHECK(ossia_int4_bytes(0, 64) == 0 && ossia_int4_bytes(16, 64) == 64 + 512);
 }
 
 }  // namespace
 
 int main() {
   on_each_context([&](ossia_context* context) {
-    Case of(context);
-    rules_out_most(context, of);
-    knows_nothing_of_what_is_no_number(context, of);
-    refusals(context, of);
+    for (bool by_4_bits : {false, true}) {
+      Case of(context, by_4_bits);
+      rules_out_most(context, of);
+      knows_nothing_of_what_is_no_number(context, of);
+      refusals(context, of);
+    }
   });
   return failures > 0;
 }

@@ -25,13 +25,15 @@ __all__ = [
     "SEGMENT",
     "SMALLEST",
     "Int8",
-    "Screened",
     "decode",
     "encode",
     "int8_bytes",
     "panel_bytes",
     "round_activations",
     "round_heads",
+    "scale_bytes",
+    "segments_of",
+    "up",
 ]
 
 SEGMENT = 64
@@ -77,32 +79,16 @@ class Int8:
     @property
     def scales(self) -> np.ndarray:
         """[rows, S] float32."""
-        segments = _segments(self.columns)
+        segments = segments_of(self.columns)
         scales = self.panels[:, : segments * PANEL_ROWS * 2].copy().view(bfloat16).astype(np.float32)
         return scales.reshape(-1, segments, PANEL_ROWS).swapaxes(1, 2).reshape(-1, segments)[: self.rows]
 
     @property
     def numbers(self) -> np.ndarray:
         """[rows, columns] int8."""
-        values = self.panels[:, _scale_bytes(self.columns) :]
+        values = self.panels[:, scale_bytes(self.columns) :]
         rows = values.reshape(len(self.panels), -1, PANEL_ROWS, _QUAD).swapaxes(1, 2)
         return (rows.reshape(len(self.panels) * PANEL_ROWS, -1)[: self.rows, : self.columns] ^ _ZERO).view(np.int8)
-
-
-@dataclass(frozen=True, eq=False)
-class Screened:
-    """A matrix as stored, computed with as such, and beside it what tells which of its rows a draw needs.
-
-    values  bfloat16 or float32 [N, C]
-    copy    the same in 8 bits
-    """
-
-    values: np.ndarray
-    copy: Int8
-
-    def __post_init__(self) -> None:
-        if self.values.shape != self.copy.shape:
-            raise TensorError(f"a copy {list(self.copy.shape)} of {list(self.values.shape)}; the same shape is right")
 
 
 def int8_bytes(rows: int, columns: int) -> int:
@@ -112,7 +98,7 @@ def int8_bytes(rows: int, columns: int) -> int:
 
 def panel_bytes(columns: int) -> int:
     """The bytes of 16 rows."""
-    return _scale_bytes(columns) + PANEL_ROWS * _segments(columns) * SEGMENT
+    return scale_bytes(columns) + PANEL_ROWS * segments_of(columns) * SEGMENT
 
 
 def encode(matrix: np.ndarray) -> Int8:
@@ -121,7 +107,7 @@ def encode(matrix: np.ndarray) -> Int8:
     A scale is the largest magnitude over 127, rounded up to bfloat16; NaN where a value is not finite.
     """
     rows, columns = matrix.shape
-    segments = _segments(columns)
+    segments = segments_of(columns)
     panels = -(-rows // PANEL_ROWS)
     numbers = np.zeros((panels * PANEL_ROWS, segments * SEGMENT), np.uint8) + np.uint8(_ZERO)
     scales = np.zeros((panels * PANEL_ROWS, segments), bfloat16)
@@ -134,7 +120,7 @@ def encode(matrix: np.ndarray) -> Int8:
     first = np.ascontiguousarray(scales.reshape(panels, PANEL_ROWS, segments).swapaxes(1, 2))
     found[:, : segments * PANEL_ROWS * 2] = first.view(np.uint8).reshape(panels, -1)
     then = numbers.reshape(panels, PANEL_ROWS, -1, _QUAD).swapaxes(1, 2)
-    found[:, _scale_bytes(columns) :] = then.reshape(panels, -1)
+    found[:, scale_bytes(columns) :] = then.reshape(panels, -1)
     return Int8(found, rows, columns)
 
 
@@ -166,21 +152,22 @@ def _rounded(values: np.ndarray, most: np.float32, *, coarse: bool = False) -> t
         factor = np.where(finite & some, most / largest, np.float32(0))
         scale = np.where(finite, np.where(some, largest / most, np.float32(0)), np.float32(np.nan))
         if coarse:
-            scale = _up(scale.astype(np.float32))
+            scale = up(scale.astype(np.float32))
             factor = np.where(finite & some, np.float32(1) / scale, np.float32(0))
         whole = np.where(finite[:, None], np.rint(values * factor[:, None]), np.float32(0))
     return np.nan_to_num(whole).astype(np.int32), scale.astype(np.float32)
 
 
-def _up(scale: np.ndarray) -> np.ndarray:
+def up(scale: np.ndarray) -> np.ndarray:
     """Positive float32 to the next that is a bfloat16, so that no whole number grows beyond the largest."""
     return ((scale.view(np.uint32) + np.uint32(0xFFFF)) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
-def _segments(columns: int) -> int:
+def segments_of(columns: int) -> int:
+    """The scales of a row."""
     return -(-columns // SEGMENT)
 
 
-def _scale_bytes(columns: int) -> int:
+def scale_bytes(columns: int) -> int:
     """The bytes before a panel's values."""
-    return -(-_segments(columns) * PANEL_ROWS * 2 // _LINE) * _LINE
+    return -(-segments_of(columns) * PANEL_ROWS * 2 // _LINE) * _LINE

@@ -12,12 +12,13 @@ import numpy as np
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors, find, open_checkpoint
 from ossia.checkpoint.cached_files import cache_folder
 from ossia.config import FULL, ModelConfig
-from ossia.copies import Copies, Kept, bytes_in_8_bits, in_8_bits
+from ossia.copies import Copies, Kept, screen_bytes
 from ossia.engine import EngineConfig, LoadedModel, SamplingParams
 from ossia.engine.memory import needed_bytes, slot_bytes
 from ossia.errors import CapacityError, CheckpointError, RequestError, TensorError, VocabularyError
 from ossia.harmony import Effort, Vocabulary
-from ossia.int8 import Int8, Screened
+from ossia.int4 import Screened
+from ossia.int8 import Int8
 from ossia.model import Weights, hidden, prepare, unembed
 from ossia.mxfp4 import NAN_SCALE, Packed
 from ossia.ops import Batch, CacheDtype, Ops, Precision, make_ops
@@ -59,7 +60,7 @@ class Loaded:
     ops: Ops
     weights: Weights
     copies: Copies | None = None
-    """What `fast` and `turbo` compute with in 8 bits, or what `exact` screens the unembedding by."""
+    """What `fast` and `turbo` compute with in 8 bits, and what the unembedding is screened by."""
     free: int | None = None
     """Memory that could be had when the weights were opened; None where the system does not say."""
 
@@ -124,8 +125,8 @@ class Loaded:
 
     @property
     def screened(self) -> bool:
-        """Whether draws at `exact` are screened by a copy of the unembedding in 8 bits."""
-        return self.copies is not None and self.copies.beside and bool(self.copies.copies)
+        """Whether draws are screened by a copy of the unembedding: at `exact` in 8 bits, else in 4."""
+        return self.copies is not None and self.copies.screens
 
     def _of_memory(self) -> str:
         if self.free is None or self.fits(self.free):
@@ -227,7 +228,7 @@ class Opening:
             self._looking.result()
         checkpoint, ops, copies = self._checkpoint, self._ops, self._copies
         if copies is None and _wants_copies(checkpoint, ops, self._free):
-            copies = Copies.of(checkpoint, ops, cache_folder())
+            copies = Copies.of(checkpoint, ops, cache_folder(), screens=_screens(checkpoint, ops, self._free))
         weights = _prepared(checkpoint, ops, checkpoint.tensors if copies is None else copies, progress)
         loaded = Loaded(checkpoint, ops, weights, copies, self._free)
         if loaded.free is not None:
@@ -241,7 +242,9 @@ class Opening:
             checked = {name: replace(tensor, checked=True) for name, tensor in packed.items()}
             self._checkpoint = replace(self._checkpoint, tensors={**self._checkpoint.tensors, **checked})
         wanted = _wants_copies(self._checkpoint, self._ops, self._free)
-        kept = Kept.of(self._checkpoint, self._ops.precision, cache_folder()) if wanted else None
+        screens = _screens(self._checkpoint, self._ops, self._free)
+        folder, precision = cache_folder(), self._ops.precision
+        kept = Kept.of(self._checkpoint, precision, folder, screens=screens) if wanted else None
         if kept is not None and kept.are_sound(self._ops):
             self._copies = Copies.believed(self._checkpoint, self._ops, kept)
 
@@ -266,10 +269,13 @@ def _prepared(
 
 
 def _wants_copies(checkpoint: Checkpoint, ops: Ops, free: int | None) -> bool:
-    """At `exact` only where they are of use, and the memory holds them beside everything else."""
-    if ops.precision is not Precision.EXACT:
-        return True
-    size = bytes_in_8_bits(in_8_bits(checkpoint.config, ops.precision))
+    """At `exact` only to screen by."""
+    return ops.precision is not Precision.EXACT or _screens(checkpoint, ops, free)
+
+
+def _screens(checkpoint: Checkpoint, ops: Ops, free: int | None) -> bool:
+    """Whether draws are to be screened: where it is of use, and the memory holds the copy beside everything else."""
+    size = screen_bytes(checkpoint.config, ops.precision)
     return ops.screens and size > 0 and (free is None or checkpoint.bytes + size <= free)
 
 

@@ -25,7 +25,7 @@ def test_published_models(capsys: pytest.CaptureFixture[str], name: str, words: 
     for word in (*words, "64 query heads, 8 key and value heads", "YaRN, factor 32 beyond 4,096, not truncated"):
         assert word in text
     assert "(config only)" in text
-    assert "exact has one of the unembedding, 569.9 MiB, beside it" in text
+    assert "draws look first at a copy of the unembedding in 4 bits, 293.8 MiB, at exact in 8 bits, 569.9 MiB" in text
 
 
 def test_json_has_the_numbers(capsys: pytest.CaptureFixture[str]):

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ossia import int4
 from ossia.config import ModelConfig
 from ossia.engine import LoadedModel
+from ossia.int4 import Int4
 from ossia.int8 import Int8, encode
 from ossia.model import Layer, Weights
 from ossia.ops import Batch, CacheDtype, Draw, Drawn, ExpertRounding, Experts, Linear, Precision
@@ -55,6 +57,9 @@ class CountingOps(Scanning):
 
     def round_int8(self, tensor: np.ndarray) -> Int8:
         return encode(tensor)
+
+    def round_int4(self, tensor: Int8) -> Int4:
+        return int4.encode(tensor)
 
     def read_ahead(self, *, experts: bool = True) -> None:
         pass

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ossia.errors import BackendError
+from ossia.int4 import int4_bytes
 from ossia.int8 import int8_bytes
 from ossia.ops import library
 
@@ -50,8 +51,9 @@ def test_functions_take_as_many_arguments_as_in_the_header():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (16, 256), (17, 257), (201_088, 2880), (0, 5), (5, 0)])
-def test_matrices_in_8_bits_have_the_bytes_that_the_package_counts(shape: tuple[int, int]):
+def test_matrices_in_8_and_4_bits_have_the_bytes_that_the_package_counts(shape: tuple[int, int]):
     assert library.load().ossia_int8_bytes(*shape) == int8_bytes(*shape)
+    assert library.load().ossia_int4_bytes(*shape) == int4_bytes(*shape)
 
 
 def test_the_version_is_that_of_the_header():

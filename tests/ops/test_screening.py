@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from ml_dtypes import bfloat16
 
+from ossia import int4
 from ossia.errors import BackendError, TensorError
-from ossia.int8 import Screened, encode
+from ossia.int4 import Int4, Screened
+from ossia.int8 import decode, encode, scale_bytes
 from ossia.ops import Draw, Linear, Ops, Precision, Role, make_ops
 from ossia.ops.native import NativeOps
 from ossia.ops.sampling import sample
-from ossia.ops.screening import FEW, allowed_rows, takes_the_best
+from ossia.ops.screening import FEW, MOST_BY_4_BITS, allowed_rows, takes_the_best
 from tests.ops.cases import draw, mask_of, normal
 from tests.ops.steps import instruction_sets
 
@@ -103,12 +105,15 @@ def test_draws_that_cannot_be_are_still_refused(changes: dict[str, Any]):
 
 
 def screened(ops: Ops, values: np.ndarray) -> Linear:
-    return Linear(ops.prepare(Screened(values, encode(values)), Role.UNEMBEDDING, "lm_head.weight"))
+    """An unembedding as a precision has it: as stored with a copy in 8 bits, or in 8 bits with a copy in 4."""
+    whole = encode(values)
+    both = Screened(values, whole) if ops.precision is Precision.EXACT else Screened(whole, int4.encode(whole))
+    return Linear(ops.prepare(both, Role.UNEMBEDDING, "lm_head.weight"))
 
 
 def survivors(ops: NativeOps, x: np.ndarray, head: Linear, wanted: Draw) -> np.ndarray:
     """[V] bool: the tokens that any row may draw, however many they are."""
-    bits = ops._reaching(x, head.weight.screen, wanted)
+    bits = ops._reaching(x, head.weight, head.weight.screen, wanted)
     return np.unpackbits(bits.view(np.uint8), bitorder="little")[: head.weight.rows].astype(bool)
 
 
@@ -121,8 +126,16 @@ def check(ops: NativeOps, x: np.ndarray, head: Linear, wanted: Draw, monkeypatch
     return found
 
 
-@pytest.fixture(params=instruction_sets())
+@pytest.fixture(
+    params=[(isa, each) for isa in instruction_sets() for each in (Precision.EXACT, Precision.FAST)], ids=str
+)
 def ops(request: pytest.FixtureRequest) -> NativeOps:
+    isa, precision = request.param
+    return NativeOps(precision, threads=2, isa=isa)
+
+
+@pytest.fixture(params=instruction_sets())
+def native(request: pytest.FixtureRequest) -> NativeOps:
     return NativeOps(threads=2, isa=request.param)
 
 
@@ -155,18 +168,18 @@ def test_a_screened_draw_is_the_definition_s():
         assert ops.sample(x[row : row + 1], head, one).tokens[0] == with_logits.tokens[row]
 
 
-def test_the_copy_can_be_off_by_nearly_the_bound(ops: NativeOps, monkeypatch: pytest.MonkeyPatch):
+def test_the_copy_can_be_off_by_nearly_the_bound(native: NativeOps, monkeypatch: pytest.MonkeyPatch):
     """Row 7 is the largest, and all its weights are rounded down; row 9 is less, and the copy says otherwise."""
     values = np.zeros((2000, 64), bfloat16)
     values[:, 0] = 127  # so that the scale is 1
     values[7, 1:] = 20.5
     values[9, 1:] = [19.5] * 33 + [21.5] * 30  # to 20 and 22
-    head, x = screened(ops, values), np.ones((1, 64), np.float32)
-    logits, copied = ops.linear(x, head)[0], ops.linear(x, Linear(head.weight.screen.copy))[0]
+    head, x = screened(native, values), np.ones((1, 64), np.float32)
+    logits, copied = native.linear(x, head)[0], native.linear(x, Linear(head.weight.screen.copy))[0]
     assert logits.argmax() == 7
     assert copied.argmax() == 9
     assert copied[9] - copied[7] > 59
-    found = check(ops, x, head, draw(1), monkeypatch)
+    found = check(native, x, head, draw(1), monkeypatch)
     assert np.flatnonzero(found).tolist() == [7, 9]
 
 
@@ -275,16 +288,57 @@ def test_an_unembedding_with_a_bias_is_read_whole():
     assert ops._wanted(normal(9, 1, 130), head, draw(1)) is None
 
 
-def test_norms_are_of_the_scales(ops: NativeOps):
+def test_norms_are_of_the_scales(native: NativeOps):
     values = normal(8, 37, 130)
     values[5, 70] = np.inf
     scales = encode(values).scales.astype(np.float64)
-    norms = screened(ops, values).weight.screen.norms
+    norms = screened(native, values).weight.screen.norms
     exact = np.sqrt(np.square(scales) @ np.array([64, 64, 2]))
     assert np.isnan(norms[5])
     kept = np.arange(37) != 5
     assert np.all(norms[kept] >= exact[kept])
     np.testing.assert_allclose(norms[kept], exact[kept], rtol=2e-6)
+
+
+def test_rounding_to_4_bits_has_no_direction():
+    """What it takes from products with inputs that do not know it is centred, and within the bound."""
+    values = encode(normal(3, 400, 2880, dtype=bfloat16))
+    numbers, own = numbers_of(int4.encode(values))
+    scales = np.repeat(own, 64, axis=1)
+    lost = numbers * scales - decode(values)
+    assert np.abs(lost).max() <= scales.max()
+    assert abs(lost.mean()) < 5 * lost.std() / np.sqrt(lost.size)
+    x = normal(4, 2880, 50)
+    spread = np.sqrt(np.square(scales) @ np.square(x))
+    beyond = np.abs(lost @ x) / spread
+    # Hoeffding's inequality for all of them together; and the bound is not idle.
+    assert 1 < beyond.max() <= np.sqrt(np.log(2 * beyond.size / 1e-9) / 2)
+
+
+def test_rounding_to_4_bits_is_the_definition_s(ops: NativeOps):
+    values = normal(5, 37, 130)
+    values[3], values[5, 7], values[6] = 0, np.nan, values[6] * np.float32(1e-36)
+    whole = ops.round_int8(values)
+    found, wanted = ops.round_int4(whole), int4.encode(whole)
+    np.testing.assert_array_equal(found.panels, wanted.panels)
+
+
+def test_more_rows_than_pay_are_read_whole():
+    ops = NativeOps(Precision.FAST)
+    head = screened(ops, normal(8, 2000, 130, dtype=bfloat16))
+    assert ops._wanted(normal(9, MOST_BY_4_BITS, 130), head, draw(MOST_BY_4_BITS)) is not None
+    assert ops._wanted(normal(9, MOST_BY_4_BITS + 1, 130), head, draw(MOST_BY_4_BITS + 1)) is None
+
+
+def numbers_of(matrix: Int4) -> tuple[np.ndarray, np.ndarray]:
+    """The whole numbers [N, C] and the scales [N, S] that its bytes say."""
+    (rows, columns), segments = matrix.shape, -(-matrix.columns // 64)
+    head = scale_bytes(columns)
+    scales = matrix.panels[:, : segments * 32].copy().view(bfloat16).astype(np.float64)
+    halves = matrix.panels[:, head:].reshape(len(matrix.panels), -1, 16, 1, 4)
+    quads = np.concatenate([halves & 15, halves >> 4], axis=3).astype(np.int64) - 8
+    numbers = quads.swapaxes(1, 2).reshape(len(matrix.panels) * 16, -1)
+    return numbers[:rows, :columns], scales.reshape(-1, segments, 16).swapaxes(1, 2).reshape(-1, segments)[:rows]
 
 
 def test_a_copy_of_another_shape():

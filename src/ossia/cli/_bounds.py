@@ -18,12 +18,13 @@ import numpy as np
 from ossia.checkpoint import Checkpoint, Tensor, expected_tensors
 from ossia.checkpoint.gguf import stored_bytes
 from ossia.config import ModelConfig
-from ossia.copies import in_8_bits
+from ossia.copies import in_8_bits, screen_bytes
 from ossia.engine.memory import slot_bytes
 from ossia.int8 import int8_bytes
 from ossia.loading import available_bytes
 from ossia.mxfp4 import Packed
 from ossia.ops import CacheDtype, Precision
+from ossia.ops.screening import MOST_BY_4_BITS
 
 __all__ = [
     "anonymous_bytes",
@@ -62,16 +63,20 @@ def weight_bytes(
 ) -> float:
     """Bytes of weights that a step of `batch` tokens must read: as the file stores them, or in 8 bits but at `exact`.
 
-    Where draws are `screened`, of the unembedding its copy in 8 bits, and so few rows besides that they do not count.
+    Where draws are `screened`, of the unembedding its copy, in 8 bits at `exact` and else in 4 for few requests, and so
+    few rows besides that they do not count.
     All but the embedding, of which each token reads one row, and the experts that no token chose: with independent
     choices a token misses one of X experts with probability 1 - A / X.
     """
     config = checkpoint.config
     share = 1 - (1 - config.num_experts_per_tok / config.num_local_experts) ** batch
     total, copied = 0.0, in_8_bits(config, precision) if screened or precision is not Precision.EXACT else {}
+    by_4_bits = screened and precision is not Precision.EXACT and batch <= MOST_BY_4_BITS
     for name, spec in expected_tensors(config, checkpoint.experts).items():
         stored = stored_bytes(checkpoint.stored[name], spec.parameters)
-        if name in copied:
+        if by_4_bits and name == "lm_head.weight":
+            total += screen_bytes(config, precision)
+        elif name in copied:
             total += int8_bytes(*copied[name])
         elif name == "model.embed_tokens.weight":
             total += batch * stored / config.vocab_size

@@ -59,7 +59,7 @@ def _describe(name: str) -> tuple["ModelConfig", dict[str, Any]]:
 def _numbers(config: "ModelConfig", experts: Any) -> dict[str, Any]:
     """Parameters and bytes, all together and by part."""
     from ossia.checkpoint import active_parameters, expected_tensors
-    from ossia.copies import bytes_in_8_bits, in_8_bits
+    from ossia.copies import bytes_in_8_bits, in_8_bits, screen_bytes
     from ossia.ops import Precision
 
     specs = expected_tensors(config, experts)
@@ -69,6 +69,7 @@ def _numbers(config: "ModelConfig", experts: Any) -> dict[str, Any]:
         "active_parameters": active_parameters(config),
         "bytes": sum(spec.bytes for spec in specs.values()),
         "copies": {str(precision): bytes_in_8_bits(in_8_bits(config, precision)) for precision in Precision},
+        "screens": {str(precision): screen_bytes(config, precision) for precision in Precision},
         "experts": experts,
         "parts": {
             group: {
@@ -97,9 +98,10 @@ def _print(config: "ModelConfig", about: dict[str, Any]) -> None:
         f"\n{_count(about['parameters'])} parameters, {_count(about['active_parameters'])} active for each token "
         f"(all but the embedding table and the experts not chosen), {_size(about['bytes'])}"
     )
-    fast, exact = about["copies"]["fast"], about["copies"]["exact"]
-    screen = f"; exact has one of the unembedding, {_size(exact)}, beside it" if exact else ""
-    print(f"fast computes with copies in 8 bits of attention and unembedding, {_size(fast)}{screen}")
+    print(f"fast computes with copies in 8 bits of attention and unembedding, {_size(about['copies']['fast'])}")
+    if about["screens"]["fast"]:
+        fast, exact = (_size(about["screens"][precision]) for precision in ("fast", "exact"))
+        print(f"draws look first at a copy of the unembedding in 4 bits, {fast}, at exact in 8 bits, {exact}")
 
 
 def _architecture(config: "ModelConfig", about: dict[str, Any]) -> list[tuple[str, str]]:

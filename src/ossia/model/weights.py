@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ossia.config import ModelConfig
-from ossia.int8 import Int8, Screened
+from ossia.int4 import Screened
+from ossia.int8 import Int8
 from ossia.mxfp4 import Packed
 from ossia.ops import Experts, Handle, Linear, Ops, Role
 

@@ -17,7 +17,8 @@ rounds inside an operation:
     fast    the inputs of `linear` and of both products of `experts` rounded to bfloat16, and keys and values stored as
             bfloat16; everything else, the router and all sums included, in float32. Attention's projections and the
             unembedding come in 8 bits (`ossia.copies`): their inputs are rounded to whole numbers of 15 bits instead.
-            So are those of experts in MXFP4, where the processor does that faster
+            So are those of experts in MXFP4, where the processor does that faster. A copy of the unembedding in 4 bits
+            may tell a draw which rows it needs
     turbo   as fast; but where few tokens of a step chose an expert (`few_chose`) and its weights are MXFP4, the inputs
             of its products are rounded to whole numbers of 15 bits, and with other company to bfloat16, or to whole
             numbers of 8 bits where the processor does that faster; there so are those of attention's projections, of

@@ -20,6 +20,7 @@ __all__ = [
     "INT8",
     "MXFP4",
     "OK",
+    "SCREEN",
     "Cache",
     "Draw",
     "LowRank",
@@ -31,9 +32,11 @@ __all__ = [
     "reason",
 ]
 
-ABI_VERSION = 6
+ABI_VERSION = 7
 
 F32, BF16, MXFP4, INT8 = range(4)
+SCREEN = -1
+"""No dtype of the library: a copy that only screens is computed with by `ossia_int4_screen` alone."""
 
 OK, BAD_ARGUMENT, BAD_INDEX, OUT_OF_MEMORY, UNSUPPORTED = range(5)
 
@@ -144,6 +147,8 @@ _ARGUMENTS = {
     "ossia_choose": (_P, _P, _L, _L, _L, _P, _P),
     "ossia_int8_round": (_P, _P, _P),
     "ossia_int8_norms": (_P, _P, _P),
+    "ossia_int4_round": (_P, _P, _P),
+    "ossia_int4_screen": (_P, _P, _L, _P, _P, _P, _P),
     "ossia_sample": (_P, _P, _L, _L, _P, _P, _P, _P, _P),
     "ossia_screen": (_P, _P, _L, _L, _P, _P, _L, _P, _P),
     "ossia_read_bandwidth": (_P, _P, _L, _P),
@@ -155,6 +160,7 @@ _OTHER_RESULTS = {
     "ossia_destroy": ((_P,), None),
     "ossia_isa": ((_P,), c_char_p),
     "ossia_int8_bytes": ((_L, _L), _L),
+    "ossia_int4_bytes": ((_L, _L), _L),
     "ossia_page_bytes": ((_P,), _L),
     "ossia_expert_rounding": ((_P, _I, _P, _P), None),
     "ossia_most_whole_tokens": ((_P, _I), _L),

@@ -15,15 +15,28 @@ import numpy as np
 from ml_dtypes import bfloat16
 
 from ossia.errors import BackendError
-from ossia.int8 import Int8, Screened
+from ossia.int4 import Int4, Screened
+from ossia.int8 import Int8
 from ossia.mxfp4 import Packed, check_scales
 from ossia.ops import library
 from ossia.ops.batch import Batch, check_indices
+from ossia.ops.draw_struct import draw_struct
 from ossia.ops.library import address
 from ossia.ops.protocol import CacheDtype, ExpertRounding, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
-from ossia.ops.residence import Cache, Screen, Step, Vector, Weight, each_span, empty_int8, packed_step, paged_step
+from ossia.ops.residence import (
+    Cache,
+    Screen,
+    Step,
+    Vector,
+    Weight,
+    each_span,
+    empty_int4,
+    empty_int8,
+    packed_step,
+    paged_step,
+)
 from ossia.ops.sampling import Draw, Drawn
-from ossia.ops.screening import allowed_rows, few, takes_the_best
+from ossia.ops.screening import MOST_BY_4_BITS, MOST_BY_8_BITS, allowed_rows, few, takes_the_best
 
 __all__ = ["NativeOps"]
 
@@ -115,7 +128,7 @@ class NativeOps:
         check_kind(tensor, self.precision, role, name)
         if isinstance(tensor, Screened):
             weight = self.prepare(tensor.values, role, name)
-            weight.screen = self._screen(self._kept(tensor.copy, role))
+            weight.screen = self._screen(tensor.copy, self._kept(tensor.copy, role))
             return weight
         if isinstance(tensor, Packed):
             packed = self._kept(tensor, role)
@@ -133,6 +146,12 @@ class NativeOps:
         weight, rounded = Weight(tensor), empty_int8(*tensor.shape)
         status = self._library.ossia_int8_round(self._context, weight.with_bias(None), rounded.panels.ctypes.data)
         _check(status, "a matrix to be rounded to 8 bits")
+        return rounded
+
+    def round_int4(self, tensor: Int8) -> Int4:
+        weight, rounded = Weight(tensor), empty_int4(*tensor.shape)
+        status = self._library.ossia_int4_round(self._context, weight.with_bias(None), rounded.panels.ctypes.data)
+        _check(status, "a matrix to be rounded to 4 bits")
         return rounded
 
     def row_sums(self, matrices: Sequence[np.ndarray]) -> np.ndarray:
@@ -313,7 +332,7 @@ class NativeOps:
 
     def sample(self, x: np.ndarray, unembedding: Linear, draw: Draw) -> Drawn:
         rows, vocabulary = len(x), unembedding.weight.rows
-        struct, arrays = _draw(draw, rows)
+        struct, arrays = draw_struct(draw, rows)
         wanted = self._wanted(x, unembedding, draw)
         logits = self.linear(x, unembedding) if wanted is None else self._linear_rows(x, unembedding, wanted)
         tokens = np.empty(rows, np.int32)
@@ -330,15 +349,18 @@ class NativeOps:
         """[ceil(V / 32)] int32: the tokens that may be drawn, if they are few; None where all rows are to be read."""
         weight = unembedding.weight
         wanted = allowed_rows(draw, weight.rows)
-        if wanted is not None or weight.screen is None or unembedding.bias is not None or not takes_the_best(draw):
+        screen = weight.screen
+        if wanted is not None or screen is None or unembedding.bias is not None or not takes_the_best(draw):
             return wanted
-        return few(self._reaching(x, weight.screen, draw), weight.rows)
+        return few(self._reaching(x, weight, screen, draw), weight.rows) if len(x) <= screen.most_rows else None
 
-    def _reaching(self, x: np.ndarray, screen: Screen, draw: Draw) -> np.ndarray:
+    def _reaching(self, x: np.ndarray, weight: Weight, screen: Screen, draw: Draw) -> np.ndarray:
         """[ceil(V / 32)] int32: the tokens that any row may draw, as far as the copy can tell."""
         x = _floats(x, screen.copy.columns, "sample")
+        if screen.norms is None:
+            return self._reaching_by_4_bits(x, weight, screen.copy, draw)
         logits = self.linear(x, Linear(screen.copy))
-        struct, arrays = _draw(draw, len(x))
+        struct, arrays = draw_struct(draw, len(x))
         rows, columns, wanted = screen.copy.rows, screen.copy.columns, np.empty(-(-screen.copy.rows // 32), np.int32)
         status = self._library.ossia_screen(
             self._context,
@@ -355,21 +377,32 @@ class NativeOps:
         _check(status, "sample: temperature, mask or a token of the biases")
         return wanted
 
-    def _screen(self, copy: Weight) -> Screen:
-        screen = Screen(copy, np.empty(copy.rows, np.float32))
-        _check(
-            self._library.ossia_int8_norms(self._context, copy.with_bias(None), address(screen.norms)), "a copy's norms"
+    def _reaching_by_4_bits(self, x: np.ndarray, weight: Weight, copy: Weight, draw: Draw) -> np.ndarray:
+        struct, arrays = draw_struct(draw, len(x))
+        wanted = np.empty(-(-weight.rows // 32), np.int32)
+        values, panels = weight.with_bias(None), copy.values.ctypes.data
+        status = self._library.ossia_int4_screen(
+            self._context, address(x), len(x), values, panels, byref(struct), address(wanted)
         )
-        return screen
+        del arrays  # were kept alive until here
+        _check(status, "sample: temperature, mask or a token of the biases")
+        return wanted
 
-    def _kept(self, tensor: np.ndarray | Packed | Int8, role: Role) -> Weight:
+    def _screen(self, copy: Int8 | Int4, weight: Weight) -> Screen:
+        if isinstance(copy, Int4):
+            return Screen(weight, None, MOST_BY_4_BITS)
+        norms = np.empty(weight.rows, np.float32)
+        _check(self._library.ossia_int8_norms(self._context, weight.with_bias(None), address(norms)), "a copy's norms")
+        return Screen(weight, norms, MOST_BY_8_BITS)
+
+    def _kept(self, tensor: np.ndarray | Packed | Int8 | Int4, role: Role) -> Weight:
         weight = Weight(tensor, self._precision_of(tensor, role))
         # Of the embedding a step reads a few rows; all others are read whole, sooner or later.
         if role is not Role.EMBEDDING:
             (self._experts if role is Role.EXPERTS else self._dense).append(weakref.ref(weight))
         return weight
 
-    def _precision_of(self, tensor: np.ndarray | Packed | Int8, role: Role) -> Precision:
+    def _precision_of(self, tensor: np.ndarray | Packed | Int8 | Int4, role: Role) -> Precision:
         """How `linear` rounds: not at all for scores, and not coarsely where rounding would be an error of logits."""
         if role is Role.ROUTER:
             return Precision.EXACT
@@ -465,35 +498,3 @@ def _low_rank(terms: LowRank | None) -> library.LowRank | None:
         return None
     a, b, scale = terms
     return library.LowRank(a.address, b.address, scale.address, len(scale.array), a.array.shape[-2])
-
-
-def _draw(draw: Draw, rows: int) -> tuple[library.Draw, list[np.ndarray]]:
-    """The struct of a draw, and the arrays that it points to."""
-    columns = {
-        "temperature": np.float32,
-        "top_k": np.int32,
-        "top_p": np.float32,
-        "min_p": np.float32,
-        "seed": np.uint64,
-        "position": np.int64,
-        "bias_starts": np.int32,
-        "bias_tokens": np.int32,
-        "bias_values": np.float32,
-    }
-    arrays = [np.ascontiguousarray(getattr(draw, name), dtype) for name, dtype in columns.items()]
-    if any(len(array) != rows for array in arrays[:6]) or len(arrays[6]) != rows + 1:
-        raise BackendError(
-            f"sample: a draw of {[len(array) for array in arrays[:7]]} entries for {rows} rows of logits"
-        )
-    if arrays[6][-1] > min(len(arrays[7]), len(arrays[8])):
-        raise BackendError(
-            f"sample: biases up to {arrays[6][-1]}, but {len(arrays[7])} tokens and {len(arrays[8])} values"
-        )
-    mask_words = 0
-    if draw.mask is not None:
-        arrays.append(np.ascontiguousarray(draw.mask, np.int32))
-        if len(draw.mask) != rows:
-            raise BackendError(f"sample: masks of {len(draw.mask)} rows for {rows} rows of logits; as many is right")
-        mask_words = draw.mask.shape[1]
-    addresses = [address(array) for array in arrays] + [None] * (10 - len(arrays))
-    return library.Draw(*addresses, mask_words, draw.top_logprobs, draw.logprobs), arrays

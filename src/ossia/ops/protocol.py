@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from ossia.errors import BackendError
-from ossia.int8 import Int8, Screened
+from ossia.int4 import Int4, Screened
+from ossia.int8 import Int8
 from ossia.mxfp4 import Packed
 from ossia.ops.batch import Batch
 from ossia.ops.sampling import Draw, Drawn
@@ -174,13 +175,17 @@ class Ops(Protocol):
         """A weight taken in once, at load. `name` is for the error when it cannot be.
 
         A tensor is bfloat16, float32, packed MXFP4 (experts only) or 8 bits (not at `exact`, for `linear` alone), or
-        the unembedding at `exact` with a copy in 8 bits beside it, which changes no result. The backend may keep a
-        view of it.
+        the unembedding with a narrower copy beside it, which changes no result: at `exact` in 8 bits, and of one in 8
+        bits in 4 (most probably: `ossia.int4`). The backend may keep a view of it.
         """
         ...
 
     def round_int8(self, tensor: np.ndarray) -> Int8:
         """[N, C] bfloat16 or float32 -> [N, C] in 8 bits, as `ossia.int8.encode` defines."""
+        ...
+
+    def round_int4(self, tensor: Int8) -> Int4:
+        """[N, C] in 8 bits -> [N, C] in 4, as `ossia.int4.encode` defines."""
         ...
 
     def row_sums(self, matrices: Sequence[np.ndarray]) -> np.ndarray:
@@ -329,10 +334,13 @@ def check_kind(tensor: np.ndarray | Packed | Int8 | Screened, precision: Precisi
     """Refuse a weight in a form that is not computed with in this role. Raises BackendError."""
     if isinstance(tensor, Packed) and role is not Role.EXPERTS:
         raise BackendError(f"{name}: packed MXFP4 is for experts; as {role} a bfloat16 or float32 tensor is right")
+    if isinstance(tensor, Screened):
+        values, copy = (np.ndarray, Int8) if precision is Precision.EXACT else (Int8, Int4)
+        if role is not Role.UNEMBEDDING or not isinstance(tensor.values, values) or not isinstance(tensor.copy, copy):
+            raise BackendError(
+                f"{name}: a matrix with a copy beside it, as {role} at {precision}; only the unembedding is right, as "
+                "stored and in 8 bits at exact, in 8 bits and in 4 at fast and turbo"
+            )
     if isinstance(tensor, Int8) and (precision is Precision.EXACT or role not in (Role.LINEAR, Role.UNEMBEDDING)):
         right = "one of `linear`'s at fast or turbo is right"
         raise BackendError(f"{name}: a matrix in 8 bits, as {role} at {precision}; {right}")
-    if isinstance(tensor, Screened) and (precision is not Precision.EXACT or role is not Role.UNEMBEDDING):
-        raise BackendError(
-            f"{name}: a matrix with a copy beside it, as {role} at {precision}; only the unembedding at exact is right"
-        )

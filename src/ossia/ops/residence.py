@@ -13,6 +13,7 @@ import numpy as np
 from ml_dtypes import bfloat16
 
 from ossia.errors import BackendError
+from ossia.int4 import Int4, int4_bytes, int4_panel_bytes
 from ossia.int8 import Int8, int8_bytes, panel_bytes
 from ossia.mxfp4 import Packed
 from ossia.ops import library
@@ -27,6 +28,7 @@ __all__ = [
     "Vector",
     "Weight",
     "each_span",
+    "empty_int4",
     "empty_int8",
     "packed_step",
     "paged_step",
@@ -50,13 +52,16 @@ class Vector:
 class Weight:
     """A matrix or a stack of them, as stored; copied only if its rows do not lie one after another."""
 
-    def __init__(self, tensor: np.ndarray | Packed | Int8, precision: Precision = Precision.EXACT) -> None:
+    def __init__(self, tensor: np.ndarray | Packed | Int8 | Int4, precision: Precision = Precision.EXACT) -> None:
         if isinstance(tensor, Packed):
             self.values, self.scales = np.ascontiguousarray(tensor.blocks), np.ascontiguousarray(tensor.scales)
             self.dtype = library.MXFP4
         elif isinstance(tensor, Int8):
             self.values, self.scales = np.ascontiguousarray(tensor.panels), None
             self.dtype = library.INT8
+        elif isinstance(tensor, Int4):
+            self.values, self.scales = np.ascontiguousarray(tensor.panels), None
+            self.dtype = library.SCREEN
         else:
             self.values, self.scales = np.ascontiguousarray(tensor), None
             self.dtype = library.BF16 if tensor.dtype == bfloat16 else library.F32
@@ -102,10 +107,11 @@ class Weight:
 
 
 class Screen(NamedTuple):
-    """A copy of a weight in 8 bits, by which its rows are screened."""
+    """A copy of a weight, by which its rows are screened for at most so many rows of a draw."""
 
     copy: Weight
-    norms: np.ndarray  # [N] float32, as `ossia_int8_norms` makes them
+    norms: np.ndarray | None  # of one in 8 bits [N] float32, as `ossia_int8_norms` makes them; one in 4 needs none
+    most_rows: int
 
 
 class Cache:
@@ -135,6 +141,12 @@ def empty_int8(rows: int, columns: int) -> Int8:
     """A matrix in 8 bits whose bytes are yet to be written."""
     data = np.empty(int8_bytes(rows, columns) + _ALIGNMENT, np.uint8)
     return Int8(_aligned(data).reshape(-1, panel_bytes(columns)), rows, columns)
+
+
+def empty_int4(rows: int, columns: int) -> Int4:
+    """The same in 4 bits."""
+    data = np.empty(int4_bytes(rows, columns) + _ALIGNMENT, np.uint8)
+    return Int4(_aligned(data).reshape(-1, int4_panel_bytes(columns)), rows, columns)
 
 
 def _aligned(data: np.ndarray) -> np.ndarray:

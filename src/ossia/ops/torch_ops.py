@@ -12,9 +12,10 @@ import torch
 from ml_dtypes import bfloat16
 from torch.nn import functional
 
-from ossia import int8
+from ossia import int4, int8
 from ossia.config import SWIGLU_ALPHA
-from ossia.int8 import Int8, Screened
+from ossia.int4 import Int4, Screened
+from ossia.int8 import Int8
 from ossia.mxfp4 import GRID, Packed, check_scales
 from ossia.ops.batch import Batch, check_indices
 from ossia.ops.protocol import (
@@ -99,6 +100,9 @@ class TorchOps(Scanning):
 
     def round_int8(self, tensor: np.ndarray) -> Int8:
         return int8.encode(tensor)
+
+    def round_int4(self, tensor: Int8) -> Int4:
+        return int4.encode(tensor)
 
     def read_ahead(self, *, experts: bool = True) -> None:
         pass
