@@ -138,7 +138,7 @@ OSSIA_API int32_t ossia_linear_rows(ossia_context* context, const float* x, int6
 //
 // OSSIA_EXACT does not round; or, on "avx512bf16" and "amx" where the processor has AVX512_VBMI, beside weights in
 // MXFP4 of a multiple of 16 rows and up to 4096 columns, to 23 bits with a scale for each 32 columns, their largest
-// magnitude over 5592405: so a block's products are summed exactly, and what is lost is of the size of what float32
+// magnitude over 5592404: so a block's products are summed exactly, and what is lost is of the size of what float32
 // sums lose. A token with a value that is not finite gives NaN then.
 //
 // So at OSSIA_TURBO a token's numbers depend, by rounding, on those beside it; at OSSIA_FAST they do not.

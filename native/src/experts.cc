@@ -11,8 +11,8 @@ namespace {
 
 using namespace ossia;
 
-// Tokens of one pass, among which `turbo` counts those of an expert: bounds the scratch memory, 0.1 to 0.2 MB a token
-// at the published sizes.
+// Tokens of one pass, among which `turbo` counts those of an expert: bounds the scratch memory, 0.1 to 0.25 MB a
+// token at the published sizes.
 constexpr int64_t kMostTokens = 1024;
 
 // Rows of a chunk: 64 of 2880 columns are 98 KB as MXFP4. A multiple of 64, so that the 32 activations it gives are a

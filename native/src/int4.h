@@ -2,7 +2,8 @@
 //
 // A chunk of 64 columns of a row has one scale, its largest magnitude over 7 rounded up to bfloat16. A weight becomes
 // one of the two whole numbers beside it, from -7 to 7, drawn so that on average it is itself: what rounding takes from
-// a product has no direction then, and of many columns most cancels out.
+// a product has no direction then, and of many columns most cancels out. A scale in 8 bits that is no number, or more
+// than 2^60, leaves one that is none, and zeros.
 //
 // A panel is laid out as in 8 bits, but that two quads of columns share 64 bytes: the first has the lower halves, and a
 // half h stands for h - 8.

@@ -15,9 +15,10 @@
 //
 //     p <= q + d (sqrt(ln(V / kRisk) / 2) + 112 sqrt(S) g(S + 6) + 8 sqrt(S) 2^-19)
 //
-// and 2^-60 more for numbers too small for float32. The best row of the copy is read in 8 bits, with the fifteen that
-// lie beside it; what a draw does to logits keeps their order (screen.cc): a token whose upper end scores less than the
-// best of these is not drawn.
+// and 2^-60 more for numbers too small for float32. Of a row with a scale beyond 2^60, whose product might leave
+// float32's range on the way, nothing is known: its copy has no scale. The best row of the copy is read in 8 bits, with
+// the fifteen that lie beside it; what a draw does to logits keeps their order (screen.cc): a token whose upper end
+// scores less than the best of these is not drawn.
 
 #include <algorithm>
 #include <cmath>
@@ -36,6 +37,7 @@ constexpr double kRisk = 1e-9;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // Beyond this, products might have left float32's range.
 constexpr float kWidest = 0x1p60f, kRest = 0x1p-60f;
+constexpr uint16_t kNoScale = 0x7FC0;  // a bfloat16 that is no number
 
 float float_of(uint16_t half) {
   const uint32_t bits = static_cast<uint32_t>(half) << 16;
@@ -64,9 +66,9 @@ void round_chunk(const char* from, const Int8Shape& shape, int64_t row, int64_t 
   int32_t largest = 0;
   for (int64_t i = 0; i < kInt8Chunk; ++i) largest = std::max(largest, std::abs(number(i)));
   const float scale = float_of(reinterpret_cast<const uint16_t*>(from)[c * kPanelRows + r]);
-  const uint16_t own = up(static_cast<float>(largest) * scale / kInt4Largest);
-  const bool any = largest > 0 && own != 0 && std::isfinite(scale);
-  reinterpret_cast<uint16_t*>(to)[c * kPanelRows + r] = any || !std::isfinite(scale) ? own : uint16_t{0};
+  const uint16_t own = scale <= kWidest ? up(static_cast<float>(largest) * scale / kInt4Largest) : kNoScale;
+  const bool any = own != 0 && own != kNoScale;
+  reinterpret_cast<uint16_t*>(to)[c * kPanelRows + r] = own;
   const float ratio = any ? scale / float_of(own) : 0.f;
   for (int64_t i = 0; i < kInt8Chunk; ++i) {
     const float drawn =

@@ -7,15 +7,18 @@
 // There are kernels for processors that look 64 bytes up at once (AVX512_VBMI) and have products of bytes and of words
 // (AVX512_VNNI).
 //
-// Order of additions, for one token as for many: the products with a block of 32 columns are summed exactly; times the
+// Order of additions, for one token as for many: the products with a block of 32 columns are summed exactly and turned
+// into a float32, which rounds what has more than 24 bits; times the
 // block's scale they are added, with a rounding each, to the sum of every sixteenth block, from the first on; and the
 // 16 sums as `sum` of simd.h adds the lanes of a register, where block b's is lane 4 (b % 4) + b / 4 % 4. Fine products
 // are multiplied by the scale of the block's activations before, with a rounding. Coarse products, times that scale,
 // too, are added with a rounding each to one sum, block after block.
 //
-// Weights under scale byte 0 count as 0. Sums of 15 and of 8 bits are twice the products in units of the token's scale,
-// so that they leave float32's range before the result does: the largest of one block under byte 233, those of 90
-// blocks, 20b's row, under 226. From there on a sum may be infinite or no number.
+// Weights under scale byte 0 count as 0, and so do numbers whose scale has none of 2^-100 or more. Fine sums meet the
+// scale of the weights last, so that those of activations from 2^117 on may be infinite or no number. Sums of 15 and of
+// 8 bits are twice the products in units of the token's scale, so that they leave float32's range before the result
+// does: the largest of one block under byte 233, those of 90 blocks, 20b's row, under 226. From there on a sum may be
+// infinite or no number.
 
 #ifndef OSSIA_WHOLE_KERNELS_H_
 #define OSSIA_WHOLE_KERNELS_H_

@@ -53,8 +53,9 @@ struct Middle {
 struct Fine {
   static constexpr int kPlanes = 3;
   static constexpr bool kScalesBlocks = true;
-  // The largest whose products with a block, twice 32 weights of at most 6, a sum of 32 bits holds.
-  static constexpr float kLargest = 5592405.f;
+  // A sum of 32 bits holds its products with a block, twice 32 weights of at most 6; those of 5592406 it would not,
+  // which the odd number before it, times a rounded factor, may become. An even one stays, since ties go to even.
+  static constexpr float kLargest = 5592404.f;
 
   static int64_t scales_at(int64_t blocks) { return kLine + blocks * 2 * kLine; }
   static int64_t row_bytes(int64_t blocks) {

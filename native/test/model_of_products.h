@@ -189,7 +189,7 @@ inline std::vector<float> in_whole(const float* x, int64_t columns, float most, 
 }
 
 // At most these, of 8, 15 and 23 bits.
-constexpr float kCoarse = 127, kMiddle = 16256, kFine = 5592405;
+constexpr float kCoarse = 127, kMiddle = 16256, kFine = 5592404;
 
 // `product` with x in whole numbers, but for the low-rank term: in float32, or `fast` in bfloat16.
 inline Bounded whole_product(const Weights& weights, int64_t expert, int64_t row, const float* x, const float* whole,

@@ -122,6 +122,29 @@ void check_orders() {
   }
 }
 
+// Blocks whose products are as large as can be: activations of one magnitude, which are all the largest whole number,
+// beside the largest weights of the same sign. Of each of 128 magnitudes between two powers of two.
+void check_largest_sums() {
+  const ossia::Kernels* kernels = ossia::choose_kernels("avx512bf16");
+  if (kernels == nullptr || kernels->whole_products == nullptr) return;
+  Random random(1);
+  constexpr int64_t kColumns = 96;
+  Weights weights(random, OSSIA_MXFP4, 1, 16, kColumns, false, 127, 127);
+  std::fill(weights.blocks.begin(), weights.blocks.end(), uint8_t{0xF7});
+  for (size_t i = 0; i < weights.dense.size(); ++i) weights.dense[i] = i % 2 == 0 ? 6 : -6;
+  std::vector<float> x;
+  for (int64_t t = 0; t < kMost; ++t) {
+    const float magnitude = (1 + static_cast<float>(t % 128) / 128) * (t % 3 == 0 ? 1 : -1);
+    for (int64_t c = 0; c < kColumns; ++c) x.push_back(c % 2 == 0 ? magnitude : -magnitude);
+  }
+  for (Grain grain : {Grain::kFine, Grain::kMiddle, Grain::kCoarse}) check_order(*kernels, weights, x, grain);
+  const std::vector<float> y = products(*kernels, weights, x, kMost, Grain::kFine);
+  for (size_t i = 0; i < y.size(); ++i) {
+    const double wanted = 6. * kColumns * x[i / 16 * kColumns];
+    CHECK_THAT(std::fabs(y[i] - wanted) <= 1e-6 * std::fabs(wanted), "%g for %g", y[i], wanted);
+  }
+}
+
 // One expert, which all tokens choose.
 struct Expert {
   Weights gate_up, down;
@@ -194,6 +217,7 @@ void check_companies() {
 
 int main() {
   check_orders();
+  check_largest_sums();
   check_companies();
   return failures > 0;
 }

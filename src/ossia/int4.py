@@ -24,6 +24,7 @@ LARGEST = np.float32(7)
 """The largest whole number, in units of its scale."""
 
 _QUAD, _ZERO = 4, 8
+_WIDEST = np.float32(2.0**60)
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIXES = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 
@@ -80,13 +81,17 @@ def int4_panel_bytes(columns: int) -> int:
 
 
 def encode(matrix: Int8) -> Int4:
-    """Each value one of the two whole numbers of its scale beside it, by a hash of its place; NaN's scales are kept."""
+    """Each value one of the two whole numbers of its scale beside it, by a hash of its place.
+
+    Where the scale in 8 bits is NaN, or more than 2^60, that in 4 is NaN, and the numbers are 0.
+    """
     rows, columns = matrix.shape
     segments = segments_of(columns)
     numbers = np.zeros((rows, segments * SEGMENT), np.float32)
     numbers[:, :columns] = matrix.numbers
     grouped, scales = numbers.reshape(rows, segments, SEGMENT), matrix.scales
     own = up((np.abs(grouped).max(axis=2) * scales / LARGEST).astype(np.float32))
+    own[~(scales <= _WIDEST)] = np.nan
     first = np.arange(rows, dtype=np.uint64)[:, None] * np.uint64(columns)
     places = first + np.arange(segments * SEGMENT, dtype=np.uint64)
     with np.errstate(divide="ignore", invalid="ignore"):

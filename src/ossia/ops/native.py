@@ -20,9 +20,8 @@ from ossia.int8 import Int8
 from ossia.mxfp4 import Packed, check_scales
 from ossia.ops import library
 from ossia.ops.batch import Batch, check_indices
-from ossia.ops.draw_struct import draw_struct
 from ossia.ops.library import address
-from ossia.ops.protocol import CacheDtype, ExpertRounding, Experts, Handle, Linear, LowRank, Precision, Role, check_kind
+from ossia.ops.protocol import CacheDtype, ExpertRounding, Experts, Handle, Linear, Precision, Role, check_kind
 from ossia.ops.residence import (
     Cache,
     Screen,
@@ -37,6 +36,7 @@ from ossia.ops.residence import (
 )
 from ossia.ops.sampling import Draw, Drawn
 from ossia.ops.screening import MOST_BY_4_BITS, MOST_BY_8_BITS, allowed_rows, few, takes_the_best
+from ossia.ops.structs import draw_struct, low_rank_struct
 
 __all__ = ["NativeOps"]
 
@@ -109,9 +109,7 @@ class NativeOps:
     @property
     def expert_rounding(self) -> ExpertRounding:
         """As defined: with products of bytes and no tiles, whole numbers at `fast` too."""
-        whole, rest = c_int64(), c_int32()
-        self._library.ossia_expert_rounding(self._context, self._precision, byref(whole), byref(rest))
-        return ExpertRounding(whole.value, _ROUNDED_TO[rest.value])
+        return self._expert_rounding(self._precision)
 
     @property
     def most_whole_tokens(self) -> int | None:
@@ -121,8 +119,11 @@ class NativeOps:
 
     @property
     def edition(self) -> str | None:
-        """As defined: the library's file and the instruction set."""
-        return f"{library.edition()} {self.isa}" if self.batch_invariant else None
+        """As defined: the library's file, the instruction set, and whether it multiplies whole numbers."""
+        if not self.batch_invariant:
+            return None
+        whole = self._expert_rounding(_PRECISIONS[Precision.TURBO]).whole_tokens > 0
+        return f"{library.edition()} {self.isa} {'whole' if whole else 'float'}"
 
     def prepare(self, tensor: np.ndarray | Packed | Int8 | Screened, role: Role, name: str) -> Handle:
         check_kind(tensor, self.precision, role, name)
@@ -219,7 +220,7 @@ class NativeOps:
         weight = projection.weight
         x = _floats(x, weight.columns, "linear")
         adapters = _adapters(adapters, len(x))
-        terms = _low_rank(projection.adapters)
+        terms = low_rank_struct(projection.adapters)
         y = np.empty((len(x), weight.rows), np.float32)
         status = self._library.ossia_linear(
             self._context,
@@ -305,7 +306,7 @@ class NativeOps:
         x = _floats(x, gate_up.weight.columns, "experts")
         chosen, shares = np.ascontiguousarray(chosen, np.int32), _floats(shares, chosen.shape[-1], "experts")
         adapters = _adapters(adapters, len(x))
-        terms = _low_rank(gate_up.adapters), _low_rank(down.adapters)
+        terms = low_rank_struct(gate_up.adapters), low_rank_struct(down.adapters)
         if self._as_chosen:
             self._ask_for(np.unique(chosen).tolist(), gate_up.weight, down.weight)
         y = np.empty((len(x), down.weight.rows), np.float32)
@@ -394,6 +395,11 @@ class NativeOps:
         norms = np.empty(weight.rows, np.float32)
         _check(self._library.ossia_int8_norms(self._context, weight.with_bias(None), address(norms)), "a copy's norms")
         return Screen(weight, norms, MOST_BY_8_BITS)
+
+    def _expert_rounding(self, precision: int) -> ExpertRounding:
+        whole, rest = c_int64(), c_int32()
+        self._library.ossia_expert_rounding(self._context, precision, byref(whole), byref(rest))
+        return ExpertRounding(whole.value, _ROUNDED_TO[rest.value])
 
     def _kept(self, tensor: np.ndarray | Packed | Int8 | Int4, role: Role) -> Weight:
         weight = Weight(tensor, self._precision_of(tensor, role))
@@ -491,10 +497,3 @@ def _adapters(adapters: np.ndarray | None, tokens: int) -> np.ndarray | None:
     if len(adapters) != tokens:
         raise BackendError(f"adapters of {len(adapters)} tokens for {tokens}; as many is right")
     return np.ascontiguousarray(adapters, np.int32)
-
-
-def _low_rank(terms: LowRank | None) -> library.LowRank | None:
-    if terms is None:
-        return None
-    a, b, scale = terms
-    return library.LowRank(a.address, b.address, scale.address, len(scale.array), a.array.shape[-2])

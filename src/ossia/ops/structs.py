@@ -1,13 +1,14 @@
-"""A draw as the native library takes it."""
+"""Draws and low-rank terms as the native library takes them."""
 
 import numpy as np
 
 from ossia.errors import BackendError
 from ossia.ops import library
 from ossia.ops.library import address
+from ossia.ops.protocol import LowRank
 from ossia.ops.sampling import Draw
 
-__all__ = ["draw_struct"]
+__all__ = ["draw_struct", "low_rank_struct"]
 
 
 def draw_struct(draw: Draw, rows: int) -> tuple[library.Draw, list[np.ndarray]]:
@@ -43,3 +44,11 @@ def draw_struct(draw: Draw, rows: int) -> tuple[library.Draw, list[np.ndarray]]:
         mask_words = draw.mask.shape[1]
     addresses = [address(array) for array in arrays] + [None] * (10 - len(arrays))
     return library.Draw(*addresses, mask_words, draw.top_logprobs, draw.logprobs), arrays
+
+
+def low_rank_struct(terms: LowRank | None) -> library.LowRank | None:
+    """The struct of low-rank terms; None where there are none."""
+    if terms is None:
+        return None
+    a, b, scale = terms
+    return library.LowRank(a.address, b.address, scale.address, len(scale.array), a.array.shape[-2])
