@@ -205,8 +205,11 @@ void check_companies() {
       for (int threads : {1, 2, 3}) {
         ossia_context* context;
         if (ossia_create(threads, isa, &context) != OSSIA_OK) continue;
-        for (int32_t precision : {OSSIA_EXACT, OSSIA_FAST, OSSIA_TURBO})
-          check_company(context, expert, x, precision, known);
+        for (int32_t precision : {OSSIA_EXACT, OSSIA_FAST, OSSIA_TURBO}) {
+          // Without whole numbers `exact` has one order, which test_experts looks at.
+          const bool floats = precision == OSSIA_EXACT && !ossia::has_fine_products(*ossia::choose_kernels(isa), 0);
+          if (!floats) check_company(context, expert, x, precision, known);
+        }
         ossia_destroy(context);
       }
     }
