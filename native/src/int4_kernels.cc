@@ -17,32 +17,6 @@ OSSIA_INLINE void widen_chunk(const uint8_t* packed, uint8_t* bytes) {
   }
 }
 
-// One chunk times M tokens, in `kParts` sums of each.
-template <int M, int kParts>
-OSSIA_INLINE void add_chunk(const uint8_t* bytes, const char* x, const Int8Shape& shape, Int8Sums (&sums)[M]) {
-  Int8Sums parts[kParts][M];
-#pragma GCC unroll 4
-  for (int p = 0; p < kParts; ++p) {
-#pragma GCC unroll 12
-    for (int m = 0; m < M; ++m) parts[p][m].clear();
-  }
-  for (int64_t q = 0; q < kInt8Chunk / kQuad; q += kParts) {
-#pragma GCC unroll 4
-    for (int p = 0; p < kParts; ++p) {
-#pragma GCC unroll 12
-      for (int m = 0; m < M; ++m) {
-        parts[p][m].add(bytes + (q + p) * kLine, x + m * shape.token_bytes(), shape.padded(), q + p);
-      }
-    }
-  }
-#pragma GCC unroll 12
-  for (int m = 0; m < M; ++m) {
-    sums[m] = parts[0][m];
-#pragma GCC unroll 4
-    for (int p = 1; p < kParts; ++p) sums[m].add(parts[p][m]);
-  }
-}
-
 // One panel, of which `rows` are wanted, times M tokens from token `first` on.
 template <int M>
 void panel_times(const char* panel, const Int4Shape& shape, int rows, const Int4Tokens& all, int64_t first,
@@ -62,7 +36,7 @@ void panel_times(const char* panel, const Int4Shape& shape, int rows, const Int4
     alignas(64) uint8_t bytes[kInt8ChunkBytes];
     Int8Sums sums[M];
     widen_chunk(reinterpret_cast<const uint8_t*>(chunk), bytes);
-    add_chunk<M, kParts>(bytes, x + c * kInt8Chunk * kColumnBytes, shape, sums);
+    add_chunk<M, kParts>([&](int64_t q) { return bytes + q * kLine; }, x + c * kInt8Chunk * kColumnBytes, shape, sums);
     const F32 scales = widen(reinterpret_cast<const uint16_t*>(panel) + c * kPanelRows);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {

@@ -39,13 +39,6 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kWidest = 0x1p60f, kRest = 0x1p-60f;
 constexpr uint16_t kNoScale = 0x7FC0;  // a bfloat16 that is no number
 
-float float_of(uint16_t half) {
-  const uint32_t bits = static_cast<uint32_t>(half) << 16;
-  float value;
-  std::memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
 // The next bfloat16 that is not smaller.
 uint16_t up(float value) {
   uint32_t bits;
@@ -65,11 +58,11 @@ void round_chunk(const char* from, const Int8Shape& shape, int64_t row, int64_t 
   const auto number = [&](int64_t i) { return bytes[(i / kQuad * kPanelRows + r) * kQuad + i % kQuad] - kInt8Zero; };
   int32_t largest = 0;
   for (int64_t i = 0; i < kInt8Chunk; ++i) largest = std::max(largest, std::abs(number(i)));
-  const float scale = float_of(reinterpret_cast<const uint16_t*>(from)[c * kPanelRows + r]);
+  const float scale = scale_at(from, c, r);
   const uint16_t own = scale <= kWidest ? up(static_cast<float>(largest) * scale / kInt4Largest) : kNoScale;
   const bool any = own != 0 && own != kNoScale;
   reinterpret_cast<uint16_t*>(to)[c * kPanelRows + r] = own;
-  const float ratio = any ? scale / float_of(own) : 0.f;
+  const float ratio = any ? scale / scale_at(to, c, r) : 0.f;
   for (int64_t i = 0; i < kInt8Chunk; ++i) {
     const float drawn =
         std::floor(static_cast<float>(number(i)) * ratio + chance(row * shape.columns + c * kInt8Chunk + i));

@@ -18,6 +18,7 @@
 #define OSSIA_INT8_H_
 
 #include <stdint.h>
+#include <string.h>
 
 namespace ossia {
 
@@ -52,6 +53,17 @@ struct Int8Shape {
   // places of the first cache.
   int64_t token_bytes() const { return 2 * (padded() + kInt8Chunk); }
 };
+
+// The scale of chunk c of row r of a panel. Static, as everything inline that kernels of several instruction sets share
+// must be.
+static inline float scale_at(const char* panel, int64_t c, int64_t r) {
+  uint16_t half;
+  memcpy(&half, panel + (c * kPanelRows + r) * static_cast<int64_t>(sizeof(half)), sizeof(half));
+  const uint32_t bits = static_cast<uint32_t>(half) << 16;
+  float scale;
+  memcpy(&scale, &bits, sizeof(scale));
+  return scale;
+}
 
 constexpr int64_t panels_of(int64_t rows) { return (rows + kPanelRows - 1) / kPanelRows; }
 

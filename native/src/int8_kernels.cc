@@ -18,38 +18,6 @@ void read_row(const Matrix& matrix, int64_t row, int64_t column, int64_t count, 
   for (int64_t i = 0; i < count; ++i) values[i] = float_of_bf16(words[i]);
 }
 
-// One chunk of a panel times M tokens, while the chunk at `later` is asked for. `kParts` sums of each are kept apart;
-// being integers, they may be.
-template <int M, int kParts>
-OSSIA_INLINE void add_chunk(const char* w, const char* later, const char* x, const Int8Shape& shape,
-                            Int8Sums (&sums)[M]) {
-  const int64_t padded = shape.padded(), token = shape.token_bytes();
-  Int8Sums parts[kParts][M];
-#pragma GCC unroll 4
-  for (int p = 0; p < kParts; ++p) {
-#pragma GCC unroll 12
-    for (int m = 0; m < M; ++m) parts[p][m].clear();
-  }
-  for (int64_t q = 0; q < kInt8Chunk / kQuad; q += kParts) {
-#pragma GCC unroll 4
-    for (int p = 0; p < kParts; ++p) {
-      prefetch_far(later + (q + p) * kLine);
-      prefetch(w + p * kLine + kSoonInPanel);
-#pragma GCC unroll 12
-      for (int m = 0; m < M; ++m) {
-        parts[p][m].add(reinterpret_cast<const uint8_t*>(w) + p * kLine, x + m * token, padded, q + p);
-      }
-    }
-    w += kParts * kLine;
-  }
-#pragma GCC unroll 12
-  for (int m = 0; m < M; ++m) {
-    sums[m] = parts[0][m];
-#pragma GCC unroll 4
-    for (int p = 1; p < kParts; ++p) sums[m].add(parts[p][m]);
-  }
-}
-
 // One panel, of which `rows` are wanted, times M tokens from token `first` on.
 template <int M>
 void panel_times(const char* panel, const Int8Shape& shape, int rows, const Int8Tokens& tokens, int64_t first,
@@ -64,8 +32,13 @@ void panel_times(const char* panel, const Int8Shape& shape, int rows, const Int8
   for (int m = 0; m < M; ++m) values[m] = zero();
   for (int64_t c = 0; c < chunks; ++c) {
     Int8Sums sums[M];
-    const char* chunk = bytes + c * kInt8ChunkBytes;
-    add_chunk<M, kParts>(chunk, ahead.of(chunk), x + c * kInt8Chunk * kColumnBytes, shape, sums);
+    const char *chunk = bytes + c * kInt8ChunkBytes, *later = ahead.of(chunk);
+    const auto bytes_of = [&](int64_t q) {
+      prefetch_far(later + q * kLine);
+      prefetch(chunk + q * kLine + kSoonInPanel);
+      return reinterpret_cast<const uint8_t*>(chunk) + q * kLine;
+    };
+    add_chunk<M, kParts>(bytes_of, x + c * kInt8Chunk * kColumnBytes, shape, sums);
     const F32 scales = widen(reinterpret_cast<const uint16_t*>(panel) + c * kPanelRows);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {

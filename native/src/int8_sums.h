@@ -185,4 +185,35 @@ struct Lookahead {
 #include "int8_sums_neon.h"
 #endif
 
+namespace ossia::OSSIA_ISA {
+
+// One chunk times M tokens, whose integers of it begin at x; bytes_of(q) is where quad q of the rows lies. `kParts`
+// sums of each are kept apart; being integers, they may be.
+template <int M, int kParts, class F>
+OSSIA_INLINE void add_chunk(F&& bytes_of, const char* x, const Int8Shape& shape, Int8Sums (&sums)[M]) {
+  const int64_t padded = shape.padded(), token = shape.token_bytes();
+  Int8Sums parts[kParts][M];
+#pragma GCC unroll 4
+  for (int p = 0; p < kParts; ++p) {
+#pragma GCC unroll 12
+    for (int m = 0; m < M; ++m) parts[p][m].clear();
+  }
+  for (int64_t q = 0; q < kInt8Chunk / kQuad; q += kParts) {
+#pragma GCC unroll 4
+    for (int p = 0; p < kParts; ++p) {
+      const uint8_t* bytes = bytes_of(q + p);
+#pragma GCC unroll 12
+      for (int m = 0; m < M; ++m) parts[p][m].add(bytes, x + m * token, padded, q + p);
+    }
+  }
+#pragma GCC unroll 12
+  for (int m = 0; m < M; ++m) {
+    sums[m] = parts[0][m];
+#pragma GCC unroll 4
+    for (int p = 1; p < kParts; ++p) sums[m].add(parts[p][m]);
+  }
+}
+
+}  // namespace ossia::OSSIA_ISA
+
 #endif  // OSSIA_INT8_SUMS_H_

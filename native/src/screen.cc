@@ -68,15 +68,11 @@ Bound bound_of(const float* x, int64_t columns) {
           static_cast<float>(0x1p80 / (1 + norm))};
 }
 
-// Of row `r` of a panel that begins with `scales`.
-float norm_of(const char* scales, int64_t r, const Int8Shape& shape) {
+// Of row `r` of a panel.
+float norm_of(const char* panel, int64_t r, const Int8Shape& shape) {
   double squares = 0;
   for (int64_t c = 0; c < shape.chunks(); ++c) {
-    uint16_t half;
-    std::memcpy(&half, scales + (c * kPanelRows + r) * static_cast<int64_t>(sizeof(half)), sizeof(half));
-    const uint32_t bits = static_cast<uint32_t>(half) << 16;
-    float scale;
-    std::memcpy(&scale, &bits, sizeof(scale));
+    const double scale = scale_at(panel, c, r);
     squares += static_cast<double>(shape.columns_of(c)) * scale * scale;
   }
   return static_cast<float>(std::sqrt(squares) * (1 + 0x1p-20));
@@ -149,9 +145,9 @@ int32_t ossia_int8_norms(ossia_context* context, const ossia_weight* weight, flo
   const Call call(context);
   const Int8Shape shape{weight->columns};
   context->pool.run(panels_of(weight->rows), [&](int64_t panel, int) {
-    const char* scales = static_cast<const char*>(weight->values) + panel * shape.panel_bytes();
+    const char* from = static_cast<const char*>(weight->values) + panel * shape.panel_bytes();
     const int64_t first = panel * kPanelRows;
-    for (int64_t r = 0; r < least(kPanelRows, weight->rows - first); ++r) norms[first + r] = norm_of(scales, r, shape);
+    for (int64_t r = 0; r < least(kPanelRows, weight->rows - first); ++r) norms[first + r] = norm_of(from, r, shape);
   });
   return OSSIA_OK;
 }

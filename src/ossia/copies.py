@@ -53,10 +53,8 @@ def in_8_bits(config: ModelConfig, precision: Precision) -> dict[str, tuple[int,
 
 def screen_bytes(config: ModelConfig, precision: Precision) -> int:
     """What draws are screened by, beside what is computed with: of a small unembedding nothing."""
-    shape = in_8_bits(config, Precision.FAST)[_UNEMBEDDING]
-    if int8_bytes(*shape) < WORTH_KEEPING:
-        return 0
-    return int8_bytes(*shape) if precision is Precision.EXACT else int4_bytes(*shape)
+    size = int8_bytes if precision is Precision.EXACT else int4_bytes
+    return sum(size(*shape) for shape in in_8_bits(config, Precision.EXACT).values())
 
 
 def _wanted(config: ModelConfig, precision: Precision, *, screens: bool) -> dict[str, tuple[int, int]]:
