@@ -243,7 +243,7 @@ struct VectorProducts {
     for (int line = 0; line < lines; ++line) {
       prefetch_far(ahead + line * kLineBytes);
 #pragma GCC unroll 8
-      for (int i = 0; i < ROWS; ++i) sums[i].add(keys + line * kLineBytes, query.row(row + i), padded, line);
+      for (int i = 0; i < ROWS; ++i) sums[i].add(bytes_at(keys + line * kLineBytes), query.row(row + i), padded, line);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < ROWS; ++i) store(to[i] + position, sums[i].without(query.offsets[row + i]));
@@ -262,7 +262,7 @@ struct VectorProducts {
         prefetch_far(values.ahead[group] + at);
 #pragma GCC unroll 8
         for (int i = 0; i < ROWS; ++i) {
-          sums[i].add(values.at[group] + at, weights.row(row + i), columns, group * kQuartet + line);
+          sums[i].add(bytes_at(values.at[group] + at), weights.row(row + i), columns, group * kQuartet + line);
         }
       }
     }

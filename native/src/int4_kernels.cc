@@ -6,16 +6,8 @@
 namespace ossia::OSSIA_ISA {
 namespace {
 
-// A chunk as int8.h has it, [16][64] bytes.
-OSSIA_INLINE void widen_chunk(const uint8_t* packed, uint8_t* bytes) {
-  constexpr int kMore = kInt8Zero - kInt4Zero;
-  for (int64_t at = 0; at < kInt4ChunkBytes; at += kLine) {
-    for (int64_t i = 0; i < kLine; ++i) {
-      bytes[2 * at + i] = static_cast<uint8_t>((packed[at + i] & 15) + kMore);
-      bytes[2 * at + kLine + i] = static_cast<uint8_t>((packed[at + i] >> 4) + kMore);
-    }
-  }
-}
+// What the sums of halves are times those of the numbers they stand for (int8_sums.h).
+constexpr float kTimes = 16.f;
 
 // One panel, of which `rows` are wanted, times M tokens from token `first` on.
 template <int M>
@@ -32,11 +24,16 @@ void panel_times(const char* panel, const Int4Shape& shape, int rows, const Int4
   for (int64_t c = 0; c < chunks; ++c) {
     const char* chunk = panel + shape.scale_bytes() + c * kInt4ChunkBytes;
     const char* later = ahead.of(chunk);
-    for (int64_t i = 0; i < kInt4ChunkBytes; i += kLine) prefetch_far(later + i);
-    alignas(64) uint8_t bytes[kInt8ChunkBytes];
     Int8Sums sums[M];
-    widen_chunk(reinterpret_cast<const uint8_t*>(chunk), bytes);
-    add_chunk<M, kParts>([&](int64_t q) { return bytes + q * kLine; }, x + c * kInt8Chunk * kColumnBytes, shape, sums);
+    const auto bytes_of = [&](int64_t q) {
+      const int64_t at = q / 2 * kLine;
+      const Bytes both = bytes_at(reinterpret_cast<const uint8_t*>(chunk) + at);
+      if (q % 2 != 0) return upper(both);
+      prefetch_far(later + at);
+      prefetch(chunk + at + kSoonInPanel);
+      return lower(both);
+    };
+    add_chunk<M, kParts>(bytes_of, x + c * kInt8Chunk * kColumnBytes, shape, sums);
     const F32 scales = widen(reinterpret_cast<const uint16_t*>(panel) + c * kPanelRows);
 #pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
@@ -48,7 +45,7 @@ void panel_times(const char* panel, const Int4Shape& shape, int rows, const Int4
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) {
     const int64_t at = (first + m) * to.stride;
-    store_tail(to.y + at, mul(values[m], broadcast(all.tokens.scales[first + m])), rows);
+    store_tail(to.y + at, mul(values[m], broadcast(all.tokens.scales[first + m] / kTimes)), rows);
     store_tail(to.squares + at, squares[m], rows);
   }
 }

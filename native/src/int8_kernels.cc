@@ -36,7 +36,7 @@ void panel_times(const char* panel, const Int8Shape& shape, int rows, const Int8
     const auto bytes_of = [&](int64_t q) {
       prefetch_far(later + q * kLine);
       prefetch(chunk + q * kLine + kSoonInPanel);
-      return reinterpret_cast<const uint8_t*>(chunk) + q * kLine;
+      return bytes_at(reinterpret_cast<const uint8_t*>(chunk) + q * kLine);
     };
     add_chunk<M, kParts>(bytes_of, x + c * kInt8Chunk * kColumnBytes, shape, sums);
     const F32 scales = widen(reinterpret_cast<const uint16_t*>(panel) + c * kPanelRows);

@@ -4,7 +4,9 @@
 // n = 128 h + l, each [C]. Elsewhere it is words, the four columns of a quad as 0, 2, 1, 3, because that is how four
 // bytes come apart into words.
 //
-// Of each set, beside Int8Sums: `kInt8TokensAtOnce`, the tokens whose sums are kept in registers; `kInt8Parts`, the
+// Of each set: `Bytes`, those of a quad of 16 rows, or two quads' halves (int4.h); `lower` and `upper` make bytes of
+// halves, which stand for 16 times as much: the zero of halves is that of bytes then. And beside Int8Sums
+// `kInt8TokensAtOnce`, the tokens whose sums are kept in registers; `kInt8Parts`, the
 // parts in which one token's sums are made, because a single chain of additions would wait for itself.
 
 #ifndef OSSIA_INT8_SUMS_H_
@@ -21,6 +23,8 @@
 #endif
 
 namespace ossia::OSSIA_ISA {
+
+constexpr uint32_t kUpper = 0xF0F0F0F0;  // of each byte the upper half
 
 // Four bytes, or two words, as one number.
 template <class T>
@@ -52,6 +56,16 @@ OSSIA_INLINE void place(int32_t n, int64_t column, int64_t, char* integers) {
 
 #endif
 
+#if defined(OSSIA_ISA_avx512) || defined(OSSIA_ISA_avx512bf16)
+
+using Bytes = __m512i;
+
+OSSIA_INLINE Bytes bytes_at(const uint8_t* p) { return _mm512_loadu_si512(p); }
+OSSIA_INLINE Bytes upper(Bytes b) { return _mm512_and_si512(b, _mm512_set1_epi32(static_cast<int>(kUpper))); }
+OSSIA_INLINE Bytes lower(Bytes b) { return upper(_mm512_slli_epi16(b, 4)); }
+
+#endif
+
 #if defined(OSSIA_ISA_avx512bf16)
 
 // Two registers each, of 32, beside the weights and a broadcast.
@@ -61,9 +75,8 @@ struct Int8Sums {
   __m512i high, low;
 
   OSSIA_INLINE void clear() { high = low = _mm512_setzero_si512(); }
-  // Quad q of the rows' bytes at `w`; `integers` as `place` left them.
-  OSSIA_INLINE void add(const uint8_t* w, const char* integers, int64_t padded, int64_t q) {
-    const __m512i weights = _mm512_loadu_si512(w);
+  // Quad q of the rows; `integers` as `place` left them.
+  OSSIA_INLINE void add(Bytes weights, const char* integers, int64_t padded, int64_t q) {
     const char* x = integers + q * kQuad;
     high = add_bytes_times(high, weights, x);
     low = add_bytes_times(low, weights, x + padded + kInt8Chunk);
@@ -86,8 +99,7 @@ struct Int8Sums {
   __m512i sums;
 
   OSSIA_INLINE void clear() { sums = _mm512_setzero_si512(); }
-  OSSIA_INLINE void add(const uint8_t* w, const char* integers, int64_t, int64_t q) {
-    const __m512i bytes = _mm512_loadu_si512(w);
+  OSSIA_INLINE void add(Bytes bytes, const char* integers, int64_t, int64_t q) {
     const __m512i even = _mm512_and_si512(bytes, _mm512_set1_epi16(0xFF)), odd = _mm512_srli_epi16(bytes, 8);
     const char* x = integers + q * kQuad * 2;
     sums = _mm512_add_epi32(sums, _mm512_madd_epi16(even, _mm512_set1_epi32(together(x))));
@@ -101,6 +113,19 @@ struct Int8Sums {
 
 #elif defined(OSSIA_ISA_avx2)
 
+struct Bytes {
+  __m256i half[2];
+};
+
+OSSIA_INLINE Bytes bytes_at(const uint8_t* p) {
+  return {_mm256_loadu_si256((const __m256i*)p), _mm256_loadu_si256((const __m256i*)(p + 32))};
+}
+OSSIA_INLINE Bytes upper(Bytes b) {
+  const __m256i mask = _mm256_set1_epi32(static_cast<int>(kUpper));
+  return {_mm256_and_si256(b.half[0], mask), _mm256_and_si256(b.half[1], mask)};
+}
+OSSIA_INLINE Bytes lower(Bytes b) { return upper({_mm256_slli_epi16(b.half[0], 4), _mm256_slli_epi16(b.half[1], 4)}); }
+
 // Two registers each, of 16.
 constexpr int kInt8TokensAtOnce = 4, kInt8Parts = 4;
 
@@ -108,13 +133,13 @@ struct Int8Sums {
   __m256i half[2];
 
   OSSIA_INLINE void clear() { half[0] = half[1] = _mm256_setzero_si256(); }
-  OSSIA_INLINE void add(const uint8_t* w, const char* integers, int64_t, int64_t q) {
+  OSSIA_INLINE void add(const Bytes& bytes, const char* integers, int64_t, int64_t q) {
     const char* x = integers + q * kQuad * 2;
     const __m256i first = _mm256_set1_epi32(together(x)), second = _mm256_set1_epi32(together(x + 4));
 #pragma GCC unroll 2
     for (int i = 0; i < 2; ++i) {
-      const __m256i bytes = _mm256_loadu_si256((const __m256i*)(w + i * 32));
-      const __m256i even = _mm256_and_si256(bytes, _mm256_set1_epi16(0xFF)), odd = _mm256_srli_epi16(bytes, 8);
+      const __m256i even = _mm256_and_si256(bytes.half[i], _mm256_set1_epi16(0xFF));
+      const __m256i odd = _mm256_srli_epi16(bytes.half[i], 8);
       half[i] = _mm256_add_epi32(half[i], _mm256_madd_epi16(even, first));
       half[i] = _mm256_add_epi32(half[i], _mm256_madd_epi16(odd, second));
     }
@@ -132,13 +157,32 @@ struct Int8Sums {
 
 #elif defined(OSSIA_ISA_portable)
 
+struct Bytes {
+  uint8_t of[kPanelRows * kQuad];
+};
+
+OSSIA_INLINE Bytes bytes_at(const uint8_t* p) {
+  Bytes found;
+  memcpy(found.of, p, sizeof(found.of));
+  return found;
+}
+OSSIA_INLINE Bytes upper(Bytes b) {
+  for (uint8_t& each : b.of) each &= static_cast<uint8_t>(kUpper);
+  return b;
+}
+OSSIA_INLINE Bytes lower(Bytes b) {
+  for (uint8_t& each : b.of) each = static_cast<uint8_t>(each << 4);
+  return b;
+}
+
 constexpr int kInt8TokensAtOnce = 4, kInt8Parts = 4;
 
 struct Int8Sums {
   int32_t sums[kPanelRows];
 
   OSSIA_INLINE void clear() { memset(sums, 0, sizeof(sums)); }
-  OSSIA_INLINE void add(const uint8_t* w, const char* integers, int64_t, int64_t q) {
+  OSSIA_INLINE void add(const Bytes& bytes, const char* integers, int64_t, int64_t q) {
+    const uint8_t* w = bytes.of;
     int16_t x[kQuad];
     memcpy(x, integers + q * kQuad * 2, sizeof(x));
     for (int64_t r = 0; r < kPanelRows; ++r, w += kQuad)
@@ -187,8 +231,8 @@ struct Lookahead {
 
 namespace ossia::OSSIA_ISA {
 
-// One chunk times M tokens, whose integers of it begin at x; bytes_of(q) is where quad q of the rows lies. `kParts`
-// sums of each are kept apart; being integers, they may be.
+// One chunk times M tokens, whose integers of it begin at x; bytes_of(q) are quad q's of the rows. `kParts` sums of
+// each are kept apart; being integers, they may be.
 template <int M, int kParts, class F>
 OSSIA_INLINE void add_chunk(F&& bytes_of, const char* x, const Int8Shape& shape, Int8Sums (&sums)[M]) {
   const int64_t padded = shape.padded(), token = shape.token_bytes();
@@ -201,7 +245,7 @@ OSSIA_INLINE void add_chunk(F&& bytes_of, const char* x, const Int8Shape& shape,
   for (int64_t q = 0; q < kInt8Chunk / kQuad; q += kParts) {
 #pragma GCC unroll 4
     for (int p = 0; p < kParts; ++p) {
-      const uint8_t* bytes = bytes_of(q + p);
+      const Bytes bytes = bytes_of(q + p);
 #pragma GCC unroll 12
       for (int m = 0; m < M; ++m) parts[p][m].add(bytes, x + m * token, padded, q + p);
     }

@@ -11,6 +11,21 @@ namespace ossia::OSSIA_ISA {
 // chains of additions as keep two units with a latency of four busy.
 constexpr int kInt8TokensAtOnce = 2, kInt8Parts = 1;
 
+struct Bytes {
+  uint8x16_t of[4];
+};
+
+OSSIA_INLINE Bytes bytes_at(const uint8_t* p) {
+  return {vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(p + 32), vld1q_u8(p + 48)};
+}
+OSSIA_INLINE Bytes upper(Bytes b) {
+  const uint8x16_t mask = vdupq_n_u8(static_cast<uint8_t>(kUpper));
+  return {vandq_u8(b.of[0], mask), vandq_u8(b.of[1], mask), vandq_u8(b.of[2], mask), vandq_u8(b.of[3], mask)};
+}
+OSSIA_INLINE Bytes lower(Bytes b) {
+  return {vshlq_n_u8(b.of[0], 4), vshlq_n_u8(b.of[1], 4), vshlq_n_u8(b.of[2], 4), vshlq_n_u8(b.of[3], 4)};
+}
+
 #if defined(OSSIA_HAS_BYTES)
 
 struct Int8Sums {
@@ -21,13 +36,13 @@ struct Int8Sums {
     for (int i = 0; i < 4; ++i) high[i] = low[i] = vdupq_n_s32(0);
   }
   // The products take both sides with a sign: turning a byte's top bit subtracts the weights' zero.
-  OSSIA_INLINE void add(const uint8_t* w, const char* integers, int64_t padded, int64_t q) {
+  OSSIA_INLINE void add(const Bytes& bytes, const char* integers, int64_t padded, int64_t q) {
     const char* x = integers + q * kQuad;
     const int8x16_t highs = vreinterpretq_s8_s32(vdupq_n_s32(together(x)));
     const int8x16_t lows = vreinterpretq_s8_s32(vdupq_n_s32(together(x + padded + kInt8Chunk)));
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      const int8x16_t weights = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(w + i * 16), vdupq_n_u8(kInt8Zero)));
+      const int8x16_t weights = vreinterpretq_s8_u8(veorq_u8(bytes.of[i], vdupq_n_u8(kInt8Zero)));
       high[i] = vdotq_s32(high[i], weights, highs);
       low[i] = vdotq_s32(low[i], weights, lows);
     }
@@ -55,15 +70,15 @@ struct Int8Sums {
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) of[i] = vdupq_n_s32(0);
   }
-  OSSIA_INLINE void add(const uint8_t* w, const char* integers, int64_t, int64_t q) {
+  OSSIA_INLINE void add(const Bytes& bytes, const char* integers, int64_t, int64_t q) {
     const char* x = integers + q * kQuad * 2;
     const int16x8_t first = vreinterpretq_s16_s32(vdupq_n_s32(together(x)));
     const int16x8_t second = vreinterpretq_s16_s32(vdupq_n_s32(together(x + 4)));
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      const uint16x8_t bytes = vreinterpretq_u16_u8(vld1q_u8(w + i * 16));
-      const int16x8_t even = vreinterpretq_s16_u16(vandq_u16(bytes, vdupq_n_u16(0xFF)));
-      const int16x8_t odd = vreinterpretq_s16_u16(vshrq_n_u16(bytes, 8));
+      const uint16x8_t words = vreinterpretq_u16_u8(bytes.of[i]);
+      const int16x8_t even = vreinterpretq_s16_u16(vandq_u16(words, vdupq_n_u16(0xFF)));
+      const int16x8_t odd = vreinterpretq_s16_u16(vshrq_n_u16(words, 8));
       of[2 * i] = vmlal_s16(of[2 * i], vget_low_s16(even), vget_low_s16(first));
       of[2 * i] = vmlal_s16(of[2 * i], vget_low_s16(odd), vget_low_s16(second));
       of[2 * i + 1] = vmlal_high_s16(of[2 * i + 1], even, first);

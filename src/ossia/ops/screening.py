@@ -25,11 +25,11 @@ where 16 come together, 0.87; a quarter 0.52 and 1.0 (one thread of a Xeon with 
 
 
 MOST_BY_8_BITS = 1 << 30
-MOST_BY_4_BITS = 2
+MOST_BY_4_BITS = 3
 """Rows of a draw that a copy is read for; for more, all rows of the unembedding are.
 
-A copy in 8 bits pays for any number that was tried. Beside an unembedding in 8 bits one in 4, of 20b's size, takes 0.62
-of the time for one row, 0.76 for two and 1.1 for four (two threads of a Zen 4).
+A copy in 8 bits pays for any number that was tried. Beside an unembedding in 8 bits one in 4, of 20b's size, takes 0.5
+of the time for one row, 0.6 for two, 0.7 for three and 0.9 to 1.04 for four (two threads of a Zen 4).
 """
 
 
