@@ -41,6 +41,7 @@ class Ours:
 
     def turns(self, work: Work, repeats: int) -> list[Turn]:
         """As defined."""
+        read_through(sorted(self.model.glob("*.safetensors")))
         numbers = {"prompt": work.prompt, "generate": work.generate, "batch": work.batch, "depth": work.depth}
         words = [str(self.model), self.precision, str(self.threads), str(repeats), json.dumps(numbers)]
         lines = list(_lines([sys.executable, "-m", "engines.timed", *words], BENCH, self.threads))
@@ -66,6 +67,7 @@ class Llama:
 
     def turns(self, work: Work, repeats: int) -> list[Turn]:
         """As defined."""
+        read_through([self.model])
         prompts = [work.prompt, *[work.depth + work.prompt] * repeats]
         numbers = {
             "t": self.threads,
@@ -81,6 +83,17 @@ class Llama:
         if len(found) != len(prompts):
             raise LimitError(f"{command[0]} measured {len(found)} times instead of {len(prompts)}: {command[1:]}")
         return found[1:]
+
+
+def read_through(files: Sequence[Path]) -> None:
+    """Leave files in memory, from where the engine before may have driven them: all engines' files may not fit it.
+
+    A warm-up does not do that, since its tokens choose few of the experts.
+    """
+    for file in files:
+        with file.open("rb", buffering=0) as stream:
+            while stream.read(1 << 24):
+                pass
 
 
 def context(tokens: int) -> int:
