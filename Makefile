@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := CMakeLists.txt $(shell find native -type f 2>/dev/null)
 
-.PHONY: run test test-native test-aarch64 test-aarch64-python aarch64 aarch64-programs test-clients \
+.PHONY: run test test-native test-sanitized test-aarch64 test-aarch64-python aarch64 aarch64-programs test-clients \
 	lint format bench develop native wheel clean
 
 # Answers PROMPT="..." and ends; without a prompt, opens a chat.
@@ -20,8 +20,15 @@ endif
 test: $(VENV)/developed
 	$(BIN)/python -m pytest
 
-# The native library's own tests, once for addresses and undefined behaviour, once for data races.
+# The native library's own tests, as it computes where additions have units of their own and where they have none.
 test-native: $(BIN)/ninja
+	$(configured)
+	$(BIN)/cmake --build build/native --target native_tests
+	OSSIA_ADDS_APART=0 $(BIN)/ctest --test-dir build/native --output-on-failure --timeout 300 --parallel 2
+	OSSIA_ADDS_APART=1 $(BIN)/ctest --test-dir build/native --output-on-failure --timeout 300 --parallel 2
+
+# The same once for addresses and undefined behaviour, once for data races.
+test-sanitized: $(BIN)/ninja
 	$(call sanitized,address$(comma)undefined,address)
 	$(call sanitized,thread,thread)
 
@@ -74,7 +81,7 @@ develop: $(VENV)/developed
 
 # Only the library, rebuilt where it changed: after an edit under native/.
 native: $(BIN)/ninja
-	$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+	$(configured)
 	$(BIN)/cmake --build build/native --target ossia_native
 
 wheel: $(VENV)/bin/python
@@ -103,6 +110,10 @@ $(VENV)/developed: pyproject.toml $(NATIVE) | $(VENV)/bin/python
 	@touch $(VENV)/installed $@
 
 comma := ,
+
+define configured
+	$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+endef
 
 # $(1) the processor; $(2) the instruction set that is to be chosen on it.
 define emulated

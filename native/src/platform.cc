@@ -154,7 +154,8 @@ void populate(const void*, size_t) {}
 
 bool adds_apart() {
 #if defined(__x86_64__)
-  return __builtin_cpu_is("amd");
+  static const char* const said = std::getenv("OSSIA_ADDS_APART");
+  return said == nullptr ? __builtin_cpu_is("amd") != 0 : said[0] == '1';
 #else
   return false;
 #endif
