@@ -51,9 +51,9 @@ typedef enum { OSSIA_EXACT = 0, OSSIA_FAST = 1, OSSIA_TURBO = 2 } ossia_precisio
 // Threads, scratch memory and the kernels of one instruction set.
 typedef struct ossia_context ossia_context;
 
-// Stores a new context at `*out`; `threads` 0 means one for each processor this process may use. `isa` is "amx",
-// "avx512bf16", "avx512" or "avx2" on x86-64, "dotprod" or "neon" on AArch64, "portable" anywhere, or NULL for the best
-// that the processor has. On failure `*out` is NULL. To be given to ossia_destroy once, while no call uses it.
+// Stores a new context at `*out`; `threads` 0 means one for each processor this process may use. `isa` is "zen4",
+// "amx", "avx512bf16", "avx512" or "avx2" on x86-64, "dotprod" or "neon" on AArch64, "portable" anywhere, or NULL for
+// the best that the processor has. On failure `*out` is NULL. To be given to ossia_destroy once, while no call uses it.
 OSSIA_API int32_t ossia_create(int32_t threads, const char* isa, ossia_context** out);
 OSSIA_API void ossia_destroy(ossia_context* context);
 
@@ -104,9 +104,9 @@ OSSIA_API int32_t ossia_embed(ossia_context* context, const ossia_weight* table,
 
 // [T, C] -> [T, N]: x @ weight.T, then + bias, then + the low-rank term of each token's adapter. The weight is a single
 // matrix, F32, BF16 or INT8. `terms` and `adapters` [T] (-1: none) may be NULL, both or either. OSSIA_FAST rounds x to
-// bfloat16 first (a router's input is to be given as OSSIA_EXACT). On "avx512bf16", OSSIA_FAST with a BF16 or MXFP4
-// weight uses the processor's own product of bfloat16 pairs: the same order and rounding, but subnormal numbers count
-// as 0. On "amx" it uses the processor's matrix tiles instead, which add in an order of their own, the same for one
+// bfloat16 first (a router's input is to be given as OSSIA_EXACT). On "avx512bf16" and "zen4", OSSIA_FAST with a BF16
+// or MXFP4 weight uses the processor's own product of bfloat16 pairs: the same order and rounding, but subnormal
+// numbers count as 0. On "amx" it uses the processor's matrix tiles instead, which add in an order of their own, the same for one
 // token as for many (src/tile_kernels.h).
 //
 // A weight in INT8 is for OSSIA_FAST, which then rounds x to 15 bits for each token instead: to the nearest
@@ -136,7 +136,7 @@ OSSIA_API int32_t ossia_linear_rows(ossia_context* context, const float* x, int6
 // for each 32 columns, their largest magnitude over 127 (OSSIA_INT8), after they were rounded to 15. Beside other
 // weights, and where a weight's rows are no multiple of 16, OSSIA_FAST and OSSIA_TURBO round to bfloat16.
 //
-// OSSIA_EXACT does not round; or, on "avx512bf16" and "amx" where the processor has AVX512_VBMI, beside weights in
+// OSSIA_EXACT does not round; or, on "avx512bf16", "zen4" and "amx" where the processor has AVX512_VBMI, beside weights in
 // MXFP4 of a multiple of 16 rows and up to 4096 columns, to 23 bits with a scale for each 32 columns, their largest
 // magnitude over 5592404: so a block's products are summed exactly, and what is lost is of the size of what float32
 // sums lose. A token with a value that is not finite gives NaN then.
@@ -224,8 +224,9 @@ OSSIA_API int64_t ossia_page_bytes(const ossia_cache* cache);
 // the keys of its request at positions up to i, and beyond i - window if `window` is not 0. Scores are q.k / sqrt(E);
 // the head's sink joins the softmax as one more score without a value. `heads` is H, a multiple of K. The order of
 // additions stands in src/attend.h. In 8 bits a head's key or value is rounded to whole numbers from -127 to 127, with
-// its largest magnitude over 127 as their scale, and a query and the weights of values to 15 bits; on "amx" these are
-// rounded to 2^-18 of themselves for bfloat16, and subnormal numbers count as 0. OSSIA_BAD_INDEX for positions that are
+// its largest magnitude over 127 as their scale, and a query and the weights of values to 15 bits; for
+// bfloat16 these are rounded to 2^-18 of themselves on "amx" and to bfloat16 on "zen4", where subnormal numbers count
+// as 0. OSSIA_BAD_INDEX for positions that are
 // not neighbours, a slot beyond the cache, or a visible position without a page.
 OSSIA_API int32_t ossia_attend(ossia_context* context, const float* q, const float* k, const float* v,
                                const float* sinks, int64_t heads, const ossia_cache* cache, const ossia_step* step,

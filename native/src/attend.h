@@ -20,8 +20,8 @@
 // sqrt(E); weights are summed in 16 lanes by position and then over the lanes; values are added in order of position, a
 // fused multiply-add each. Cuts are then folded in ascending order into a state that begins as the sink. A weight below
 // e^-42 of the largest one's, of a position in its cut or of a cut in the whole, is zero. In 8 bits the values of a
-// block are summed exactly and blocks added in ascending order; with matrix tiles, those in bfloat16 are added as
-// attend_tile_kernels.h says.
+// block are summed exactly and blocks added in ascending order; with matrix tiles, and where products of pairs are
+// fast, those in bfloat16 are added as attend_tile_kernels.h and attend_pair_kernels.h say.
 
 #ifndef OSSIA_ATTEND_H_
 #define OSSIA_ATTEND_H_

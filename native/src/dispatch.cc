@@ -5,6 +5,7 @@
 #include "kernels.h"
 #include "platform.h"
 #if defined(OSSIA_X86)
+#include "attend_pair_kernels.h"
 #include "attend_tile_kernels.h"
 #include "int8_group_kernels.h"
 #include "int8_tile_kernels.h"
@@ -55,6 +56,7 @@ bool has_avx512() {
 bool has_avx512bf16() {
   return has_avx512() && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
 }
+bool has_zen4() { return has_avx512bf16() && adds_apart(); }
 bool has_amx() { return has_avx512bf16() && tiles_allowed(); }
 
 // The kernels of avx512bf16, but products of MXFP4 and whole numbers where the processor looks up bytes, as all do that
@@ -67,6 +69,13 @@ Kernels by_lookup(Kernels kernels) {
   kernels.whole_pack = whole::pack;
   kernels.whole_arrange = whole::arrange;
   kernels.whole_products = whole::products;
+  return kernels;
+}
+
+// The same kernels, but attention over bfloat16 by products of pairs.
+Kernels by_pairs(Kernels kernels) {
+  kernels.isa = "zen4";
+  kernels.attend_cut = pairs::attend_cut;
   return kernels;
 }
 
@@ -89,10 +98,12 @@ const Kernels* choose_kernels(const char* isa) {
 #if defined(OSSIA_X86)
   __builtin_cpu_init();
   static const Kernels bf16 = by_lookup(avx512bf16::kTable);
+  static const Kernels zen4 = by_pairs(bf16);
   static const Kernels amx = on_tiles(bf16);
 #endif
   const Choice choices[] = {
 #if defined(OSSIA_X86)
+      {&zen4, has_zen4},
       {&amx, has_amx},
       {&bf16, has_avx512bf16},
       {&avx512::kTable, has_avx512},

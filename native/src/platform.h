@@ -38,7 +38,8 @@ inline void pause() {
 bool tiles_allowed();
 
 // Whether the processor adds float32 in other units than multiply (AMD from Zen 4 on), so that additions beside
-// products cost nothing. Tests say so instead, since results are the same: OSSIA_ADDS_APART in the environment, 0 or 1.
+// products cost nothing. Such a one also begins as many products of bfloat16 pairs as multiply-adds. Tests say so
+// instead, with OSSIA_ADDS_APART in the environment, 0 or 1.
 bool adds_apart();
 
 // Whether the processor has dot products of four bytes (Arm's FEAT_DotProd).

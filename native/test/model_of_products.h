@@ -17,7 +17,7 @@
 
 namespace ossia::test {
 
-inline const char* const kIsas[] = {"avx512bf16", "avx512", "avx2", "dotprod", "neon", "portable", "amx"};
+inline const char* const kIsas[] = {"zen4", "avx512bf16", "avx512", "avx2", "dotprod", "neon", "portable", "amx"};
 
 // Calls body(context) on each instruction set of this processor, with one thread and with three.
 template <class F>

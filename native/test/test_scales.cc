@@ -127,7 +127,7 @@ Path path_of(const std::string& isa, int32_t precision, int64_t tokens) {
   if (precision == OSSIA_EXACT) return {ossia::has_fine_products(kernels, kInner), false};
   const ossia::ExpertRounding rounding = ossia::expert_rounding(kernels, precision);
   const bool whole = tokens <= rounding.whole_tokens || rounding.rest == OSSIA_INT8;
-  return {whole, !whole && (isa == "amx" || isa == "avx512bf16")};
+  return {whole, !whole && (isa == "amx" || isa == "zen4" || isa == "avx512bf16")};
 }
 
 // What a sum in float32 may lose: by its roundings, of numbers too small for its precision, too; and where these are

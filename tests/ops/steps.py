@@ -11,7 +11,7 @@ from tests.ops.cases import KIND, Books, normal
 def instruction_sets() -> list[str]:
     """Those that this processor has."""
     found = []
-    for isa in ("portable", "avx2", "avx512", "avx512bf16", "amx", "neon", "dotprod"):
+    for isa in ("portable", "avx2", "avx512", "avx512bf16", "zen4", "amx", "neon", "dotprod"):
         try:
             found.append(NativeOps(isa=isa).isa)
         except BackendError:
@@ -43,6 +43,12 @@ class Steps:
         q, k, v = (part[rows] for part in self.parts)
         y = self.ops.attend(q, k, v, self.sinks, self.cache, batch, KIND, self.window)
         self.results |= {token: y[row].tobytes() for row, token in enumerate(tokens)}
+
+    def spoil(self) -> None:
+        """Leave no number in any place of the pages, as a request before may have."""
+        parts, self.parts = self.parts, tuple(np.full_like(part, np.nan) for part in self.parts)
+        self.alone()
+        self.parts, self.results = parts, {}
 
     def alone(self) -> dict[tuple[int, int], bytes]:
         for request, length in enumerate(self.LENGTHS):

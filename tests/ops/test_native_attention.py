@@ -33,6 +33,14 @@ def test_attention_is_the_same_bits_in_any_cut(kept: NativeOps, window: int | No
         assert Steps(kept, window, page_size).mixed(seed) == alone
 
 
+@pytest.mark.parametrize("page_size", [16, 5])
+@pytest.mark.parametrize("window", [None, 50])
+def test_what_a_page_held_before_does_not_matter(kept: NativeOps, window: int | None, page_size: int):
+    used = Steps(kept, window, page_size)
+    used.spoil()
+    assert used.mixed(page_size) == Steps(kept, window, page_size).alone()
+
+
 @pytest.mark.parametrize("window", [None, 50])
 def test_attention_is_the_same_bits_with_any_threads(
     precision: Precision, dtype: CacheDtype | None, window: int | None

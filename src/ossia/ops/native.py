@@ -60,8 +60,8 @@ class NativeOps:
     """`ossia.ops.Ops` over the native library.
 
     `threads` None means one for each processor that this process may use. `isa` names an instruction set to use instead
-    of the best ("amx", "avx512bf16", "avx512" or "avx2", on AArch64 "dotprod" or "neon", "portable"): for tests. Raises
-    BackendError if the library is missing, or the processor lacks what was asked for.
+    of the best ("zen4", "amx", "avx512bf16", "avx512" or "avx2", on AArch64 "dotprod" or "neon", "portable"): for
+    tests. Raises BackendError if the library is missing, or the processor lacks what was asked for.
     """
 
     name = "native"
