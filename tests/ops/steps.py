@@ -46,7 +46,8 @@ class Steps:
 
     def spoil(self) -> None:
         """Leave no number in any place of the pages, as a request before may have."""
-        parts, self.parts = self.parts, tuple(np.full_like(part, np.nan) for part in self.parts)
+        parts, (q, k, v) = self.parts, self.parts
+        self.parts = q, np.full_like(k, np.nan), np.full_like(v, np.nan)
         self.alone()
         self.parts, self.results = parts, {}
 

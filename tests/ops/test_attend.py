@@ -56,7 +56,7 @@ class Heads:
             if ops.name != "native":
                 return judges.attend_one(*seen)
             # Matrix tiles take a number as the sum of two of bfloat16, pairs as one.
-            rounded = 2.0**-9 if ops.isa == "zen4" else 2.0**-18
+            rounded = 2.0**-9 if getattr(ops, "isa", None) == "zen4" else 2.0**-18
             rounding = rounded if ops.kv_cache_dtype is CacheDtype.BF16 else 0.0
             return judges.attend_one(*seen, rounding, judges.LEAST_WEIGHT)
 
