@@ -106,8 +106,8 @@ OSSIA_API int32_t ossia_embed(ossia_context* context, const ossia_weight* table,
 // matrix, F32, BF16 or INT8. `terms` and `adapters` [T] (-1: none) may be NULL, both or either. OSSIA_FAST rounds x to
 // bfloat16 first (a router's input is to be given as OSSIA_EXACT). On "avx512bf16" and "zen4", OSSIA_FAST with a BF16
 // or MXFP4 weight uses the processor's own product of bfloat16 pairs: the same order and rounding, but subnormal
-// numbers count as 0. On "amx" it uses the processor's matrix tiles instead, which add in an order of their own, the same for one
-// token as for many (src/tile_kernels.h).
+// numbers count as 0. On "amx" it uses the processor's matrix tiles instead, which add in an order of their own, the
+// same for one token as for many (src/tile_kernels.h).
 //
 // A weight in INT8 is for OSSIA_FAST, which then rounds x to 15 bits for each token instead: to the nearest
 // multiple of its largest magnitude over 16256. Each 64 columns are summed exactly, as integers, and these sums, times
@@ -136,8 +136,8 @@ OSSIA_API int32_t ossia_linear_rows(ossia_context* context, const float* x, int6
 // for each 32 columns, their largest magnitude over 127 (OSSIA_INT8), after they were rounded to 15. Beside other
 // weights, and where a weight's rows are no multiple of 16, OSSIA_FAST and OSSIA_TURBO round to bfloat16.
 //
-// OSSIA_EXACT does not round; or, on "avx512bf16", "zen4" and "amx" where the processor has AVX512_VBMI, beside weights in
-// MXFP4 of a multiple of 16 rows and up to 4096 columns, to 23 bits with a scale for each 32 columns, their largest
+// OSSIA_EXACT does not round; or, on "avx512bf16", "zen4" and "amx" where the processor has AVX512_VBMI, beside weights
+// in MXFP4 of a multiple of 16 rows and up to 4096 columns, to 23 bits with a scale for each 32 columns, their largest
 // magnitude over 5592404: so a block's products are summed exactly, and what is lost is of the size of what float32
 // sums lose. A token with a value that is not finite gives NaN then.
 //
