@@ -20,12 +20,11 @@ endif
 test: $(VENV)/developed
 	$(BIN)/python -m pytest
 
-# The native library's own tests, as it computes where additions have units of their own and where they have none.
+# The native library's own tests, as it computes on AMD's processors and on others.
 test-native: $(BIN)/ninja
 	$(configured)
 	$(BIN)/cmake --build build/native --target native_tests
-	OSSIA_ADDS_APART=0 $(BIN)/ctest --test-dir build/native --output-on-failure --timeout 300 --parallel 2
-	OSSIA_ADDS_APART=1 $(BIN)/ctest --test-dir build/native --output-on-failure --timeout 300 --parallel 2
+	$(call both,build/native)
 
 # The same once for addresses and undefined behaviour, once for data races.
 test-sanitized: $(BIN)/ninja
@@ -121,10 +120,16 @@ define emulated
 		$(BIN)/ctest --test-dir build/aarch64 --output-on-failure --timeout 600 --parallel 2
 endef
 
+# $(1) the build folder.
+define both
+	OSSIA_LIKE_AMD=0 $(BIN)/ctest --test-dir $(1) --output-on-failure --timeout 600 --parallel 2
+	OSSIA_LIKE_AMD=1 $(BIN)/ctest --test-dir $(1) --output-on-failure --timeout 600 --parallel 2
+endef
+
 # $(1) what to look for, as -fsanitize= spells it; $(2) the build folder's name.
 define sanitized
 	$(BIN)/cmake -S . -B build/$(2) -G Ninja -DOSSIA_SANITIZE=$(1) \
 		-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
 	$(BIN)/cmake --build build/$(2)
-	$(BIN)/ctest --test-dir build/$(2) --output-on-failure --timeout 300
+	$(call both,build/$(2))
 endef

@@ -224,10 +224,9 @@ OSSIA_API int64_t ossia_page_bytes(const ossia_cache* cache);
 // the keys of its request at positions up to i, and beyond i - window if `window` is not 0. Scores are q.k / sqrt(E);
 // the head's sink joins the softmax as one more score without a value. `heads` is H, a multiple of K. The order of
 // additions stands in src/attend.h. In 8 bits a head's key or value is rounded to whole numbers from -127 to 127, with
-// its largest magnitude over 127 as their scale, and a query and the weights of values to 15 bits; for
-// bfloat16 these are rounded to 2^-18 of themselves on "amx" and to bfloat16 on "zen4", where subnormal numbers count
-// as 0. OSSIA_BAD_INDEX for positions that are
-// not neighbours, a slot beyond the cache, or a visible position without a page.
+// its largest magnitude over 127 as their scale, and a query and the weights of values to 15 bits. Beside bfloat16
+// these are rounded to 2^-17 of themselves on "amx", and to bfloat16 on "zen4"; on both, subnormal numbers count as 0.
+// OSSIA_BAD_INDEX for positions that are not neighbours, a slot beyond the cache, or a visible position without a page.
 OSSIA_API int32_t ossia_attend(ossia_context* context, const float* q, const float* k, const float* v,
                                const float* sinks, int64_t heads, const ossia_cache* cache, const ossia_step* step,
                                int64_t window, float* y);

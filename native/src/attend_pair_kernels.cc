@@ -13,7 +13,7 @@ using namespace OSSIA_ISA;
 
 // Groups of positions, or of e, whose sums are made together: with eight rows 16 sums, which fit the registers and hide
 // the latency of a product, and a pair is brought to all lanes once for both.
-constexpr int kTogether = 2;
+constexpr int kTogether = 2;  // as the loops below are unrolled, and `padded` is a multiple of 32
 
 // Rows of numbers, as bfloat16.
 template <int64_t kMost>

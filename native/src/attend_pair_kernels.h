@@ -10,7 +10,8 @@
 namespace ossia::pairs {
 
 // As attend_cut of attend.h. Beside keys and values in bfloat16, queries and the weights of values are rounded to
-// bfloat16, subnormal numbers count as 0, and a sum takes two products at a time: those of neighbouring e or positions.
+// bfloat16, and subnormal numbers count as 0. Of two neighbours, e of a score or positions of values, the second is
+// added first, with a rounding each.
 void attend_cut(const KeyValues& cache, int head, const int32_t* table, int32_t cut, const QueryRows& rows,
                 State* state);
 

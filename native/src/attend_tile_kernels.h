@@ -10,7 +10,7 @@ namespace ossia::tiles {
 // As attend_cut of attend.h. Keys and values in 8 bits give the same bits as there; in float32, and in bfloat16 with a
 // width that is no multiple of 32 (in 8 bits: of 64), it is that function itself.
 //
-// In bfloat16 a query's number and a weight are rounded to the sum of two of bfloat16, to 2^-18 of themselves. What the
+// In bfloat16 a query's number and a weight are rounded to the sum of two of bfloat16, to 2^-17 of themselves. What the
 // first of these add up to, and what the second do, is added last. Each adds 32 e of a key, or the values of 16
 // positions, in ascending order, and within these in that of the instruction (tile_kernels.h): subnormal numbers count
 // as 0.

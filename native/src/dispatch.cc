@@ -56,7 +56,7 @@ bool has_avx512() {
 bool has_avx512bf16() {
   return has_avx512() && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
 }
-bool has_zen4() { return has_avx512bf16() && adds_apart(); }
+bool has_zen4() { return has_avx512bf16() && multiplies_pairs(); }
 bool has_amx() { return has_avx512bf16() && tiles_allowed(); }
 
 // The kernels of avx512bf16, but products of MXFP4 and whole numbers where the processor looks up bytes, as all do that

@@ -6,8 +6,9 @@
 namespace ossia::OSSIA_ISA {
 namespace {
 
-// What the sums of halves are times those of the numbers they stand for (int8_sums.h).
-constexpr float kTimes = 16.f;
+// What `lower` and `upper` make of a half's 1 (int8_sums.h).
+constexpr float kUnit = 16.f;
+static_assert(kInt4Zero * static_cast<int32_t>(kUnit) == kInt8Zero);
 
 // One panel, of which `rows` are wanted, times M tokens from token `first` on.
 template <int M>
@@ -45,7 +46,7 @@ void panel_times(const char* panel, const Int4Shape& shape, int rows, const Int4
 #pragma GCC unroll 12
   for (int m = 0; m < M; ++m) {
     const int64_t at = (first + m) * to.stride;
-    store_tail(to.y + at, mul(values[m], broadcast(all.tokens.scales[first + m] / kTimes)), rows);
+    store_tail(to.y + at, mul(values[m], broadcast(all.tokens.scales[first + m] / kUnit)), rows);
     store_tail(to.squares + at, squares[m], rows);
   }
 }

@@ -4,10 +4,10 @@
 // n = 128 h + l, each [C]. Elsewhere it is words, the four columns of a quad as 0, 2, 1, 3, because that is how four
 // bytes come apart into words.
 //
-// Of each set: `Bytes`, those of a quad of 16 rows, or two quads' halves (int4.h); `lower` and `upper` make bytes of
-// halves, which stand for 16 times as much: the zero of halves is that of bytes then. And beside Int8Sums
-// `kInt8TokensAtOnce`, the tokens whose sums are kept in registers; `kInt8Parts`, the
-// parts in which one token's sums are made, because a single chain of additions would wait for itself.
+// Of each set: `Bytes`, those of a quad of 16 rows, or the halves of two quads (int4.h). `lower` and `upper` make bytes
+// of halves, with a half as the upper four bits and zeros below: 16 times as much, and so the zero is a byte's. And
+// beside Int8Sums `kInt8TokensAtOnce`, the tokens whose sums are kept in registers; `kInt8Parts`, the parts in which
+// one token's sums are made, because a single chain of additions would wait for itself.
 
 #ifndef OSSIA_INT8_SUMS_H_
 #define OSSIA_INT8_SUMS_H_

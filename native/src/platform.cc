@@ -152,14 +152,20 @@ void populate(const void*, size_t) {}
 
 #endif
 
-bool adds_apart() {
+namespace {
+bool is_like_amd() {
 #if defined(__x86_64__)
-  static const char* const said = std::getenv("OSSIA_ADDS_APART");
+  static const char* const said = std::getenv("OSSIA_LIKE_AMD");
   return said == nullptr ? __builtin_cpu_is("amd") != 0 : said[0] == '1';
 #else
   return false;
 #endif
 }
+}  // namespace
+
+bool adds_apart() { return is_like_amd(); }
+
+bool multiplies_pairs() { return is_like_amd(); }
 
 bool has_byte_products() {
 #if defined(__linux__) && defined(__aarch64__)

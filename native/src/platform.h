@@ -37,10 +37,12 @@ inline void pause() {
 // them, which it has to be asked for: their state is 8 KiB a thread.
 bool tiles_allowed();
 
-// Whether the processor adds float32 in other units than multiply (AMD from Zen 4 on), so that additions beside
-// products cost nothing. Such a one also begins as many products of bfloat16 pairs as multiply-adds. Tests say so
-// instead, with OSSIA_ADDS_APART in the environment, 0 or 1.
+// What is so of AMD's processors, as far as they have the instructions that are asked about (measured: a Zen 4):
+// float32 is added in other units than it is multiplied in, so that additions beside products cost nothing; and
+// products of bfloat16 pairs begin as often as multiply-adds. With OSSIA_LIKE_AMD in the environment, 0 or 1, tests say
+// what the processor is taken for.
 bool adds_apart();
+bool multiplies_pairs();
 
 // Whether the processor has dot products of four bytes (Arm's FEAT_DotProd).
 bool has_byte_products();

@@ -22,7 +22,7 @@ const Case kCases[] = {
     {33, 6, 1, 64, 1, 20, OSSIA_F32},   {1200, 8, 1, 16, 64, 0, OSSIA_F32},   {1200, 2, 2, 16, 48, 600, OSSIA_BF16},
     {530, 20, 2, 2, 512, 0, OSSIA_F32}, {40, 8, 2, 32, 16, 7, OSSIA_INT8},    {70, 3, 3, 18, 5, 0, OSSIA_INT8},
     {560, 8, 1, 64, 16, 0, OSSIA_INT8}, {150, 8, 1, 128, 48, 90, OSSIA_INT8}, {33, 6, 1, 256, 1, 20, OSSIA_INT8},
-    {560, 8, 1, 64, 16, 0, OSSIA_BF16}, {150, 8, 1, 128, 80, 90, OSSIA_BF16},
+    {560, 8, 1, 64, 16, 0, OSSIA_BF16}, {150, 8, 1, 128, 80, 90, OSSIA_BF16}, {40, 5, 1, 1024, 16, 20, OSSIA_BF16},
 };
 
 // Values in 8 bits whose weights are rounded together.
@@ -98,13 +98,16 @@ struct Request {
     const int64_t first = shape.window == 0 ? 0 : std::max<int64_t>(0, token - shape.window + 1);
     const double sink = sinks[static_cast<size_t>(head)], root = std::sqrt(static_cast<double>(shape.width));
     double sum = std::exp(sink), mixed = 0, size = 0, keys = 0, largest = 0;
-    for (int64_t i = 0; i < shape.width; ++i)
-      largest = std::max(largest, std::fabs(double{at(q, shape.heads, token, head, i)}));
+    const auto query = [&](int64_t i) {
+      const float number = at(q, shape.heads, token, head, i);
+      return double{is_halved(isa) ? float_of(bf16_of(number)) : number};
+    };
+    for (int64_t i = 0; i < shape.width; ++i) largest = std::max(largest, std::fabs(query(i)));
     std::vector<double> lost(static_cast<size_t>(token / kBlock + 1)), numbers(lost.size());
     for (int64_t position = first; position <= token; ++position) {
       double score = 0, key_size = 0;
       for (int64_t i = 0; i < shape.width; ++i) {
-        score += double{at(q, shape.heads, token, head, i)} * key(position, key_head, i);
+        score += query(i) * key(position, key_head, i);
         key_size += std::fabs(key(position, key_head, i));
       }
       const double weight = std::exp(score / root), value = kept(v, position, key_head, e);
@@ -118,12 +121,9 @@ struct Request {
       keys = std::max(keys, key_size);
     }
     // Scores of order ten and sums of some hundred numbers of order one move a result by 1e-5 at most; two numbers of
-    // bfloat16 in place of one of float32 move a score by 2^-18 of its terms.
-    double bound = 2e-5 + std::ldexp(2 * largest * keys / root, -18);
-    if (shape.dtype == OSSIA_BF16 && isa == "zen4") {
-      // A query and the weights of values are off by 2^-9 of themselves.
-      bound += (std::expm1(std::ldexp(2 * largest * keys / root, -9)) + std::ldexp(1, -9)) * size / sum;
-    }
+    // bfloat16 in place of one of float32 move a score by 2^-17 of its terms, and one of bfloat16 a weight by 2^-8.
+    double bound =
+        2e-5 + std::ldexp(2 * largest * keys / root, -17) + (is_halved(isa) ? std::ldexp(size / sum, -8) : 0);
     if (shape.dtype == OSSIA_INT8) {
       // A query, and the weights times scales of each 64 values, are off by half of their largest over 16256.
       const double moved = 2 * largest / 32512 * keys / root;
@@ -134,6 +134,8 @@ struct Request {
     return {mixed / sum, bound};
   }
 
+  // Whether queries and the weights of values are rounded to bfloat16.
+  bool is_halved(const std::string& isa) const { return shape.dtype == OSSIA_BF16 && isa == "zen4"; }
   double key(int64_t position, int64_t head, int64_t e) const { return kept(k, position, head, e); }
   double kept(const std::vector<float>& all, int64_t position, int64_t head, int64_t e) const {
     const float* row = all.data() + (position * shape.key_heads + head) * shape.width;

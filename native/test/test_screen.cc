@@ -1,5 +1,5 @@
 // ossia_screen and ossia_int4_screen: what they rule out changes no draw, they rule out most, the same for any thread
-// count; what is refused.
+// count, for rows alone and together; what is refused.
 
 #include <cmath>
 #include <limits>
@@ -25,6 +25,22 @@ struct Wish {
 
   Wish(float temperature, float bias) : temperature(kTokens, temperature), values{bias} {}
 
+  int64_t rows() const { return static_cast<int64_t>(temperature.size()); }
+
+  // Of row i alone.
+  Wish alone(int64_t i) const {
+    const auto one = [&](auto values) {
+      const int64_t each = static_cast<int64_t>(values.size()) / rows();
+      return decltype(values)(values.begin() + i * each, values.begin() + (i + 1) * each);
+    };
+    const size_t at = static_cast<size_t>(i);
+    Wish wish = *this;
+    wish.temperature = one(temperature), wish.top_p = one(top_p), wish.min_p = one(min_p), wish.top_k = one(top_k);
+    wish.seed = one(seed), wish.position = one(position), wish.mask = one(mask);
+    wish.starts = {0, starts[at + 1] - starts[at]};
+    return wish;
+  }
+
   ossia_draw abi() const {
     return {temperature.data(),
             top_k.data(),
@@ -36,7 +52,7 @@ struct Wish {
             tokens.data(),
             values.data(),
             mask.empty() ? nullptr : mask.data(),
-            static_cast<int64_t>(mask.size()) / kTokens,
+            static_cast<int64_t>(mask.size()) / rows(),
             0,
             logprobs};
   }
@@ -65,13 +81,16 @@ struct Case {
   const ossia_weight& computed() const { return by_4_bits ? copy : weights.abi; }
   int32_t precision() const { return by_4_bits ? OSSIA_FAST : OSSIA_EXACT; }
 
-  int32_t screen(ossia_context* context, const Wish& wish, std::vector<uint32_t>& wanted) const {
+  // Of the rows from `first` on that `wish` has.
+  int32_t screen(ossia_context* context, const Wish& wish, std::vector<uint32_t>& wanted, int64_t first = 0) const {
     const ossia_draw draw = wish.abi();
+    const float* from = x.data() + first * kColumns;
     wanted.assign((kRows + 31) / 32, 0xDEADBEEF);
     if (by_4_bits) {
-      return ossia_int4_screen(context, x.data(), kTokens, &copy, halves.data(), &draw, wanted.data());
+      return ossia_int4_screen(context, from, wish.rows(), &copy, halves.data(), &draw, wanted.data());
     }
-    return ossia_screen(context, x.data(), kTokens, kColumns, copied.data(), norms.data(), kRows, &draw, wanted.data());
+    return ossia_screen(context, from, wish.rows(), kColumns, copied.data() + first * kRows, norms.data(), kRows, &draw,
+                        wanted.data());
   }
 };
 
@@ -95,6 +114,17 @@ void rules_out(ossia_context* context, const Case& of, const Wish& wish, int64_t
   CHECK(drawn(context, some, wish) == drawn(context, of.logits, wish));
 }
 
+// The kernels of one row, of two and of three are others.
+void is_the_same_alone(ossia_context* context, const Case& of, const Wish& wish) {
+  std::vector<uint32_t> together, alone, all((kRows + 31) / 32);
+  CHECK(of.screen(context, wish, together) == OSSIA_OK);
+  for (int64_t i = 0; i < kTokens; ++i) {
+    CHECK(of.screen(context, wish.alone(i), alone, i) == OSSIA_OK);
+    for (size_t word = 0; word < all.size(); ++word) all[word] |= alone[word];
+  }
+  CHECK(all == together);
+}
+
 void rules_out_most(ossia_context* context, Case& of) {
   for (float temperature : {0.f, 0.7f, 4.f}) {
     for (float bias : {0.f, 100.f, -INFINITY}) {
@@ -103,6 +133,7 @@ void rules_out_most(ossia_context* context, Case& of) {
       wish.mask.resize(kTokens * ((kRows + 31) / 32));
       for (uint32_t& word : wish.mask) word = static_cast<uint32_t>(of.random.below(1 << 16)) * 65537u;
       rules_out(context, of, wish, kRows / 8);
+      is_the_same_alone(context, of, wish);
     }
   }
 }

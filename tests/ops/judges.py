@@ -109,12 +109,19 @@ def rope(x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> Judged:
 
 
 def attend_one(
-    q: np.ndarray, k: np.ndarray, v: np.ndarray, sink: float, rounding: float = 0.0, least: float = 0.0
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    sink: float,
+    *,
+    query: float = 0.0,
+    weight: float = 0.0,
+    least: float = 0.0,
 ) -> Judged:
     """[E], [S, E], [S, E] -> [E]: one head of one token, over the keys that it sees.
 
-    `rounding` is how far a query's numbers and the weights may be from what they are, relatively; weights below `least`
-    of the largest may be none at all.
+    `query` and `weight` are how far a query's numbers and the weights may be from what they are, relatively; weights
+    below `least` of the largest may be none at all.
     """
     q, k, v = (array.astype(np.float64) for array in (q, k, v))
     root = np.sqrt(len(q))
@@ -124,8 +131,8 @@ def attend_one(
     # A score is a sum of E products, then scaled, and the largest is taken away from it; a weight moves by that much,
     # as does the sum of weights below the fraction.
     size = (np.abs(k) @ np.abs(q)).max() / root
-    score_error = ((len(q) + 4) * U + rounding) * size + 2 * U * np.abs(scores).max()
-    relative = 2 * score_error + rounding + 2 * FUNCTION + 2 * (len(k) + 4) * U
+    score_error = ((len(q) + 4) * U + query) * size + 2 * U * np.abs(scores).max()
+    relative = np.expm1(min(2 * score_error, 700.0)) + weight + 2 * FUNCTION + 2 * (len(k) + 4) * U
     return Judged(weights @ v, relative * (weights @ np.abs(v)) + least * np.abs(v).sum(axis=0))
 
 

@@ -45,11 +45,11 @@ class Steps:
         self.results |= {token: y[row].tobytes() for row, token in enumerate(tokens)}
 
     def spoil(self) -> None:
-        """Leave no number in any place of the pages, as a request before may have."""
-        parts, (q, k, v) = self.parts, self.parts
+        """Leave no number in the places that tokens come to, as a request before may have."""
+        q, k, v = self.parts
         self.parts = q, np.full_like(k, np.nan), np.full_like(v, np.nan)
         self.alone()
-        self.parts, self.results = parts, {}
+        self.parts, self.results = (q, k, v), {}
 
     def alone(self) -> dict[tuple[int, int], bytes]:
         for request, length in enumerate(self.LENGTHS):

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ml_dtypes import bfloat16
 
 from ossia.errors import BackendError
 from ossia.ops import Batch, CacheDtype, Ops, Role, make_ops
+from ossia.ops.native import NativeOps
 from tests.ops import judges
 from tests.ops.cases import KIND, Books, normal
 
@@ -55,10 +57,13 @@ class Heads:
                 return judges.attend_whole(*seen, scales[:, head], positions)
             if ops.name != "native":
                 return judges.attend_one(*seen)
-            # Matrix tiles take a number as the sum of two of bfloat16, pairs as one.
-            rounded = 2.0**-9 if getattr(ops, "isa", None) == "zen4" else 2.0**-18
-            rounding = rounded if ops.kv_cache_dtype is CacheDtype.BF16 else 0.0
-            return judges.attend_one(*seen, rounding, judges.LEAST_WEIGHT)
+            if ops.kv_cache_dtype is CacheDtype.F32:
+                return judges.attend_one(*seen, least=judges.LEAST_WEIGHT)
+            if isinstance(ops, NativeOps) and ops.isa == "zen4":
+                seen = q.astype(bfloat16), *seen[1:]
+                return judges.attend_one(*seen, weight=2.0**-8, least=judges.LEAST_WEIGHT)
+            # Matrix tiles take a number as the sum of two of bfloat16, and the rest of the first is 2^-8 of it.
+            return judges.attend_one(*seen, query=2.0**-17, weight=2.0**-17, least=judges.LEAST_WEIGHT)
 
         heads = [one(q, self.sinks[head], head // group) for head, q in enumerate(self.q[end - 1])]
         return judges.Judged(*(np.concatenate(parts) for parts in zip(*heads, strict=True)))

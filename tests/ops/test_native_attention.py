@@ -38,7 +38,19 @@ def test_attention_is_the_same_bits_in_any_cut(kept: NativeOps, window: int | No
 def test_what_a_page_held_before_does_not_matter(kept: NativeOps, window: int | None, page_size: int):
     used = Steps(kept, window, page_size)
     used.spoil()
-    assert used.mixed(page_size) == Steps(kept, window, page_size).alone()
+    assert used.mixed(0) == Steps(kept, window, page_size).alone()
+
+
+@pytest.mark.parametrize("page_size", [16, 5])
+def test_what_has_left_the_window_does_not_matter(kept: NativeOps, page_size: int):
+    """Beyond the tokens that are computed together: there, what one sees is in the sums of all."""
+    window, bad, together = 50, 290, 8  # of 16 positions that lie together the first two
+    whole, damaged = Steps(kept, window, page_size), Steps(kept, window, page_size)
+    for part in damaged.parts[1:]:
+        part[:bad] = np.nan
+    found, right = damaged.mixed(0), whole.alone()
+    for position in range(bad + window + together, damaged.LENGTHS[0]):
+        assert found[0, position] == right[0, position]
 
 
 @pytest.mark.parametrize("window", [None, 50])

@@ -18,6 +18,7 @@ def scripted(file: Path, prints: str, status: int = 0) -> Path:
 
 
 def llama(folder: Path) -> Llama:
+    (folder / "model.gguf").write_bytes(b"weights")
     return Llama("llama.cpp", folder, folder / "model.gguf", 2, ("-rtr",))
 
 
@@ -44,6 +45,18 @@ def test_every_row_but_the_first_counts(tmp_path: Path):
         assert speeds(llama(tmp_path), work, 1) == [found]
         asked = (tmp_path / "asked").read_text().strip()
         assert asked == f"-m {tmp_path}/model.gguf -t 2 {words} -rtr"
+
+
+def test_files_are_read_through_before_a_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scripted(tmp_path / "llama-batched-bench", TABLE)
+    read: list[Path] = []
+    monkeypatch.setattr(programs, "read_through", read.extend)
+    speeds(llama(tmp_path), Work(32, 8), 1)
+    assert read == [tmp_path / "model.gguf"]
+    monkeypatch.undo()
+    programs.read_through(read)
+    with pytest.raises(FileNotFoundError):
+        programs.read_through([tmp_path / "none"])
 
 
 def test_a_table_on_stderr_is_read_too(tmp_path: Path):
