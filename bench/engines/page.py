@@ -157,24 +157,29 @@ def _bars(works: Sequence[dict[str, Any]], axes: Iterable[Axes]) -> None:
         for place, value in enumerate(work["speeds"].values()):
             low, high = value["median"] - value["least"], value["most"] - value["median"]
             axis.bar(place, value["median"], yerr=[[low], [high]], capsize=3, color=f"C{place}")
-        axis.set_title(f"{work['name']}\ntokens/s", fontsize=9)
+        axis.set_title(f"{work['name']}\ntokens/s".replace(" at depth", "\nat depth"), fontsize=9)
         axis.set_xticks(range(len(work["speeds"])), list(work["speeds"]), rotation=30, ha="right")
         axis.grid(axis="y", alpha=0.3)
 
 
 def _roofline(result: dict[str, Any], axis: Axes) -> None:
     """Tokens of a gigabyte read against tokens a second: the roof is the bandwidth, so it is a line."""
-    tokens, reached = list[float](), list[float]()
     found = _decoding(result)
-    precisions = list(dict.fromkeys(precision for precision, _, _ in found))
+    series: dict[str, list[tuple[float, float]]] = {}
+    highest: dict[tuple[int, int], tuple[float, float]] = {}
     for (precision, batch, depth), same in found.items():
-        tokens += [batch / same[0]["decode_bytes_per_step"] * 1e9]
-        reached += [statistics.median(each["decode_tokens_per_second"] for each in same)]
-        below = 10 * precisions.index(precision)
-        place = {"textcoords": "offset points", "xytext": (6, 2 - below), "fontsize": 8}
-        axis.annotate(f"{precision}, {batch} at depth {depth:,}", (tokens[-1], reached[-1]), **place)
-    axis.plot(tokens, reached, "o")
+        reached = statistics.median(each["decode_tokens_per_second"] for each in same)
+        point = batch / same[0]["decode_bytes_per_step"] * 1e9, reached
+        series.setdefault(precision, []).append(point)
+        highest[batch, depth] = max(highest.get((batch, depth), point), point, key=lambda each: each[1])
+    for precision, points in series.items():
+        axis.plot(*zip(*points, strict=True), "o", label=precision)
+    for (batch, depth), point in highest.items():
+        name, side = (f"{batch} at depth {depth:,}", "right") if depth else (f"{batch} at once", "left")
+        place = {"textcoords": "offset points", "xytext": (-6 if depth else 6, 4), "ha": side, "fontsize": 8}
+        axis.annotate(name, point, **place)
     bandwidths = [each["read_bandwidth_bytes_per_second"] / 1e9 for each in result["bounds"]]
+    tokens = [each for points in series.values() for each, _ in points]
     ends = [min(tokens) / 1.5, max(tokens) * 1.5]
     for name, bandwidth in (("least", min(bandwidths)), ("most", max(bandwidths))):
         axis.plot(ends, [bandwidth * end for end in ends], label=f"{name} bandwidth read, {bandwidth:.1f} GB/s")
