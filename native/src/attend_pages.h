@@ -181,6 +181,28 @@ class CutPages {
   alignas(64) T own_[kQuartet][(sizeof(T) == 1 ? kWidestInt8 : kWidest) * kLanes];
 };
 
+// What the work on one cut of a head begins with, and its scores.
+template <class T>
+class CutWork {
+ public:
+  CutWork(const KeyValues& cache, int head, const int32_t* table, int32_t cut, const QueryRows& rows, State* state)
+      : cache_(cache),
+        rows_(rows),
+        state_(state),
+        origin_(cut * kCut),
+        span_(seen_of(rows, origin_)),
+        pages_(cache, head, table, origin_, span_) {}
+
+ protected:
+  const KeyValues& cache_;
+  const QueryRows& rows_;
+  State* state_;
+  const int32_t origin_;
+  const Span span_;
+  CutPages<T> pages_;
+  Scores scores_;
+};
+
 }  // namespace
 }  // namespace ossia::OSSIA_ISA
 

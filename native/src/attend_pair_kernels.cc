@@ -63,15 +63,9 @@ struct Sums {
 
 // One cut.
 template <int ROWS>
-class Cut {
+class Cut : CutWork<uint16_t> {
  public:
-  Cut(const KeyValues& cache, int head, const int32_t* table, int32_t cut, const QueryRows& rows, State* state)
-      : cache_(cache),
-        rows_(rows),
-        state_(state),
-        origin_(cut * kCut),
-        span_(seen_of(rows, origin_)),
-        pages_(cache, head, table, origin_, span_) {}
+  using CutWork::CutWork;
 
   void run() {
     score();
@@ -152,14 +146,6 @@ class Cut {
       for (int j = 0; j < kTogether; ++j) store(mixed + j * kLanes, F32{sums.of[row][j]});
     }
   }
-
-  const KeyValues& cache_;
-  const QueryRows& rows_;
-  State* state_;
-  const int32_t origin_;
-  const Span span_;
-  CutPages<uint16_t> pages_;
-  Scores scores_;
 };
 
 }  // namespace

@@ -164,15 +164,9 @@ struct Parts {
 };
 
 // One cut of keys and values in bfloat16.
-class Bf16Cut {
+class Bf16Cut : CutWork<uint16_t> {
  public:
-  Bf16Cut(const KeyValues& cache, int head, const int32_t* table, int32_t cut, const QueryRows& rows, State* state)
-      : cache_(cache),
-        rows_(rows),
-        state_(state),
-        origin_(cut * kCut),
-        span_(seen_of(rows, origin_)),
-        pages_(cache, head, table, origin_, span_) {}
+  using CutWork::CutWork;
 
   void run() {
     configure(kTileWidth, kTileRows);
@@ -295,13 +289,6 @@ class Bf16Cut {
     }
   }
 
-  const KeyValues& cache_;
-  const QueryRows& rows_;
-  State* state_;
-  const int32_t origin_;
-  const Span span_;
-  CutPages<uint16_t> pages_;
-  Scores scores_;
   Parts<kCut> weights_;
   alignas(64) float sums_[kSums][kTileRows * kLanes];
 };
