@@ -22,7 +22,7 @@ test: $(VENV)/developed
 
 # The native library's own tests, as it computes on AMD's processors and on others.
 test-native: $(BIN)/ninja
-	$(configured)
+	$(call configured,native,-DCMAKE_BUILD_TYPE=Release)
 	$(BIN)/cmake --build build/native --target native_tests
 	$(call both,build/native)
 
@@ -42,8 +42,7 @@ test-aarch64-python: aarch64
 	.ci/aarch64-python build/aarch64
 
 aarch64: aarch64-programs $(BIN)/ninja
-	$(BIN)/cmake -S . -B build/aarch64 -G Ninja -DCMAKE_TOOLCHAIN_FILE=native/aarch64-linux-gnu.cmake \
-		-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+	$(call configured,aarch64,-DCMAKE_TOOLCHAIN_FILE=native/aarch64-linux-gnu.cmake)
 	$(BIN)/cmake --build build/aarch64 --parallel 2
 
 AARCH64_PROGRAMS := aarch64-linux-gnu-g++ qemu-aarch64
@@ -80,7 +79,7 @@ develop: $(VENV)/developed
 
 # Only the library, rebuilt where it changed: after an edit under native/.
 native: $(BIN)/ninja
-	$(configured)
+	$(call configured,native,-DCMAKE_BUILD_TYPE=Release)
 	$(BIN)/cmake --build build/native --target ossia_native
 
 wheel: $(VENV)/bin/python
@@ -110,8 +109,9 @@ $(VENV)/developed: pyproject.toml $(NATIVE) | $(VENV)/bin/python
 
 comma := ,
 
+# $(1) the build folder's name; $(2) what is to be built otherwise than by default.
 define configured
-	$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+	$(BIN)/cmake -S . -B build/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja $(2)
 endef
 
 # $(1) the processor; $(2) the instruction set that is to be chosen on it.
@@ -128,8 +128,7 @@ endef
 
 # $(1) what to look for, as -fsanitize= spells it; $(2) the build folder's name.
 define sanitized
-	$(BIN)/cmake -S . -B build/$(2) -G Ninja -DOSSIA_SANITIZE=$(1) \
-		-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+	$(call configured,$(2),-DOSSIA_SANITIZE=$(1))
 	$(BIN)/cmake --build build/$(2)
 	$(call both,build/$(2))
 endef

@@ -8,9 +8,9 @@
 All run the same random weights on as many threads, and take turns; FOLDER has the program llama-batched-bench. The
 rivals have the dense matrices in 8 bits, as the published GGUF does, and the same values; ours reads them in 8 bits at
 `fast`, and in the checkpoint's own bfloat16 at `exact`. Before its turn an engine's file is read through, because all
-files together may not fit the memory. With --save the result goes to bench/results, its pictures and
-table into docs/performance.md. --build compiles both rivals from the sources that PyPI has, which takes an hour of one
-processor, once.
+files together may not fit the memory. With --save the result goes to bench/results, its pictures and table into
+docs/performance.md. --build compiles both rivals from the sources that PyPI has, which takes an hour of one processor,
+once.
 
 Two threads that share their processors with other work wait for each other at every product, and the rivals' then wait
 up to a hundred times as long as they compute. So on a busy machine one thread is right (--threads 1): its figures are
